@@ -1,0 +1,76 @@
+"""The one switch: which client an invocation gets, by what was decided."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ..privacy import identity
+from ..privacy.consent import CLIENT, LOG, WATCH
+from ..privacy.facts import destination
+from ..privacy.watched import WRITE_KEY, watch_address, watch_state, watched_places
+from .client import Client, LogClient, NullClient
+
+if TYPE_CHECKING:
+    from ..privacy.consent import Decision
+    from ..privacy.directories import Directories
+    from ..privacy.facts import RealFacts
+
+
+def choose(decision: Decision, facts: RealFacts) -> tuple[Client, str]:
+    """A client, and the anonymous ID that goes with it.
+
+    Args:
+        decision: not NOTHING.
+        facts: what the decision was made from.
+
+    Raises:
+        OSError: the ID or the spool cannot be stored.
+    """
+    places = facts.places
+    if decision.mode == LOG:
+        return LogClient(), _id_at_hand(places)
+    if decision.mode == CLIENT:
+        return facts.settings.client or NullClient(), _id_at_hand(places)
+    if places is None:
+        return NullClient(), identity.fresh()
+    if decision.mode == WATCH:
+        return _watched(facts, places), identity.fresh()
+    host, write_key = destination(facts.settings, facts.environ) or ("", "")
+    anonymous_id = identity.read_or_create(places.anonymous_id)
+    return _spooled(facts, places, host, write_key, anonymous_id), anonymous_id
+
+
+def _id_at_hand(places: Directories | None) -> str:
+    """The stored ID, or one of the moment; nothing is written for a run that sends nothing."""
+    stored = identity.read(places.anonymous_id) if places is not None else None
+    return stored or identity.fresh()
+
+
+def _watched(facts: RealFacts, places: Directories) -> Client:
+    address = watch_address(facts.environ) or ""
+    apart = watched_places(places, facts.settings.app, facts.environ)
+    if watch_state(facts.environ) is None:
+        return _spooled(facts, apart, address, WRITE_KEY, None)
+    from .spool import SpoolClient
+
+    # The watcher delivers when the command has ended, rather than wait for the sender's sleep.
+    return SpoolClient(apart.spool(address, WRITE_KEY), lambda: None)
+
+
+def _spooled(
+    facts: RealFacts,
+    places: Directories,
+    host: str,
+    write_key: str,
+    anonymous_id: str | None,
+) -> Client:
+    from .launcher import Letter, hand_off, hand_off_inline
+    from .spool import SpoolClient
+
+    spool = places.spool(host, write_key)
+    letter = Letter(spool, host, write_key, places.choice, anonymous_id)
+    settings = facts.settings
+    if settings.delivery == "inline" or os.getpid() == 1:
+        return SpoolClient(spool, lambda: hand_off_inline(letter, settings.flush_timeout))
+    return SpoolClient(spool, lambda: hand_off(letter))

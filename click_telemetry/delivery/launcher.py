@@ -1,0 +1,276 @@
+"""Starts the sender, detached, at the end of an invocation; owns the hand-over and nothing else.
+
+The foreground never waits for it: whoever holds the sender's lock will look at the spool again, so
+a busy lock means that all is done.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from time import monotonic, sleep, time
+from typing import TYPE_CHECKING, Any
+
+from ..events.values import encode
+from ..storage import open_private, try_lock, write_all
+from .spool import LOCK
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..events.values import Json
+
+GUARD = "CLICK_TELEMETRY_SENDER"
+"""Set in the sender's environment: it must never start itself."""
+
+LOCK_DESCRIPTOR = 3
+LETTER_DESCRIPTOR = 4
+
+NOT_BEFORE = "not-before"
+"""A file in the spool whose mtime is the time before which no sender may be started."""
+LONGEST_WAIT = 24 * 3600.0
+"""Seconds; a not-before further ahead is a clock that was wrong."""
+
+KEPT_VARIABLES = (
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR"),  # without them Windows starts no Python
+)
+SYSTEM_PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
+
+SHELL = "/bin/sh"
+
+_SIGKILL = 9
+_FIXED_SIGNALS = (9, 19, 32, 33) if sys.platform == "linux" else (9, 17)
+_LAST_SIGNAL = 65 if sys.platform == "linux" else 32
+# By number, since the module `signal` costs 1 ms. An ignored signal would stay ignored otherwise.
+
+# The subshell is given away: its parent ends at once and is reaped, so that no `wait` of the
+# application's ever sees a child of ours. In it the letter is named by number, since a shell gives
+# what runs in its background an empty standard input.
+SCRIPT = 'cd /; { sleep 1; exec "$@"; } <&4 4<&- &'
+
+# Finds this very package by its place, whatever else is installed, and nothing in the cwd.
+BOOT = """\
+import json, sys
+import importlib.util as util
+letter = json.loads(sys.stdin.buffer.readline())
+sys.path += [path for path in letter["paths"] if path not in sys.path]
+spec = util.spec_from_file_location(
+    "click_telemetry", letter["package"] + "/__init__.py",
+    submodule_search_locations=[letter["package"]])
+sys.modules["click_telemetry"] = module = util.module_from_spec(spec)
+spec.loader.exec_module(module)
+from click_telemetry.delivery.sender.main import main
+sys.exit(main(letter))
+"""
+
+
+class Letter:
+    """What the sender is told on its standard input: never in argv, environment or on disk.
+
+    Args:
+        spool: the destination's spool.
+        host: an origin.
+        write_key: Segment's write key.
+        choice: the file with the person's choice; the sender asks again before each request.
+        anonymous_id: the ID to identify once, or None for an ID of the moment.
+    """
+
+    __slots__ = ("anonymous_id", "choice", "host", "spool", "write_key")
+
+    def __init__(
+        self, spool: str, host: str, write_key: str, choice: str | None, anonymous_id: str | None
+    ) -> None:
+        self.spool = spool
+        self.host = host
+        self.write_key = write_key
+        self.choice = choice
+        self.anonymous_id = anonymous_id
+
+    def written(self) -> bytes:
+        """One line of JSON, with where the sender finds its own code."""
+        package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        paths: list[Json] = [os.path.dirname(package)]
+        site = sys.modules.get("site")
+        user_site = getattr(site, "USER_SITE", None)
+        if getattr(site, "ENABLE_USER_SITE", False) and user_site in sys.path:
+            paths.insert(0, user_site)
+        letter: dict[str, Json] = {
+            "spool": self.spool,
+            "host": self.host,
+            "write_key": self.write_key,
+            "choice": self.choice,
+            "anonymous_id": self.anonymous_id,
+            "package": package,
+            "paths": paths,
+        }
+        return encode(letter).encode("ascii") + b"\n"
+
+
+def command_line() -> list[str]:
+    """How the sender is started: isolated from the cwd and from Python's variables."""
+    return [sys.executable, "-I", "-c", BOOT]
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What the sender may see of the environment: proxies, certificates and nothing private."""
+    kept = {name: environ[name] for name in KEPT_VARIABLES if name in environ}
+    return {**kept, "PATH": SYSTEM_PATH, "NETRC": os.devnull, GUARD: "1"}
+
+
+def can_start() -> bool:
+    """Whether a child of this interpreter would be a Python, and this one is no sender itself."""
+    return (
+        GUARD not in os.environ
+        and not getattr(sys, "frozen", False)
+        and os.path.isabs(sys.executable or "")
+    )
+
+
+def hand_off(letter: Letter) -> None:
+    """Have the spool delivered: start a sender, unless one is alive or it is too early.
+
+    Raises:
+        OSError: none could be started; the spool keeps everything for the next invocation.
+    """
+    lock = _turn(letter)
+    if lock is None:
+        return
+    try:
+        if not hasattr(os, "posix_spawn"):
+            _start_portably(letter)
+        elif os.access(SHELL, os.X_OK):
+            child = _spawn(letter, lock, [SHELL, "-c", SCRIPT, "sh", *command_line()])
+            os.waitpid(child, 0)
+        else:
+            _spawn(letter, lock, command_line())
+    finally:
+        os.close(lock)  # never unlocked: that would free the child's lock too
+
+
+def hand_off_inline(letter: Letter, timeout: float) -> None:
+    """Deliver now, in a child that is waited for: where none would outlive this process.
+
+    Args:
+        letter: what the sender is told.
+        timeout: seconds; what has not been accepted by then stays in the spool.
+
+    Raises:
+        OSError: no child could be started.
+    """
+    lock = _turn(letter)
+    if lock is None:
+        return
+    try:
+        child = _spawn(letter, lock, command_line())
+    finally:
+        os.close(lock)
+    until = monotonic() + timeout
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        if monotonic() >= until:
+            os.kill(child, _SIGKILL)
+            os.waitpid(child, 0)
+            return
+        sleep(0.005)
+
+
+def too_early(spool: str) -> bool:
+    """Whether a failure has put off the next attempt."""
+    try:
+        until = os.stat(os.path.join(spool, NOT_BEFORE)).st_mtime
+    except OSError:
+        return False
+    return 0 < until - time() <= LONGEST_WAIT
+
+
+def _turn(letter: Letter) -> int | None:
+    """The sender's lock, held, when it is our turn to start one."""
+    if not can_start() or too_early(letter.spool):
+        return None
+    lock = open_private(os.path.join(letter.spool, LOCK), os.O_RDWR | os.O_CREAT)
+    try:
+        if try_lock(lock):
+            return lock
+    except OSError:
+        os.close(lock)
+        raise
+    os.close(lock)
+    return None
+
+
+def _spawn(letter: Letter, lock: int, command: list[str]) -> int:
+    reader, writer = os.pipe()
+    try:
+        # A pipe holds 64 KB; the letter is a few hundred bytes, so this cannot block.
+        write_all(writer, letter.written())
+        os.close(writer)
+        writer = -1
+        return os.posix_spawn(
+            command[0],
+            command,
+            environment(os.environ),
+            file_actions=_file_actions(lock, reader),
+            setsid=True,
+            setsigmask=(),
+            setsigdef=[n for n in range(1, _LAST_SIGNAL) if n not in _FIXED_SIGNALS],
+        )
+    finally:
+        os.close(reader)
+        if writer >= 0:
+            os.close(writer)
+
+
+def _file_actions(lock: int, reader: int) -> list[Any]:
+    """The child's descriptors: the letter (0 and 4), two null devices, the lock (3), no other."""
+    spare = lock + 1  # the pipe may have got one of the small numbers
+    return [
+        (os.POSIX_SPAWN_DUP2, reader, spare),
+        (os.POSIX_SPAWN_DUP2, lock, LOCK_DESCRIPTOR),
+        (os.POSIX_SPAWN_DUP2, spare, LETTER_DESCRIPTOR),
+        (os.POSIX_SPAWN_DUP2, spare, 0),
+        (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+        *((os.POSIX_SPAWN_CLOSE, number) for number in _inheritable() if number != spare),
+        (os.POSIX_SPAWN_CLOSE, spare),
+    ]
+
+
+def _inheritable() -> list[int]:
+    """The application's descriptors that a child would keep open: a lock, a pipe's end."""
+    try:
+        numbers = [int(name) for name in os.listdir("/dev/fd")]
+    except OSError:
+        return []
+    found = []
+    for number in numbers:
+        try:
+            if number > LETTER_DESCRIPTOR and os.get_inheritable(number):
+                found.append(number)
+        except OSError:
+            continue  # the listing's own descriptor
+    return found
+
+
+def _start_portably(letter: Letter) -> None:
+    """Windows, and systems without posix_spawn: the child takes the lock itself."""
+    import subprocess
+
+    flags = 0
+    if sys.platform == "win32":
+        flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
+    child = subprocess.Popen(
+        command_line(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(os.environ),
+        cwd=letter.spool,
+        start_new_session=True,
+        creationflags=flags,
+    )
+    assert child.stdin is not None
+    with child.stdin:
+        child.stdin.write(letter.written())
+    child.returncode = 0  # given away: Popen would warn that it still runs

@@ -1,0 +1,82 @@
+"""Which invocation an event belongs to: the context's, else the process's only live one.
+
+`ACTIVE` follows tasks and copied contexts; `LIVE` is for plain threads, which start without any.
+It is a register, not state: it holds what is running now, and nothing else.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Speaker(Protocol):
+    """Somebody who can record an event now: a run, or a root before its first leaf."""
+
+    def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
+        """Record one event of the application's own."""
+
+    def now_speaking(self) -> Speaker:
+        """Who speaks for the same invocation at this moment: its innermost live run."""
+
+
+class Register:
+    """The roots that are running in this process, and the events that found none of them."""
+
+    __slots__ = ("_lock", "_roots", "strays")
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._roots: list[Speaker] = []
+        self.strays = 0
+
+    def enter(self, root: Speaker) -> None:
+        """A root begins."""
+        with self._lock:
+            self._roots.append(root)
+
+    def leave(self, root: Speaker) -> None:
+        """A root has ended; it need not have begun."""
+        with self._lock:
+            self._roots = [other for other in self._roots if other is not root]
+
+    def only(self) -> Speaker | None:
+        """The live root, if there is exactly one; a choice between two would be a guess."""
+        roots = self._roots
+        return roots[0].now_speaking() if len(roots) == 1 else None
+
+    def take_strays(self) -> int:
+        """How many events found no invocation since this was asked last."""
+        with self._lock:
+            strays, self.strays = self.strays, 0
+        return strays
+
+
+ACTIVE: ContextVar[Speaker | None] = ContextVar("click_telemetry", default=None)
+LIVE = Register()
+
+
+class Silent:
+    """Nobody: an excluded command, a run that is off."""
+
+    __slots__ = ()
+
+    def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
+        """Say nothing."""
+
+    def now_speaking(self) -> Speaker:
+        """Nobody still."""
+        return self
+
+
+SILENT = Silent()
+
+
+def speaker() -> Speaker | None:
+    """Who speaks here and now, or None when no invocation can be told."""
+    found = ACTIVE.get()
+    return found if found is not None else LIVE.only()

@@ -1,0 +1,242 @@
+"""One run of a root command, as its events: owns sequence, base properties and the run's pair.
+
+It knows no Click and no disk: what it records goes to a client. Nothing in it raises.
+"""
+
+from __future__ import annotations
+
+import os
+from threading import RLock
+from time import time
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from . import ambient, message
+from .names import BASE_PROPERTIES, COMMAND_COMPLETED, COMMAND_INVOKED
+from .values import name_or_none, plain_properties
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ..delivery.client import Client
+    from ..privacy.settings import Settings
+    from .values import Json
+
+    Waiting = tuple[object, Mapping[Any, Any], float]
+
+OWN_EVENTS = 200
+"""Events of the application's own between two publications; the lifecycle always fits."""
+
+
+class Run:
+    """One leaf that began, with its pair of events."""
+
+    __slots__ = ("command", "flags", "invocation", "live", "run_id")
+
+    def __init__(self, invocation: Invocation, command: str, flags: list[str]) -> None:
+        self.invocation = invocation
+        self.command = command
+        self.flags = flags
+        self.run_id = str(uuid4())
+        self.live = True
+
+    def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
+        """Record an event of the application's own in this run."""
+        self.invocation.track(name, properties, self)
+
+    def now_speaking(self) -> Run:
+        """This run: who was handed a run keeps it."""
+        return self
+
+    def finish(self, own: dict[str, Json]) -> None:
+        """Record that the leaf has ended; only the first call counts.
+
+        Args:
+            own: the properties of `Command Completed`.
+        """
+        if self.live:
+            self.live = False
+            self.invocation.record(
+                COMMAND_COMPLETED, own, self, message_id=message.completion_id(self.run_id)
+            )
+
+
+class Invocation:
+    """An invocation that may be recorded.
+
+    Args:
+        settings: what the application declared.
+        client: where its messages go.
+        anonymous_id: the installation's ID, or one of the moment.
+        environ: the process's environment.
+        session_id: the session of an enclosing invocation, if there is one.
+        lost: events that were dropped before it began.
+    """
+
+    __slots__ = (
+        "_ambient",
+        "_anonymous_id",
+        "_application",
+        "_client",
+        "_context",
+        "_lock",
+        "_own_events",
+        "_pid",
+        "_publication",
+        "_sequence",
+        "_settings",
+        "closed",
+        "dropped",
+        "invocation_id",
+        "session_id",
+    )
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: Client,
+        anonymous_id: str,
+        environ: Mapping[str, str],
+        session_id: str | None = None,
+        lost: int = 0,
+    ) -> None:
+        version = settings.current_version
+        self._settings = settings
+        self._client = client
+        self._anonymous_id = anonymous_id
+        self._ambient = ambient.ambient(environ, version)
+        self._application: dict[str, Json] | None = None
+        self._context = message.context(settings.app, version)
+        self._lock = RLock()  # an event may be tracked by a signal handler, amid another
+        self._own_events = 0
+        self._pid = os.getpid()
+        self._publication = 0
+        self._sequence = 0
+        self.closed = False
+        self.dropped = lost
+        self.invocation_id = str(uuid4())
+        self.session_id = session_id or ambient.session_id(environ)
+
+    def start(self, command: str, flags: list[str], waiting: Iterable[Waiting] = ()) -> Run:
+        """A leaf is about to run.
+
+        Args:
+            command: its path.
+            flags: the names of its explicit flags.
+            waiting: what was tracked before any leaf had begun; it comes first in the sequence.
+        """
+        run = Run(self, command, flags)
+        for name, properties, at in waiting:
+            self.track(name, properties, run, at)
+        self.record(COMMAND_INVOKED, {}, run)
+        return run
+
+    def track(
+        self,
+        name: object,
+        properties: Mapping[Any, Any] | None,
+        run: Run,
+        at: float | None = None,
+    ) -> None:
+        """Record an event of the application's own; drop and count what cannot be said."""
+        event = name_or_none(name)
+        publication = getattr(self._client, "publication", 0)
+        if publication != self._publication:
+            self._publication, self._own_events = publication, 0
+        if event is None or self._own_events >= OWN_EVENTS:
+            self.dropped += 1
+            return
+        self._own_events += 1
+        own, lost = plain_properties(properties) if properties else ({}, 0)
+        self.dropped += lost
+        self.record(event, own, run, at)
+
+    def record(
+        self,
+        event: str,
+        own: dict[str, Json],
+        run: Run,
+        at: float | None = None,
+        message_id: str | None = None,
+    ) -> None:
+        """Give one event its place in the sequence and hand it to the client.
+
+        Args:
+            event: its name.
+            own: its own properties, plain; the base properties win over them.
+            run: the leaf it belongs to, or the root before its first leaf.
+            at: when it happened, in seconds since the epoch; now by default.
+            message_id: a derived one, where the same event could be said elsewhere too.
+        """
+        if os.getpid() != self._pid:
+            return  # a forked child: its parent says what happened, and holds our lock perhaps
+        with self._lock:
+            if self.closed:
+                self.dropped += 1
+                return
+            try:
+                properties = self._properties(own, run)
+                self._client.record(
+                    message.track_message(
+                        event,
+                        properties,
+                        anonymous_id=self._anonymous_id,
+                        context=self._context,
+                        at=time() if at is None else at,
+                        message_id=message_id,
+                    )
+                )
+                if "dropped" in properties:
+                    self.dropped = 0
+            except Exception:  # a client that fails must not be noticed by the command
+                self.dropped += 1
+
+    def close(self) -> None:
+        """The root has ended: nothing more is recorded. Closing twice is harmless."""
+        if os.getpid() != self._pid:
+            return
+        with self._lock:
+            if self.closed:
+                return
+            self.closed = True
+            try:
+                self._client.close()
+            except Exception:  # as above; what the spool holds is safe already
+                self.dropped += 1
+
+    def _properties(self, own: dict[str, Json], run: Run) -> dict[str, Json]:
+        """Own, then the application's, then ours, so that no call site can override them."""
+        if self._application is None:
+            self._application = self._declared()
+        self._sequence += 1
+        properties: dict[str, Json] = {
+            **own,
+            **self._application,
+            **self._ambient,
+            "invocation_id": self.invocation_id,
+            "run_id": run.run_id,
+            "session_id": self.session_id,
+            "sequence": self._sequence,
+            "command": run.command,
+            "flags": [*run.flags],
+        }
+        if self.dropped:
+            properties["dropped"] = self.dropped
+        elif "dropped" in own:
+            del properties["dropped"]
+        return properties
+
+    def _declared(self) -> dict[str, Json]:
+        """The application's own properties; a function is called once, None is left out."""
+        given: dict[str, Any] = {}
+        for name, value in self._settings.properties.items():
+            try:
+                found = value() if callable(value) else value
+            except Exception:  # the application's own function: the property is left out
+                self.dropped += 1
+                continue
+            if found is not None:
+                given[name] = found
+        declared, lost = plain_properties(given)
+        self.dropped += lost
+        return {name: value for name, value in declared.items() if name not in BASE_PROPERTIES}

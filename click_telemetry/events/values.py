@@ -1,0 +1,215 @@
+"""Any Python value to plain JSON, bounded and without raising: owns coercion, knows no event.
+
+What cannot be said safely is left out; what could say too much (an object's repr, a path, bytes)
+becomes a tag.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import sys
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Union
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    Json = Union[None, bool, int, float, str, list["Json"], dict[str, "Json"]]
+
+try:
+    from _json import encode_basestring_ascii as _quote  # json itself costs 1.7 ms
+except ImportError:
+    from json.encoder import encode_basestring_ascii as _quote  # type: ignore[assignment]
+
+MAX_DEPTH = 4
+MAX_NODES = 200
+MAX_TEXT = 4096
+"""Characters; a longer string is left out whole, since half a secret is still one."""
+MAX_NAME = 128
+MAX_BYTES = 24_000
+"""Of one event's own properties on the wire; Segment refuses a message over 32 KB."""
+
+_LARGEST = 2**63
+_REPLACED = {
+    code: "\ufffd"
+    for code in (0, 0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
+
+
+class Unsayable(Exception):
+    """A value that has no place in an event."""
+
+
+class _Budget:
+    __slots__ = ("bytes", "nodes")
+
+    def __init__(self) -> None:
+        self.nodes = MAX_NODES
+        self.bytes = MAX_BYTES
+
+    def take(self, size: int) -> None:
+        self.nodes -= 1
+        self.bytes -= size
+        if self.nodes < 0 or self.bytes < 0:
+            raise Unsayable
+
+
+def plain_properties(properties: Mapping[Any, Any]) -> tuple[dict[str, Json], int]:
+    """A snapshot of an event's properties as JSON, and how many of them were left out."""
+    budget = _Budget()
+    kept: dict[str, Json] = {}
+    lost = 0
+    items, failed = _items(properties)
+    for key, value in items:
+        before = budget.bytes
+        try:
+            name = _key(key)
+            budget.take(len(name) + 4)
+            kept[name] = _plain(value, MAX_DEPTH, budget)
+        except Exception:  # a value whose own code fails is left out like any other
+            lost += 1
+            budget.bytes = before  # what did not fit takes no room from what still may
+    return kept, lost + failed
+
+
+def plain_text(text: str) -> str:
+    """Text that every reader takes for text: no surrogate, no NUL, no change of direction."""
+    text = str.__str__(text)
+    if text.isascii() and "\0" not in text:
+        return text
+    text = text.translate(_REPLACED)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
+    return text
+
+
+def name_or_none(name: object) -> str | None:
+    """An event's or a command's name as it may leave, or None."""
+    if not isinstance(name, str):
+        return None
+    name = plain_text(name)
+    return name if 0 < len(name) <= MAX_NAME else None
+
+
+def encode(value: Json) -> str:
+    """JSON text, ASCII alone, on one line; only for what this module made plain."""
+    if isinstance(value, str):
+        return _quote(value)
+    if value is None:
+        return "null"
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if isinstance(value, dict):
+        return "{" + ",".join([f"{_quote(k)}:{encode(v)}" for k, v in value.items()]) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join([encode(item) for item in value]) + "]"
+    return repr(value)
+
+
+def _plain(value: Any, depth: int, budget: _Budget) -> Json:
+    if value is None or value is True or value is False:
+        budget.take(5)
+        return value  # type: ignore[no-any-return]
+    if isinstance(value, str):
+        return _text(value, budget)
+    if isinstance(value, int):
+        number = int.__int__(value)
+        if not -_LARGEST <= number < _LARGEST:
+            raise Unsayable
+        budget.take(20)
+        return number
+    if isinstance(value, float):
+        real = float.__float__(value)
+        budget.take(24)
+        # JSON has no NaN and no infinity; a reader that meets one refuses the whole batch.
+        return real if real - real == 0.0 else None
+    if isinstance(value, Enum):
+        inner = value._value_
+        return _plain(inner if isinstance(inner, (str, int, float)) else value._name_, depth, budget)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return _text("[bytes]", budget)
+    if isinstance(value, os.PathLike):
+        return _text("[path]", budget)
+    if isinstance(value, (list, tuple)):
+        return _list(value, depth, budget)
+    if isinstance(value, (set, frozenset)):
+        return sorted(_list(value, depth, budget), key=encode)
+    if hasattr(value, "items") and hasattr(value, "keys"):
+        return _dict(value, depth, budget)
+    return _text(_special(value), budget)
+
+
+def _special(value: Any) -> str:
+    if isinstance(value, datetime.datetime):
+        return datetime.datetime.isoformat(value)
+    if isinstance(value, datetime.date):
+        return datetime.date.isoformat(value)
+    if isinstance(value, datetime.time):
+        return datetime.time.isoformat(value)
+    if isinstance(value, UUID):
+        return UUID.__str__(value)
+    decimal = sys.modules.get("decimal")  # who holds a Decimal has loaded it
+    if decimal is not None and isinstance(value, decimal.Decimal):
+        return str(decimal.Decimal.__str__(value))
+    return "[object]"
+
+
+def _text(value: str, budget: _Budget) -> str:
+    if str.__len__(value) > MAX_TEXT:
+        raise Unsayable
+    text = plain_text(value)
+    budget.take(len(text) + 2 if text.isascii() else 12 * len(text))
+    return text
+
+
+def _list(values: Iterable[Any], depth: int, budget: _Budget) -> list[Json]:
+    if depth == 0:
+        raise Unsayable
+    kept: list[Json] = []
+    for value in list(values):
+        try:
+            kept.append(_plain(value, depth - 1, budget))
+        except Unsayable:
+            if budget.nodes < 0:
+                raise
+    return kept
+
+
+def _dict(mapping: Mapping[Any, Any], depth: int, budget: _Budget) -> dict[str, Json]:
+    if depth == 0:
+        raise Unsayable
+    kept: dict[str, Json] = {}
+    for key, value in _items(mapping)[0]:
+        try:
+            name = _key(key)
+            budget.take(len(name) + 4)
+            kept[name] = _plain(value, depth - 1, budget)
+        except Unsayable:
+            if budget.nodes < 0:
+                raise
+    return kept
+
+
+def _items(mapping: Mapping[Any, Any]) -> tuple[list[tuple[Any, Any]], int]:
+    """The pairs, and 1 if asking for them failed."""
+    try:
+        return list(mapping.items()), 0
+    except Exception:  # a mapping whose own code fails has nothing to say
+        return [], 1
+
+
+def _key(key: object) -> str:
+    if isinstance(key, Enum):
+        key = key._value_
+    if isinstance(key, bool) or not isinstance(key, (str, int)):
+        raise Unsayable
+    name = name_or_none(key if isinstance(key, str) else int.__repr__(key))
+    if name is None:
+        raise Unsayable
+    return name

@@ -1,0 +1,1 @@
+"""Click's side: the hooks, which command, which flags, how it ended."""

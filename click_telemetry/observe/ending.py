@@ -1,0 +1,189 @@
+"""How a leaf ended: the exit code that the shell will see, and a class that may be named.
+
+Exceptions are told apart by name and home, never by `isinstance` against Click: some libraries
+carry their own copy of it. No exception's own code runs here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from ..events.values import Json
+
+CLICK_FAMILY = frozenset(
+    ("click", "rich_click", "typer", "cloup", "click_extra", "asyncclick", "click_repl")
+)
+
+SUCCESS = "success"
+FAILURE = "failure"
+CANCELLED = "cancelled"
+
+_LONGEST_CAUSE = 16
+
+
+class Ending:
+    """One leaf's end.
+
+    Attributes:
+        exit_code: what the shell sees, unless something fails after the leaf.
+        outcome: SUCCESS, FAILURE or CANCELLED.
+        error_class: the exception's class, absent for `exit`.
+        masked: whether `error_class` is an ancestor that stands for one that may not be named.
+    """
+
+    __slots__ = ("error_class", "exit_code", "masked", "outcome")
+
+    def __init__(
+        self, exit_code: int, outcome: str, error_class: str | None = None, *, masked: bool = False
+    ) -> None:
+        self.exit_code = exit_code
+        self.outcome = outcome
+        self.error_class = error_class
+        self.masked = masked
+
+    def properties(self, duration_ms: int | None) -> dict[str, Json]:
+        """The properties of `Command Completed`."""
+        found: dict[str, Json] = {
+            "exit_code": self.exit_code,
+            "succeeded": self.exit_code == 0,
+            "outcome": self.outcome,
+        }
+        if duration_ms is not None:
+            found["duration_ms"] = duration_ms
+        if self.error_class is not None:
+            found["error_class"] = self.error_class
+            if self.masked:
+                found["error_class_masked"] = True
+        if self.outcome == CANCELLED:
+            found["user_cancelled"] = True
+        return found
+
+
+def returned() -> Ending:
+    """The leaf came back."""
+    return Ending(0, SUCCESS)
+
+
+def raised(
+    error: BaseException, *, own: str, packages: Collection[str] = (), typer: bool = False
+) -> Ending:
+    """The leaf ended by an exception.
+
+    Args:
+        error: the very object, before Click turns it into anything else.
+        own: the application's own top-level package; `__main__` counts as its own anyway.
+        packages: further top-level packages whose classes may be named.
+        typer: whether Typer runs the command, whose Ctrl-C is 130.
+    """
+    if isinstance(error, SystemExit):
+        return _exit(_attribute(error, "code"))
+    family = _family_names(error)
+    if "Exit" in family:
+        return _exit(_attribute(error, "exit_code"))
+    error_class, masked = error_class_of(error, own, packages)
+    if isinstance(error, (KeyboardInterrupt, EOFError)) or "Abort" in family:
+        interrupted = typer and isinstance(error, KeyboardInterrupt)
+        return Ending(130 if interrupted else 1, CANCELLED, error_class, masked=masked)
+    code = 1
+    if "ClickException" in family:
+        code = exit_status(_attribute(error, "exit_code"))
+    return Ending(code, SUCCESS if code == 0 else FAILURE, error_class, masked=masked)
+
+
+def exit_status(code: Any) -> int:
+    """What the shell sees of `sys.exit(code)`: as CPython and the kernel treat it.
+
+    None is 0, an integer its low 8 bits on POSIX (32 on Windows), one beyond 64 bits 255, and
+    anything else is printed and 1.
+    """
+    if code is None:
+        return 0
+    if not isinstance(code, int):
+        return 1
+    number = int.__int__(code)
+    if not -(2**63) <= number < 2**63:
+        return 255 if os.name == "posix" else 0xFFFFFFFF
+    return number & (0xFF if os.name == "posix" else 0xFFFFFFFF)
+
+
+def error_class_of(
+    error: BaseException, own: str, packages: Collection[str] = ()
+) -> tuple[str, bool]:
+    """The class that tells what went wrong, and whether it had to be masked by an ancestor.
+
+    A ClickException raised `from` another exception is a wrapper, and so is one of the
+    application's own classes: the informative one is its cause.
+    """
+    homes = (own, "__main__")
+    seen: list[BaseException] = []
+    while len(seen) < _LONGEST_CAUSE and not any(error is one for one in seen):
+        seen.append(error)
+        cause = BaseException.__cause__.__get__(error)  # type: ignore[attr-defined]
+        if cause is None or not _is_wrapper(error, homes):
+            break
+        error = cause
+    for position, cls in enumerate(_ancestry(type(error))):
+        named = _public_name(cls, (*homes, *packages))
+        if named is not None:
+            return named, position > 0
+    return "BaseException", True
+
+
+def _exit(code: Any) -> Ending:
+    status = exit_status(code)
+    return Ending(status, SUCCESS if status == 0 else FAILURE)
+
+
+def _is_wrapper(error: BaseException, homes: Collection[str]) -> bool:
+    home = _home(type(error)).partition(".")[0]
+    return "ClickException" in _family_names(error) or home in homes
+
+
+def _public_name(cls: type, packages: Collection[str]) -> str | None:
+    """`module.QualName` of a class that is what it claims to be and that may be named."""
+    home = _home(cls)
+    top = home.partition(".")[0]
+    name: str = type.__dict__["__qualname__"].__get__(cls)
+    if top not in packages and top not in CLICK_FAMILY and top not in sys.stdlib_module_names:
+        return None
+    found: Any = sys.modules.get(home)
+    for part in name.split("."):
+        found = getattr(found, "__dict__", {}).get(part)
+    if found is not cls:
+        return None  # made at run time, or claiming another's name
+    return name if home in ("builtins", "__main__") else f"{home}.{name}"
+
+
+def _family_names(error: BaseException) -> set[str]:
+    """The names of the exception's classes that come from Click or one of its kin."""
+    return {
+        type.__dict__["__name__"].__get__(cls)
+        for cls in _ancestry(type(error))
+        if _home(cls).partition(".")[0] in CLICK_FAMILY
+    }
+
+
+def _ancestry(cls: type) -> tuple[type, ...]:
+    found: tuple[type, ...] = type.__dict__["__mro__"].__get__(cls)
+    return found
+
+
+def _home(cls: type) -> str:
+    """A class's module, read past any metaclass."""
+    home = type.__dict__["__dict__"].__get__(cls).get("__module__")
+    return home if isinstance(home, str) else ""
+
+
+def _attribute(error: BaseException, name: str) -> Any:
+    """An attribute of an exception; 1, what Click would end with, if its own code fails."""
+    try:
+        return getattr(error, name)
+    except Exception:
+        return 1
+
+

@@ -1,0 +1,206 @@
+"""The hooks: callables in a command's instance `__dict__`, in front of its class's own methods.
+
+A hook captures neither the root nor its settings, looks the original up when it is called, and
+adds no frame to a traceback. What it learns is for `visit`, `flag` and `path` to understand.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from . import flag
+from .frames import unlink
+from .state import contexts_from_root, mark_of, note
+from .visit import Visit, enter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Absent:
+    """The instance had no attribute of its own. A class, since copies of it are itself."""
+
+
+_OF_A_METHOD = ("__name__", "__qualname__", "__func__", "__self__")
+
+
+class Hook:
+    """Stands in front of one method of one command.
+
+    Args:
+        owner: the command.
+        name: the method's name.
+        own: what the instance held under that name before, or `Absent`.
+    """
+
+    __slots__ = ("name", "own", "owner")
+
+    def __init__(self, owner: Any, name: str, own: Any) -> None:
+        self.owner = owner
+        self.name = name
+        self.own = own
+
+    def original(self, command: Any) -> Callable[..., Any]:
+        """The method as it would be without us, as of now: a patched class counts."""
+        if self.own is not Absent:
+            return self.own  # type: ignore[no-any-return]
+        kind = type(command)
+        for cls in kind.__mro__:
+            if self.name in cls.__dict__:
+                found = cls.__dict__[self.name]
+                bind = getattr(type(found), "__get__", None)
+                return found if bind is None else bind(found, command, kind)  # type: ignore[no-any-return]
+        raise AttributeError(f"{kind.__name__!r} object has no attribute {self.name!r}")
+
+    def command(self, context: Any) -> Any:
+        """Whom the call is for: a shallow copy holds this very hook and is not its owner."""
+        running = getattr(context, "command", None)
+        if running is not self.owner and running is not None:
+            held = getattr(running, "__dict__", {}).get(self.name)
+            if held is self:
+                return running
+        return self.owner
+
+    @property
+    def __wrapped__(self) -> Callable[..., Any]:
+        return self.original(self.owner)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name not in _OF_A_METHOD:
+            raise AttributeError(name)  # copying and pickling ask; the class answers for itself
+        return getattr(self.original(self.owner), name)
+
+
+class InvokeHook(Hook):
+    """Sees a command run and end."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Invoke the command."""
+        context = args[0] if args else kwargs.get("ctx")
+        command = self.command(context)
+        visit: Visit | None = None
+        try:
+            visit = enter(command, context)
+        except Exception:  # a fault of ours; the command runs as if we were not there
+            visit = None
+        try:
+            result = self.original(command)(*args, **kwargs)
+        except BaseException as error:
+            if visit is not None:
+                visit.raised(error)
+            unlink(error)
+            raise
+        if visit is not None:
+            visit.returned(result)
+        return result
+
+
+class ParseHook(Hook):
+    """Sees the flag where Click would not, or where the application owns it."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse the command's arguments."""
+        context = args[0] if args else kwargs.get("ctx")
+        command = self.command(context)
+        try:
+            if len(args) == 2:
+                args = (context, flag.before_parsing(command, context, args[1]))
+            elif "args" in kwargs:
+                kwargs["args"] = flag.before_parsing(command, context, kwargs["args"])
+            _tell_watcher(context)
+        except Exception:  # a fault of ours; the command parses what was typed
+            pass
+        try:
+            result = self.original(command)(*args, **kwargs)
+        except BaseException as error:
+            unlink(error)
+            raise
+        try:
+            flag.after_parsing(command, context)
+        except Exception:  # likewise
+            pass
+        return result
+
+
+class ParametersHook(Hook):
+    """Adds our option, and remembers what a command was parsed with."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Give the command's parameters."""
+        context = args[0] if args else kwargs.get("ctx")
+        command = self.command(context)
+        try:
+            result = self.original(command)(*args, **kwargs)
+        except BaseException as error:
+            unlink(error)
+            raise
+        try:
+            if context.command is command:
+                note(context).parameters = result
+            return flag.with_option(command, context, result)
+        except Exception:  # a fault of ours; the command has its own parameters
+            return result
+
+
+class ResolveHook(Hook):
+    """Hooks a sub-command when it is resolved, so that lazy groups stay lazy."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Find a sub-command."""
+        context = args[0] if args else kwargs.get("ctx")
+        command = self.command(context)
+        try:
+            result = self.original(command)(*args, **kwargs)
+        except BaseException as error:
+            unlink(error)
+            raise
+        try:
+            # resolve_command gives (name, command, rest), get_command the command
+            install(result[1] if isinstance(result, tuple) else result)
+        except Exception:  # a fault of ours; the sub-command runs unobserved
+            pass
+        return result
+
+
+_HOOKS: tuple[tuple[str, type[Hook]], ...] = (
+    ("invoke", InvokeHook),
+    ("parse_args", ParseHook),
+    ("get_params", ParametersHook),
+    ("get_command", ResolveHook),
+    ("resolve_command", ResolveHook),
+)
+
+
+def install(command: Any) -> None:
+    """Put the hooks in front of a command's methods; again is harmless, name by name.
+
+    Args:
+        command: what a group resolved; anything that is no command is left alone.
+    """
+    held = getattr(command, "__dict__", None)
+    if held is None or not hasattr(type(command), "invoke"):
+        return
+    for name, kind in _HOOKS:
+        if not isinstance(held.get(name), Hook) and hasattr(type(command), name):
+            held[name] = kind(command, name, held.get(name, Absent))
+
+
+def _tell_watcher(context: Any) -> None:
+    from ..privacy.watched import ADDRESS_VARIABLE, tell
+
+    if ADDRESS_VARIABLE not in os.environ or getattr(context, "resilient_parsing", False):
+        return
+    contexts = contexts_from_root(context)
+    if len(contexts) == 1:
+        settings = mark_of(context.command).settings  # type: ignore[union-attr]
+        if settings is not None:
+            tell(os.environ, settings.app, None)

@@ -1,0 +1,189 @@
+"""One run of an instrumented root as Click performs it: decides at its first leaf, ends with it.
+
+Before the first leaf nothing is decided, stored or started; what is tracked until then waits.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from ..privacy.consent import NOTHING, Decision, decide, refused
+from ..privacy.watched import tell
+from . import flag, path
+from .state import mark_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..events.active import Speaker
+    from ..events.invocation import Invocation, Run
+    from ..privacy.facts import RealFacts
+    from ..privacy.settings import Settings
+    from .ending import Ending
+
+WAITING_EVENTS = 200
+
+
+class Root:
+    """A root command's run.
+
+    Attributes:
+        settings: what the application declared.
+        decision: what became of it, once the first leaf began.
+    """
+
+    __slots__ = (
+        "_enclosing",
+        "_invocation",
+        "_lost",
+        "_runs",
+        "_unrun",
+        "_waiting",
+        "decision",
+        "settings",
+    )
+
+    def __init__(self, settings: Settings, enclosing: Speaker | None) -> None:
+        self.settings = settings
+        self.decision: Decision | None = None
+        self._enclosing = enclosing
+        self._invocation: Invocation | None = None
+        self._lost = 0
+        self._runs: list[Run] = []
+        self._unrun: list[Run] = []
+        self._waiting: list[tuple[object, Mapping[str, Any], float]] = []
+
+    @property
+    def session_id(self) -> str | None:
+        """The session, once there is one."""
+        return self._invocation.session_id if self._invocation is not None else None
+
+    def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
+        """Record an event outside any leaf: a group's callback, a result callback."""
+        if self._runs:
+            self.now_speaking().track(name, properties)
+        elif self.decision is not None:
+            return  # nothing is recorded, so there is nothing to wait for
+        elif len(self._waiting) < WAITING_EVENTS:
+            from ..events.values import plain_properties
+
+            snapshot, lost = plain_properties(properties) if properties else ({}, 0)
+            self._lost += lost
+            self._waiting.append((name, snapshot, time()))
+        else:
+            self._lost += 1
+
+    def now_speaking(self) -> Speaker:
+        """The innermost live run, else the latest, else the root itself."""
+        live = [run for run in self._runs if run.live]
+        return (live or self._runs or [self])[-1]
+
+    def start(self, contexts: list[Any]) -> Run | None:
+        """A leaf is about to run; None when it is not recorded.
+
+        Args:
+            contexts: from the root's context down to the leaf's.
+        """
+        if flag.opted_out(contexts):
+            return None
+        if self.decision is None:
+            self._begin()
+        if self._invocation is None:
+            return None
+        run = self._invocation.start(
+            path.command_path(self.settings.app, contexts),
+            path.flag_names(contexts, flag.DESTINATION),
+            self._take_waiting(),
+        )
+        self._runs.append(run)
+        return run
+
+    def finish(self, run: Run, ending: Ending, started: int, ended: int) -> None:
+        """A leaf has ended.
+
+        Args:
+            run: the leaf's run.
+            ending: how it ended.
+            started: of `time.monotonic_ns`.
+            ended: likewise, the moment it ended.
+        """
+        run.finish(ending.properties((ended - started) // 1_000_000))
+
+    def postpone(self, run: Run) -> None:
+        """A leaf gave back work that has not been done (a coroutine): it ends with the root."""
+        self._unrun.append(run)
+
+    def close(self, ending: Ending) -> None:
+        """The root has ended."""
+        for run in self._unrun:
+            run.finish(ending.properties(None))
+        if self._invocation is not None:
+            self._invocation.close()
+
+    def _take_waiting(self) -> list[tuple[object, Mapping[str, Any], float]]:
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
+    def _begin(self) -> None:
+        """Decide, and open what the decision asks for."""
+        facts: list[RealFacts] = []
+
+        def look() -> RealFacts:
+            from ..privacy.facts import RealFacts
+
+            facts.append(RealFacts(self.settings, os.environ, sys.stdout))
+            return facts[0]
+
+        # Should anything below fail, the run is off; it must not be tried again at each leaf.
+        self.decision = Decision(NOTHING, "not_storable")
+        decision = decide(os.environ, self.settings.variable_prefix, flag=False, look=look)
+        tell(os.environ, self.settings.app, decision)
+        if decision.mode == NOTHING:
+            self.decision = decision
+            if decision.reason == "notice_not_shown":
+                _show_notice(self.settings, facts[0])
+            return
+        from ..delivery.choose import choose
+        from ..events.active import LIVE
+        from ..events.invocation import Invocation
+
+        client, anonymous_id = choose(decision, facts[0])
+        self._invocation = Invocation(
+            self.settings,
+            client,
+            anonymous_id,
+            os.environ,
+            getattr(self._enclosing, "session_id", None),
+            self._lost + LIVE.take_strays(),
+        )
+        self.decision = decision
+
+
+def refused_already(settings: Settings, contexts: list[Any]) -> Decision | None:
+    """The *no* that costs nothing to see, before anything is loaded: a flag, a variable, a mark."""
+    if is_excluded(contexts):
+        return Decision(NOTHING, "excluded")
+    return refused(os.environ, settings.variable_prefix, flag=flag.opted_out(contexts))
+
+
+def is_excluded(contexts: list[Any]) -> bool:
+    """Whether one of these contexts' commands is marked with `exclude`."""
+    for context in contexts:
+        found = mark_of(context.command)
+        if found is not None and found.excluded:
+            return True
+    return False
+
+
+def _show_notice(settings: Settings, facts: RealFacts) -> None:
+    from ..privacy import notice
+
+    if facts.places is None:
+        return
+    text = settings.notice
+    if not isinstance(text, str):
+        text = notice.TEXT.format(app=settings.app, prefix=settings.variable_prefix)
+    notice.show(facts.places.notice, text if text.endswith("\n") else text + "\n")

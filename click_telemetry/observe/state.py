@@ -1,0 +1,76 @@
+"""What we keep on the application's own objects: a mark on commands, a note on contexts.
+
+Both live in the instance's `__dict__` under one private name, never in `ctx.meta`, which the
+application sees. A hook captures nothing: everything is found again by walking `ctx.parent`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..privacy.settings import Settings
+    from .root import Root
+
+KEY = "_click_telemetry"
+
+
+class Mark:
+    """On a command: it is a root with these settings and this flag, or excluded, or both."""
+
+    __slots__ = ("excluded", "option", "settings")
+
+    def __init__(self) -> None:
+        self.settings: Settings | None = None
+        self.option: Any = None
+        self.excluded = False
+
+
+class Note:
+    """On a context: what was seen of it so far."""
+
+    __slots__ = ("opted_out", "parameters", "root", "seen")
+
+    def __init__(self) -> None:
+        self.opted_out = False
+        self.parameters: list[Any] | None = None
+        self.root: Root | None = None
+        self.seen = False
+
+
+def mark_of(command: Any) -> Mark | None:
+    """A command's mark, if it has one."""
+    found = command.__dict__.get(KEY)
+    return found if isinstance(found, Mark) else None
+
+
+def mark(command: Any) -> Mark:
+    """A command's mark, made if it has none."""
+    found = mark_of(command)
+    if found is None:
+        found = command.__dict__[KEY] = Mark()
+    return found
+
+
+def note(context: Any) -> Note:
+    """A context's note, made if it has none."""
+    found = context.__dict__.get(KEY)
+    if not isinstance(found, Note):
+        found = context.__dict__[KEY] = Note()
+    return found
+
+
+def contexts_from_root(context: Any) -> list[Any]:
+    """The contexts from the outermost instrumented command down to this one.
+
+    Empty where no command above, or this one, is instrumented: that is plain Click.
+    """
+    chain: list[Any] = []
+    outermost = 0
+    while context is not None:
+        chain.append(context)
+        found = mark_of(context.command)
+        if found is not None and found.settings is not None:
+            outermost = len(chain)
+        context = context.parent
+    return chain[:outermost][::-1]

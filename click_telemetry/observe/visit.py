@@ -1,0 +1,185 @@
+"""One call of a command's `invoke`: what is done at its entry, and what at its end.
+
+Owns the order of things; how a leaf is named and how it ended are told elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from time import monotonic_ns
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from typing import TYPE_CHECKING, Any
+
+from ..privacy.watched import tell
+from .frames import unlink_at_close
+from .root import Root, is_excluded, refused_already
+from .state import contexts_from_root, mark_of, note
+
+if TYPE_CHECKING:
+    from contextvars import Token
+
+    from ..events.active import Speaker
+    from ..events.invocation import Run
+    from .ending import Ending
+
+_ACTIVE_MODULE = f"{__package__.partition('.')[0]}.events.active"
+
+
+class Visit:
+    """One command being invoked.
+
+    Args:
+        command: the command.
+        token: what to give back to the context variable, if it was set.
+        root: the root's run, unless the call is silent.
+        run: the leaf's run, where this is a recorded leaf.
+        owner: whether the root's run ends with this call.
+    """
+
+    __slots__ = ("_command", "_owner", "_root", "_run", "_started", "_token")
+
+    def __init__(
+        self,
+        command: Any,
+        token: Token[Speaker | None] | None,
+        root: Root | None = None,
+        run: Run | None = None,
+        *,
+        owner: bool = False,
+    ) -> None:
+        self._command = command
+        self._token = token
+        self._root = root
+        self._run = run
+        self._owner = owner
+        self._started = monotonic_ns()
+
+    def returned(self, result: object) -> None:
+        """The command came back. Never raises."""
+        self._leave(monotonic_ns(), None, result)
+
+    def raised(self, error: BaseException) -> None:
+        """The command ended by an exception. Never raises."""
+        self._leave(monotonic_ns(), error, None)
+
+    def _leave(self, ended: int, error: BaseException | None, result: object) -> None:
+        try:
+            root = self._root
+            if root is not None and (self._run is not None or self._owner):
+                ending = self._ending(root, error)
+                if self._run is not None:
+                    if is_unrun(result):
+                        root.postpone(self._run)
+                    else:
+                        root.finish(self._run, ending, self._started, ended)
+                if self._owner:
+                    root.close(ending)
+        except Exception:  # a fault of ours; the command must not notice, the spool keeps the rest
+            return
+        finally:
+            if self._token is not None:
+                _give_back(self._token, self._root if self._owner else None)
+
+    def _ending(self, root: Root, error: BaseException | None) -> Ending:
+        from . import ending
+
+        if error is None:
+            return ending.returned()
+        return ending.raised(
+            error,
+            own=root.settings.package,
+            packages=root.settings.error_packages,
+            typer=any(cls.__module__.startswith("typer.") for cls in type(self._command).__mro__),
+        )
+
+
+def enter(command: Any, context: Any) -> Visit | None:
+    """A command is about to be invoked; None when there is nothing to observe.
+
+    A context is visited once: invoking it again, or by another command, is part of the first.
+    """
+    contexts = contexts_from_root(context)
+    if not contexts or getattr(context, "resilient_parsing", False):
+        return None
+    own = note(context)
+    if own.seen:
+        return None
+    own.seen = True
+    first = note(contexts[0])
+    if first.root is not None:
+        return _visit(command, context, contexts, first.root, owner=False)
+    settings = mark_of(contexts[0].command).settings  # type: ignore[union-attr]
+    if settings is None:
+        return None
+    refusal = refused_already(settings, contexts)
+    if refusal is not None:
+        tell(os.environ, settings.app, refusal)
+        return Visit(command, _silence())
+    from ..events import active
+
+    first.root = Root(settings, active.ACTIVE.get())
+    active.LIVE.enter(first.root)
+    if sys.version_info < (3, 11):
+        unlink_at_close(contexts[0])
+    return _visit(command, context, contexts, first.root, owner=True)
+
+
+def is_leaf(command: Any, context: Any) -> bool:
+    """Whether a command does its own work, rather than hand on to a sub-command.
+
+    A group does only when it may be invoked alone and nothing is left to dispatch. Both lists are
+    read from `__dict__`: the property `protected_args` warns from Click 8.2.
+    """
+    if not hasattr(command, "resolve_command"):
+        return True
+    if not getattr(command, "invoke_without_command", False):
+        return False
+    found = context.__dict__
+    return not (
+        found.get("_protected_args") or found.get("protected_args") or found.get("args")
+    )
+
+
+def is_unrun(result: object) -> bool:
+    """Whether a result is work that has yet to be done: a coroutine, a generator, a future.
+
+    Looks at the type alone: `isinstance` would run a proxy's own code.
+    """
+    kind = type(result)
+    return kind in (CoroutineType, GeneratorType, AsyncGeneratorType) or hasattr(kind, "__await__")
+
+
+def _visit(
+    command: Any, context: Any, contexts: list[Any], root: Root, *, owner: bool
+) -> Visit:
+    from ..events.active import ACTIVE, SILENT
+
+    speaker: Speaker = root
+    run = None
+    if is_excluded(contexts):
+        speaker = SILENT
+    elif is_leaf(command, context):
+        try:
+            run = root.start(contexts)
+        except Exception:  # a fault of ours; the command runs, and its owner still closes the root
+            run = None
+        speaker = run or SILENT
+    return Visit(command, ACTIVE.set(speaker), root, run, owner=owner)
+
+
+def _silence() -> Token[Speaker | None] | None:
+    """What is tracked inside goes nowhere, not to an enclosing application's invocation."""
+    active = sys.modules.get(_ACTIVE_MODULE)
+    return active.ACTIVE.set(active.SILENT) if active is not None else None
+
+
+def _give_back(token: Token[Speaker | None], ended: Root | None) -> None:
+    from ..events.active import ACTIVE, LIVE
+
+    if ended is not None:
+        LIVE.leave(ended)
+    try:
+        ACTIVE.reset(token)
+    except ValueError:
+        return  # the command was resumed in another context, which never saw our value

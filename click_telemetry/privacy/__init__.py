@@ -1,0 +1,1 @@
+"""Whether it may be said: settings, consent, identity, the notice."""

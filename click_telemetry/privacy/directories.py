@@ -1,0 +1,103 @@
+"""Where an application's telemetry lives: two directories, named and never created here.
+
+The choice is configuration (people commit their dotfiles), the ID and the spool are state (an ID
+must not travel with them). The answers are platformdirs'; the plain case is given without it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Directories:
+    """The two directories of one application.
+
+    Attributes:
+        config: holds `telemetry.json`, the person's choice; shared with the application.
+        state: ours alone: the anonymous ID, the notice's marker and the spool.
+    """
+
+    __slots__ = ("config", "state")
+
+    def __init__(self, config: str, state: str) -> None:
+        self.config = config
+        self.state = state
+
+    @property
+    def choice(self) -> str:
+        """The file with the person's choice."""
+        return os.path.join(self.config, "telemetry.json")
+
+    @property
+    def anonymous_id(self) -> str:
+        """The file with the anonymous ID."""
+        return os.path.join(self.state, "id")
+
+    @property
+    def notice(self) -> str:
+        """The marker that the notice was claimed, then shown."""
+        return os.path.join(self.state, "notice")
+
+    def spool(self, host: str, write_key: str) -> str:
+        """The spool of one destination; no run can deliver what was meant for another."""
+        return os.path.join(self.state, "spool", destination_digest(host, write_key))
+
+
+def directories(app: str, environ: Mapping[str, str]) -> Directories | None:
+    """The directories of an application, or None where there is no absolute place for them.
+
+    Args:
+        app: a valid application name (`Settings` sees to that).
+        environ: the process's environment.
+    """
+    plain = plain_directories(app, environ) if sys.platform == "linux" else None
+    if plain is None:
+        if sys.platform != "win32" and not environ.get("HOME"):
+            # expanduser would ask the user database, which may open a socket to nscd.
+            return None
+        plain = platform_directories(app)
+    if os.path.isabs(plain.config) and os.path.isabs(plain.state):
+        return plain
+    return None
+
+
+def plain_directories(app: str, environ: Mapping[str, str]) -> Directories | None:
+    """What platformdirs answers on Linux with absolute directories, without its 9 ms of import.
+
+    None means that the case is not plain and platformdirs has to be asked.
+    """
+    home = environ.get("HOME", "")
+    config = environ.get("XDG_CONFIG_HOME", "").strip()
+    state = environ.get("XDG_STATE_HOME", "").strip()
+    if not config.startswith("/") or not state.startswith("/"):
+        if not home.startswith("/"):
+            return None
+        home = home.rstrip("/")
+        config = config if config.startswith("/") else home + "/.config"
+        state = state if state.startswith("/") else home + "/.local/state"
+    return Directories(os.path.join(config, app), os.path.join(state, app, "telemetry"))
+
+
+def platform_directories(app: str) -> Directories:
+    """What platformdirs answers, on any system."""
+    import platformdirs  # 9 ms: for the systems and environments that are not plain
+
+    return Directories(
+        platformdirs.user_config_dir(app, appauthor=False),
+        os.path.join(platformdirs.user_state_dir(app, appauthor=False), "telemetry"),
+    )
+
+
+def destination_digest(host: str, write_key: str) -> str:
+    """Sixteen hexadecimal digits for a destination, the same in every process."""
+    try:
+        from _blake2 import blake2b  # hashlib loads OpenSSL: 3 ms
+    except ImportError:
+        from hashlib import blake2b
+    text = f"{host}\0{write_key}".encode("utf-8", "surrogatepass")
+    return blake2b(text, digest_size=8).hexdigest()

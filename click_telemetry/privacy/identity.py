@@ -1,0 +1,107 @@
+"""The anonymous ID: a random UUID per installation and application, never made from the machine."""
+
+from __future__ import annotations
+
+import os
+from uuid import UUID, uuid4
+
+from ..storage import NoLocks, make_private_directory, open_private, read_small, try_lock, write_all
+
+LIMIT = 256
+"""Bytes; an ID and its newline are 37."""
+
+
+def fresh() -> str:
+    """A new ID, stored nowhere."""
+    return str(uuid4())
+
+
+def read(path: str) -> str | None:
+    """The stored ID, or None where there is no valid one."""
+    try:
+        return parse(read_small(path, limit=LIMIT))
+    except OSError:
+        return None
+
+
+def read_or_create(path: str) -> str:
+    """The stored ID; made, once, however many first runs there are at a time.
+
+    Raises:
+        OSError: there is none and none can be stored.
+    """
+    try:
+        found = parse(read_small(path, limit=LIMIT))
+    except FileNotFoundError:
+        return _create(path)
+    return found or _mend(path)
+
+
+def parse(content: bytes) -> str | None:
+    """A canonical random UUID (RFC 9562, version 4) and at most a newline, else None."""
+    text = content.decode("ascii", "replace").removesuffix("\n")
+    try:
+        found = UUID(text)
+    except ValueError:
+        return None
+    return text if str(found) == text and found.version == 4 else None
+
+
+def _create(path: str) -> str:
+    """Race-free by a hard link: the name appears with its content, and only the first gets it."""
+    make_private_directory(os.path.dirname(path))
+    made = fresh()
+    temporary = f"{path}.{os.urandom(6).hex()}"
+    descriptor = open_private(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    try:
+        try:
+            write_all(descriptor, made.encode("ascii") + b"\n")
+        finally:
+            os.close(descriptor)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return _existing(path)
+        except OSError:  # a file system without hard links: the last of a tie wins, then all agree
+            if os.path.lexists(path):
+                return _existing(path)
+            os.rename(temporary, path)
+            return _existing(path)
+    finally:
+        try:
+            os.unlink(temporary)
+        except FileNotFoundError:
+            pass  # renamed above
+    return made
+
+
+def _existing(path: str) -> str:
+    return parse(read_small(path, limit=LIMIT)) or _mend(path)
+
+
+def _mend(path: str) -> str:
+    """Replace an invalid ID, once: under its own lock, looking again first."""
+    descriptor = open_private(path, os.O_RDWR)
+    try:
+        try:
+            for _ in range(200):
+                if try_lock(descriptor):
+                    break
+                _pause()
+        except NoLocks:
+            pass  # two menders may differ for one run; the last writer's ID stays
+        found = parse(os.pread(descriptor, LIMIT, 0))
+        if found:
+            return found
+        made = fresh()
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, made.encode("ascii") + b"\n", 0)
+        return made
+    finally:
+        os.close(descriptor)
+
+
+def _pause() -> None:
+    from time import sleep
+
+    sleep(0.0005)

@@ -1,0 +1,28 @@
+"""Pytest fixtures for an application's own tests; loaded by pytest, imports nothing until used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from .testing import RecordingClient
+
+
+@pytest.fixture
+def recording_client(monkeypatch: pytest.MonkeyPatch) -> RecordingClient:
+    """A client that keeps every message, in an environment that says neither yes nor no.
+
+    Whoever runs the tests may have opted out; that is theirs, and the tests' is another matter.
+    """
+    import os
+
+    from .testing import RecordingClient
+
+    for name in list(os.environ):
+        if name in ("DO_NOT_TRACK", "NO_ANALYTICS") or name.endswith(
+            ("_NO_TELEMETRY", "_TELEMETRY")
+        ):
+            monkeypatch.delenv(name)
+    return RecordingClient()

@@ -1,0 +1,1 @@
+"""`click-telemetry`, the command for an application's maintainers."""

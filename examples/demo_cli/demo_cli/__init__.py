@@ -1,0 +1,1 @@
+"""The command line of an imaginary platform, which exists in memory alone."""

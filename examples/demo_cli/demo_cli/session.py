@@ -1,0 +1,23 @@
+"""What the root options say, for every command below them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import rich_click as click
+
+
+@dataclass(frozen=True)
+class Session:
+    """One run of demo-cli: whose profile it uses, and how much it tells."""
+
+    profile: str
+    verbosity: int
+
+    def detail(self, line: str) -> None:
+        """Print a line on stderr if `--verbose` asked for it."""
+        if self.verbosity:
+            click.secho(line, dim=True, err=True)
+
+
+pass_session = click.make_pass_decorator(Session)

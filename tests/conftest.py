@@ -1,0 +1,44 @@
+"""Fixtures: an empty home, a server on loopback, a small application in a real process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .harness.processes import APP, Cli, Home
+from .harness.server import Server
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """An empty home."""
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server that accepts everything until a test says otherwise."""
+    server = Server()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def make_cli(tmp_path: Path, home: Home) -> Callable[..., Cli]:
+    """Writes an application to a script in the empty home's neighbourhood."""
+
+    def make(source: str = APP, name: str = "acme.py") -> Cli:
+        return Cli(tmp_path / name, home, source)
+
+    return make
+
+
+@pytest.fixture
+def cli(make_cli: Callable[..., Cli], server: Server) -> Cli:
+    """The small application, sending to the server."""
+    made = make_cli()
+    made.environ["ACME_TELEMETRY_HOST"] = server.url
+    return made

@@ -1,0 +1,32 @@
+"""The main job: a command is run, and its two events arrive."""
+
+from __future__ import annotations
+
+import pytest
+
+from ..harness.processes import Cli, Home
+from ..harness.server import Server
+
+pytestmark = pytest.mark.contract
+
+
+def test_two_events_of_a_command_arrive(cli: Cli, server: Server, home: Home) -> None:
+    """A command that ran gives Invoked and Completed, with its path, flags, code and duration."""
+    run = cli.run("deploy", "--dry-run")
+    assert (run.stdout, run.stderr, run.returncode) == ("deployed\n", "", 0)
+    invoked, completed = server.wait_for(2)
+    assert [invoked["event"], completed["event"]] == ["Command Invoked", "Command Completed"]
+    own = {
+        name: completed["properties"][name]
+        for name in ("command", "flags", "exit_code", "succeeded", "outcome", "sequence")
+    }
+    assert own == {
+        "command": "acme deploy",
+        "flags": ["dry_run"],
+        "exit_code": 0,
+        "succeeded": True,
+        "outcome": "success",
+        "sequence": 2,
+    }
+    assert isinstance(completed["properties"]["duration_ms"], int)
+    assert home.spooled() == []
