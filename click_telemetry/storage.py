@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 LOWEST_DESCRIPTOR = 10
 """Ours stay above what shell scripts and daemons close and reuse by number."""
@@ -133,7 +132,7 @@ def open_private(path: str, flags: int) -> int:
     try:
         found = os.fstat(low)
         check_own_file(found, path)
-        if fcntl is not None and low < LOWEST_DESCRIPTOR:
+        if sys.platform != "win32" and low < LOWEST_DESCRIPTOR:
             descriptor = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, LOWEST_DESCRIPTOR)
             os.close(low)
         if found.st_mode & 0o600 != 0o600:
@@ -186,7 +185,7 @@ def try_lock(descriptor: int) -> bool:
     Raises:
         NoLocks: the file system or the platform has no working locks.
     """
-    if fcntl is None:
+    if sys.platform == "win32":
         raise NoLocks("no flock on this platform")
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -199,5 +198,5 @@ def try_lock(descriptor: int) -> bool:
 
 def unlock(descriptor: int) -> None:
     """Give a lock back, for every process that inherited it too."""
-    if fcntl is not None:
+    if sys.platform != "win32":
         fcntl.flock(descriptor, fcntl.LOCK_UN)

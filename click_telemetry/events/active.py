@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 class Speaker(Protocol):
     """Somebody who can record an event now: a run, or a root before its first leaf."""
 
+    @property
+    def session_id(self) -> str | None:
+        """The session, once something is recorded."""
+
     def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
         """Record one event of the application's own."""
 
@@ -64,6 +68,11 @@ class Silent:
     """Nobody: an excluded command, a run that is off."""
 
     __slots__ = ()
+
+    @property
+    def session_id(self) -> str | None:
+        """None: nothing is recorded."""
+        return None
 
     def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
         """Say nothing."""

@@ -40,6 +40,11 @@ class Run:
         self.run_id = str(uuid4())
         self.live = True
 
+    @property
+    def session_id(self) -> str | None:
+        """The invocation's session."""
+        return self.invocation.session_id
+
     def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
         """Record an event of the application's own in this run."""
         self.invocation.track(name, properties, self)

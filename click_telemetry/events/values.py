@@ -10,18 +10,19 @@ import datetime
 import os
 import sys
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import TypeAlias
 
-    Json = Union[None, bool, int, float, str, list["Json"], dict[str, "Json"]]
+    Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 try:
     from _json import encode_basestring_ascii as _quote  # json itself costs 1.7 ms
 except ImportError:
-    from json.encoder import encode_basestring_ascii as _quote  # type: ignore[assignment]
+    from json.encoder import encode_basestring_ascii as _quote
 
 MAX_DEPTH = 4
 MAX_NODES = 200
@@ -32,10 +33,7 @@ MAX_BYTES = 24_000
 """Of one event's own properties on the wire; Segment refuses a message over 32 KB."""
 
 _LARGEST = 2**63
-_REPLACED = {
-    code: "\ufffd"
-    for code in (0, 0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-}
+_REPLACED = dict.fromkeys((0, 1564, 8206, 8207, *range(8234, 8239), *range(8294, 8298)), "�")
 
 
 class Unsayable(Exception):
@@ -115,7 +113,7 @@ def encode(value: Json) -> str:
 def _plain(value: Any, depth: int, budget: _Budget) -> Json:
     if value is None or value is True or value is False:
         budget.take(5)
-        return value  # type: ignore[no-any-return]
+        return bool(value) if value is not None else None
     if isinstance(value, str):
         return _text(value, budget)
     if isinstance(value, int):
@@ -131,7 +129,9 @@ def _plain(value: Any, depth: int, budget: _Budget) -> Json:
         return real if real - real == 0.0 else None
     if isinstance(value, Enum):
         inner = value._value_
-        return _plain(inner if isinstance(inner, (str, int, float)) else value._name_, depth, budget)
+        return _plain(
+            inner if isinstance(inner, (str, int, float)) else value._name_, depth, budget
+        )
     if isinstance(value, (bytes, bytearray, memoryview)):
         return _text("[bytes]", budget)
     if isinstance(value, os.PathLike):

@@ -5,7 +5,7 @@ A mistake raises here, at import, and says what to write instead. Nothing here r
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from ..privacy.settings import OPTIONS, DeclarationError, Settings, unknown_option
 from .flag import make_option
@@ -15,9 +15,21 @@ from .state import mark
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import click
+
     from .group import InstrumentedGroup
 
     Command = TypeVar("Command")
+    Group = TypeVar("Group", bound=click.Group)
+
+    class Decorator(Protocol):
+        """What `instrumented_group(…)` gives back."""
+
+        # A group can be called too; the first that fits is meant.
+        @overload
+        def __call__(self, target: Group, /) -> Group: ...  # type: ignore[overload-overlap]
+        @overload
+        def __call__(self, target: Callable[..., Any], /) -> InstrumentedGroup: ...
 
 
 def instrument(command: Command, **options: Any) -> Command:
@@ -52,9 +64,15 @@ def instrument(command: Command, **options: Any) -> Command:
 
 
 @overload
+def instrumented_group(target: Group, /) -> Group: ...  # type: ignore[overload-overlap]
+@overload
 def instrumented_group(target: Callable[..., Any], /) -> InstrumentedGroup: ...
 @overload
-def instrumented_group(target: None = None, /, **options: Any) -> Callable[[Any], Any]: ...
+def instrumented_group(
+    target: None = None, /, *, cls: type[Group], **options: Any
+) -> Callable[[Callable[..., Any]], Group]: ...
+@overload
+def instrumented_group(target: None = None, /, **options: Any) -> Decorator: ...
 def instrumented_group(target: Any = None, /, **options: Any) -> Any:
     """Instrument a whole command tree: on a group of any class, or on a function to make one.
 

@@ -123,7 +123,7 @@ def error_class_of(
     seen: list[BaseException] = []
     while len(seen) < _LONGEST_CAUSE and not any(error is one for one in seen):
         seen.append(error)
-        cause = BaseException.__cause__.__get__(error)  # type: ignore[attr-defined]
+        cause = BaseException.__dict__["__cause__"].__get__(error)
         if cause is None or not _is_wrapper(error, homes):
             break
         error = cause
@@ -175,7 +175,7 @@ def _ancestry(cls: type) -> tuple[type, ...]:
 
 def _home(cls: type) -> str:
     """A class's module, read past any metaclass."""
-    home = type.__dict__["__dict__"].__get__(cls).get("__module__")
+    home = type.__dict__["__module__"].__get__(cls)
     return home if isinstance(home, str) else ""
 
 
@@ -185,5 +185,3 @@ def _attribute(error: BaseException, name: str) -> Any:
         return getattr(error, name)
     except Exception:
         return 1
-
-

@@ -79,7 +79,7 @@ class InvokeHook(Hook):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Invoke the command."""
-        context = args[0] if args else kwargs.get("ctx")
+        context: Any = args[0] if args else kwargs.get("ctx")
         command = self.command(context)
         visit: Visit | None = None
         try:
@@ -105,7 +105,7 @@ class ParseHook(Hook):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Parse the command's arguments."""
-        context = args[0] if args else kwargs.get("ctx")
+        context: Any = args[0] if args else kwargs.get("ctx")
         command = self.command(context)
         try:
             if len(args) == 2:
@@ -134,7 +134,7 @@ class ParametersHook(Hook):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Give the command's parameters."""
-        context = args[0] if args else kwargs.get("ctx")
+        context: Any = args[0] if args else kwargs.get("ctx")
         command = self.command(context)
         try:
             result = self.original(command)(*args, **kwargs)
@@ -156,7 +156,7 @@ class ResolveHook(Hook):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Find a sub-command."""
-        context = args[0] if args else kwargs.get("ctx")
+        context: Any = args[0] if args else kwargs.get("ctx")
         command = self.command(context)
         try:
             result = self.original(command)(*args, **kwargs)

@@ -6,6 +6,7 @@ The path is told from the contexts and the registry. Nothing is looked up anew: 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 DYNAMIC = "<dynamic>"
@@ -20,7 +21,7 @@ def command_path(app: str, contexts: list[Any]) -> str:
         contexts: from the root's context down to the leaf's.
     """
     segments = [app]
-    for parent, context in zip(contexts, contexts[1:], strict=False):
+    for parent, context in pairwise(contexts):
         if context.command is not parent.command:  # click-repl enters the root anew for each line
             segments.append(_segment(parent, context))
     return " ".join(segments)

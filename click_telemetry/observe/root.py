@@ -78,8 +78,10 @@ class Root:
 
     def now_speaking(self) -> Speaker:
         """The innermost live run, else the latest, else the root itself."""
+        if not self._runs:
+            return self
         live = [run for run in self._runs if run.live]
-        return (live or self._runs or [self])[-1]
+        return (live or self._runs)[-1]
 
     def start(self, contexts: list[Any]) -> Run | None:
         """A leaf is about to run; None when it is not recorded.
@@ -156,7 +158,7 @@ class Root:
             client,
             anonymous_id,
             os.environ,
-            getattr(self._enclosing, "session_id", None),
+            self._enclosing.session_id if self._enclosing is not None else None,
             self._lost + LIVE.take_strays(),
         )
         self.decision = decision

@@ -136,9 +136,7 @@ def is_leaf(command: Any, context: Any) -> bool:
     if not getattr(command, "invoke_without_command", False):
         return False
     found = context.__dict__
-    return not (
-        found.get("_protected_args") or found.get("protected_args") or found.get("args")
-    )
+    return not (found.get("_protected_args") or found.get("protected_args") or found.get("args"))
 
 
 def is_unrun(result: object) -> bool:
@@ -150,9 +148,7 @@ def is_unrun(result: object) -> bool:
     return kind in (CoroutineType, GeneratorType, AsyncGeneratorType) or hasattr(kind, "__await__")
 
 
-def _visit(
-    command: Any, context: Any, contexts: list[Any], root: Root, *, owner: bool
-) -> Visit:
+def _visit(command: Any, context: Any, contexts: list[Any], root: Root, *, owner: bool) -> Visit:
     from ..events.active import ACTIVE, SILENT
 
     speaker: Speaker = root

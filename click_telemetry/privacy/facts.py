@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from .settings import Settings
 
+
 class RealFacts:
     """What is the case for one application in this process, now."""
 

@@ -176,9 +176,7 @@ def _app(app: object, package: str, fallback: str) -> tuple[str, bool]:
         derived = package if known else fallback
         return _usable_name(derived), known
     if not isinstance(app, str):
-        raise DeclarationError(
-            f'app must be a string such as app="acme", not {type(app).__name__}'
-        )
+        raise DeclarationError(f'app must be a string such as app="acme", not {type(app).__name__}')
     problem = _name_problem(app)
     if problem:
         raise DeclarationError(
@@ -193,7 +191,11 @@ def _name_problem(app: str) -> str:
         return "is empty"
     if len(app) > 64:
         return "is longer than 64 characters"
-    if app[0] not in _LETTERS or app[-1] == "." or not all(c in _LETTERS or c in "._-" for c in app):
+    if (
+        app[0] not in _LETTERS
+        or app[-1] == "."
+        or not all(c in _LETTERS or c in "._-" for c in app)
+    ):
         return "cannot name a directory on every system"
     if app.partition(".")[0].lower() in _DEVICES:
         return "is reserved on Windows"
@@ -223,7 +225,7 @@ def _host(host: object) -> str | Callable[[], str]:
     if host is None:
         return DEFAULT_HOST
     if callable(host):
-        return host  # type: ignore[no-any-return]
+        return host
     found = origin(host)
     if found is None or not (found[0].startswith("https://") or found[1]):
         raise DeclarationError(
@@ -238,7 +240,9 @@ def _client(client: object) -> Client | None:
         return None
     missing = [name for name in ("record", "close") if not callable(getattr(client, name, None))]
     if missing or isinstance(client, type):
-        what = "a class; pass an instance" if isinstance(client, type) else f"without {missing[0]}()"
+        what = (
+            "a class; pass an instance" if isinstance(client, type) else f"without {missing[0]}()"
+        )
         raise DeclarationError(
             f"client is {what}: it must have record(message) and close(), as "
             "click_telemetry.testing.RecordingClient() has"

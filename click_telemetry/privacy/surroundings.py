@@ -29,7 +29,7 @@ CI_VARIABLES = (
     "SEMAPHORE",  # docs.semaphoreci.com/reference/env-vars
     "CIRRUS_CI",  # cirrus-ci.org/guide/writing-tasks/#environment-variables
     "WOODPECKER",  # woodpecker-ci.org/docs/usage/environment
-    "BUILD_ID",  # jenkins.io; cloud.google.com/build/docs/configuring-builds/substitute-variable-values
+    "BUILD_ID",  # jenkins.io; cloud.google.com/build/docs
 )
 
 AGENT_VARIABLES = (

@@ -96,7 +96,10 @@ class Cli:
         return {**self.home.environ, **self.environ, **(env or {})}
 
     def run(
-        self, *args: str, env: dict[str, str] | None = None, input: str = ""  # noqa: A002
+        self,
+        *args: str,
+        env: dict[str, str] | None = None,
+        input: str = "",  # noqa: A002
     ) -> subprocess.CompletedProcess[str]:
         """Run it to its end."""
         return subprocess.run(

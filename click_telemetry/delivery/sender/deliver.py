@@ -133,7 +133,9 @@ class Delivery:
         app = messages[0].get("context", {}).get("app", {}).get("name")
         return {
             "type": "identify",
-            "messageId": str(uuid5(NAMESPACE_OID, f"click_telemetry identify {self._anonymous_id}")),
+            "messageId": str(
+                uuid5(NAMESPACE_OID, f"click_telemetry identify {self._anonymous_id}")
+            ),
             "anonymousId": self._anonymous_id,
             "traits": {},
             "context": {"app": {"name": app}, "library": {"name": "click_telemetry"}},

@@ -1,0 +1,254 @@
+"""How a leaf ended: the code that the shell saw, the outcome, the class that may be named."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import click
+import pytest
+import rich_click
+
+from click_telemetry import instrument
+from click_telemetry.observe.ending import error_class_of, exit_status
+from click_telemetry.testing import RecordingClient
+
+from ..harness.stories import pair, run, story
+
+OWN = f"{__name__}."
+POSIX = sys.platform != "win32"
+
+
+class Wall(click.ClickException):
+    """An error of the application's own."""
+
+    exit_code = 3
+
+
+class Chatty(Exception):
+    """Its words are nobody's business."""
+
+    def __str__(self) -> NoReturn:
+        raise AssertionError("asked for its words")
+
+    __repr__ = __str__
+
+
+def throw(error: BaseException) -> Callable[[], None]:
+    def callback() -> None:
+        raise error
+
+    return callback
+
+
+def throw_from(error: BaseException, cause: BaseException) -> Callable[[], None]:
+    def callback() -> None:
+        raise error from cause
+
+    return callback
+
+
+def at_exit(code: Any) -> Callable[[], None]:
+    def callback() -> None:
+        sys.exit(code)
+
+    return callback
+
+
+def by_context(code: int) -> Callable[[], None]:
+    def callback() -> None:
+        click.get_current_context().exit(code)
+
+    return callback
+
+
+ENDINGS: dict[str, tuple[Callable[[], Any], list[tuple[Any, ...]]]] = {
+    "return": (lambda: None, pair("acme")),
+    "return a number": (lambda: 7, pair("acme")),
+    "ctx.exit(0)": (by_context(0), pair("acme")),
+    "ctx.exit(3)": (by_context(3), pair("acme", code=3)),
+    "sys.exit()": (at_exit(None), pair("acme")),
+    "sys.exit(0)": (at_exit(0), pair("acme")),
+    "sys.exit(4)": (at_exit(4), pair("acme", code=4)),
+    "sys.exit(True)": (at_exit(True), pair("acme", code=1)),
+    "sys.exit(-1)": (at_exit(-1), pair("acme", code=255)),
+    "sys.exit(256)": (at_exit(256), pair("acme")),
+    "sys.exit(words)": (at_exit("no"), pair("acme", code=1)),
+    "sys.exit(1.5)": (at_exit(1.5), pair("acme", code=1)),
+    "sys.exit(2**70)": (at_exit(2**70), pair("acme", code=255)),
+    "ClickException": (
+        throw(click.ClickException("x")),
+        pair("acme", code=1, error="click.exceptions.ClickException"),
+    ),
+    "UsageError": (
+        throw(click.UsageError("x")),
+        pair("acme", code=2, error="click.exceptions.UsageError"),
+    ),
+    "the application's own": (throw(Wall("x")), pair("acme", code=3, error=OWN + "Wall")),
+    "Abort": (
+        throw(click.Abort()),
+        pair("acme", code=1, outcome="cancelled", error="click.exceptions.Abort"),
+    ),
+    "Ctrl-C": (
+        throw(KeyboardInterrupt()),
+        pair("acme", code=1, outcome="cancelled", error="KeyboardInterrupt"),
+    ),
+    "end of input": (
+        throw(EOFError()),
+        pair("acme", code=1, outcome="cancelled", error="EOFError"),
+    ),
+    "broken pipe": (
+        throw(BrokenPipeError(32, "Broken pipe")),
+        pair("acme", code=1, error="BrokenPipeError"),
+    ),
+    "an OSError by its number": (
+        throw(OSError(2, "secret")),
+        pair("acme", code=1, error="FileNotFoundError"),
+    ),
+    "RuntimeError": (throw(RuntimeError("secret")), pair("acme", code=1, error="RuntimeError")),
+    "RecursionError": (throw(RecursionError()), pair("acme", code=1, error="RecursionError")),
+    "StopIteration": (throw(StopIteration()), pair("acme", code=1, error="StopIteration")),
+    "GeneratorExit": (throw(GeneratorExit()), pair("acme", code=1, error="GeneratorExit")),
+    "CancelledError": (
+        throw(asyncio.CancelledError()),
+        pair("acme", code=1, error="asyncio.exceptions.CancelledError"),
+    ),
+    "hostile words": (throw(Chatty()), pair("acme", code=1, error=OWN + "Chatty")),
+    "of the standard library": (
+        throw(json.JSONDecodeError("x", "secret", 0)),
+        pair("acme", code=1, error="json.decoder.JSONDecodeError"),
+    ),
+    "wrapped by Click's": (
+        throw_from(click.ClickException("x"), TimeoutError()),
+        pair("acme", code=1, error="TimeoutError"),
+    ),
+    "wrapped by the application's": (
+        throw_from(Wall("x"), ConnectionError()),
+        pair("acme", code=3, error="ConnectionError"),
+    ),
+    "wrapped by another's": (
+        throw_from(ValueError("x"), ConnectionError()),
+        pair("acme", code=1, error="ValueError"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("callback", "told"), list(ENDINGS.values()), ids=list(ENDINGS))
+@pytest.mark.skipif(not POSIX, reason="exit statuses are wider on Windows")
+def test_every_way_to_end_is_told_as_the_shell_saw_it(
+    callback: Callable[[], Any], told: list[tuple[Any, ...]], recording_client: RecordingClient
+) -> None:
+    """Exit code, outcome and class; never a message (rules 12, 13)."""
+    command = instrument(click.Command("x", callback=callback), app="acme", client=recording_client)
+    context = command.make_context("x", [])
+    with context, contextlib.suppress(BaseException):
+        command.invoke(context)
+    assert story(recording_client) == told
+
+
+@pytest.mark.parametrize("kind", [click.Command, rich_click.RichCommand])
+def test_ctrl_c_completes_the_command_as_cancelled(
+    kind: type[click.Command], recording_client: RecordingClient
+) -> None:
+    """Ctrl-C is an answer of the person's, not an error of the program's."""
+    command = kind("x", callback=throw(KeyboardInterrupt()))
+    instrument(command, app="acme", client=recording_client)
+    assert run(command).exit_code == 1
+    assert story(recording_client)[1][3]["user_cancelled"] is True
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [(None, 0), (0, 0), (1, 1), (255, 255), (256, 0), (-1, 255), (True, 1), ("x", 1), ([], 1)],
+)
+@pytest.mark.skipif(not POSIX, reason="exit statuses are wider on Windows")
+def test_exit_status_is_the_one_that_python_and_the_kernel_give(code: Any, status: int) -> None:
+    """The table is checked against a real process each time."""
+    assert exit_status(code) == status
+    real = subprocess.run(
+        [sys.executable, "-c", f"raise SystemExit({code!r})"],
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    assert real.returncode == status
+
+
+def of(error: BaseException, *packages: str) -> tuple[str, bool]:
+    return error_class_of(error, __name__.partition(".")[0], packages)
+
+
+def test_foreign_class_is_masked_by_its_nearest_known_ancestor() -> None:
+    """A library's classes are named only if the application says so."""
+    from rich.errors import MarkupError
+
+    assert of(MarkupError("x")) == ("Exception", True)
+    assert of(MarkupError("x"), "rich") == ("rich.errors.MarkupError", False)
+
+
+def test_class_made_at_run_time_is_masked() -> None:
+    """A dynamic class can carry anything in its name."""
+    made = type("Secret4711", (ValueError,), {})
+    assert of(made()) == ("ValueError", True)
+
+
+def test_class_that_claims_another_name_is_masked() -> None:
+    """Only what is found under its name in its module is genuine."""
+
+    class Spoof(ValueError):
+        pass
+
+    Spoof.__module__, Spoof.__qualname__ = "json.decoder", "JSONDecodeError"
+    assert of(Spoof()) == ("ValueError", True)
+
+
+def test_local_class_is_masked() -> None:
+    """A class inside a function cannot be found by its name."""
+
+    class Local(LookupError):
+        pass
+
+    assert of(Local()) == ("LookupError", True)
+
+
+def test_class_of_a_script_is_named_bare(recording_client: RecordingClient) -> None:
+    """`__main__` is the application's own."""
+    main = sys.modules["__main__"]
+    own = type("ScriptError", (Exception,), {"__module__": "__main__"})
+    main.ScriptError = own  # type: ignore[attr-defined]
+    try:
+        assert of(own()) == ("ScriptError", False)
+    finally:
+        del main.ScriptError
+
+
+def test_causes_that_run_in_a_circle_end() -> None:
+    """Two wrappers that name each other as their cause."""
+    one, two = Wall("1"), Wall("2")
+    one.__cause__, two.__cause__ = two, one
+    assert of(one) == (OWN + "Wall", False)
+
+
+def test_class_with_a_hostile_metaclass_is_told_without_its_help() -> None:
+    """No code of the exception's runs."""
+
+    class Meta(type):
+        def __getattribute__(cls, name: str) -> Any:
+            raise AssertionError(name)
+
+    class Hostile(OSError, metaclass=Meta):
+        pass
+
+    assert of(Hostile()) == ("OSError", True)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="3.10 has no exception groups")
+def test_group_of_exceptions_is_told_as_a_group() -> None:
+    """What is inside stays inside."""
+    group = vars(builtins)["ExceptionGroup"]
+    assert of(group("x", [ValueError()])) == ("ExceptionGroup", False)
