@@ -48,8 +48,8 @@ _LAST_SIGNAL = 65 if sys.platform == "linux" else 32
 
 # The subshell is given away: its parent ends at once and is reaped, so that no `wait` of the
 # application's ever sees a child of ours. In it the letter is named by number, since a shell gives
-# what runs in its background an empty standard input.
-SCRIPT = 'cd /; { sleep 1; exec "$@"; } <&4 4<&- &'
+# what runs in its background an empty standard input. OLDPWD would name the person's directory.
+SCRIPT = 'cd /; unset PWD OLDPWD; { sleep 1; exec "$@"; } <&4 4<&- &'
 
 # Finds this very package by its place, whatever else is installed, and nothing in the cwd.
 BOOT = """\

@@ -120,8 +120,11 @@ def messages(content: bytes, written_at: float) -> list[dict[str, Any]]:
             continue
         if note:
             continued = continued or found.get("continued") is True
-            carried += [run for run in found.get("open", ()) if isinstance(run, dict)]
-            sequence = max(sequence, found.get("sequence", 0))
+            runs, number = found.get("open"), found.get("sequence")
+            if isinstance(runs, list):
+                carried += [run for run in runs if isinstance(run, dict) and is_message(run)]
+            if isinstance(number, int):
+                sequence = max(sequence, number)
         elif is_message(found):
             said.append(found)
     if not continued:

@@ -1,0 +1,282 @@
+"""Nobody waits for delivery, and nothing gets lost in it: real processes, a real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+from ..harness.processes import Cli, Home
+from ..harness.senders import (
+    due_now,
+    is_alive,
+    lock_of,
+    sender_processes,
+    wait_for_end,
+    wait_until,
+)
+from ..harness.server import Reply, Request, Server
+
+pytestmark = [
+    pytest.mark.contract,
+    pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc and at file locks"),
+]
+
+PAIR = [("Command Invoked", "acme deploy"), ("Command Completed", "acme deploy")]
+
+
+def test_command_does_not_wait_for_the_sender(cli: Cli, server: Server, home: Home) -> None:
+    """The prompt is back while the sender still sleeps, and its pipes are closed."""
+    cli.run("deploy")  # compiles what is imported for the first time
+    server.wait_for(2)
+    wait_for_end(home)
+    run = cli.run("deploy")
+    assert (run.stdout, run.returncode) == ("deployed\n", 0)
+    assert is_alive(lock_of(home))
+    assert len(server.wait_for(4)) == 4
+
+
+def test_burst_of_commands_joins_one_request(cli: Cli, server: Server, home: Home) -> None:
+    """While one sender sleeps nobody starts another."""
+    for _ in range(5):
+        cli.run("deploy")
+    tracks = server.wait_for(10)
+    wait_for_end(home)
+    assert server.events == PAIR * 5
+    assert len({track["anonymousId"] for track in tracks}) == 1
+    assert len(server.requests) <= 4
+
+
+def test_one_identify_for_one_id(cli: Cli, server: Server, home: Home) -> None:
+    """Made by the sender, once, with no traits."""
+    for wanted in (2, 4):
+        cli.run("deploy")
+        server.wait_for(wanted)
+        wait_for_end(home)
+    (identify,) = [m for r in server.requests for m in r.batch if m["type"] == "identify"]
+    assert identify["traits"] == {}
+    assert identify["anonymousId"] == (home.state() / "id").read_text().strip()
+
+
+def test_refused_connection_keeps_everything_for_later(
+    cli: Cli, server: Server, home: Home, make_cli: Callable[..., Cli]
+) -> None:
+    """An offline week loses nothing: the next invocation that is due delivers it all."""
+    answers = [Reply(503)]
+
+    def reply(request: Request) -> Reply:
+        return answers.pop() if answers else Reply()
+
+    server.reply = reply
+    cli.run("deploy")
+    wait_until(lambda: len(server.requests) == 1)
+    wait_for_end(home)
+    assert len(home.spooled()) == 1
+    cli.run("deploy")
+    assert not is_alive(lock_of(home)), "a failure puts off the next sender"
+    due_now(home)
+    cli.run("deploy")
+    server.wait_for(6)
+    wait_for_end(home)
+    assert server.events == PAIR * 3
+    assert home.spooled() == []
+
+
+def test_closed_port_keeps_everything(home: Home, make_cli: Callable[..., Cli]) -> None:
+    """Nobody listens: no output, no wait, nothing lost."""
+    made = make_cli()
+    run = made.run("deploy", env={"ACME_TELEMETRY_HOST": "http://127.0.0.1:9"})
+    assert (run.stdout, run.stderr, run.returncode) == ("deployed\n", "", 0)
+    wait_for_end(home)
+    (waiting,) = home.spooled()
+    assert waiting.read_text().count("\n") == 2
+    standing = json.loads((waiting.parent / "standing.json").read_text())
+    assert (standing["failures"], standing["last_error"]) == (1, "ConnectionError")
+
+
+def test_killed_command_is_told_as_unfinished(cli: Cli, server: Server, home: Home) -> None:
+    """SIGKILL in the middle: the next sender says how it ended."""
+    process = cli.start("wait")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "waiting\n"
+    process.kill()
+    process.communicate()
+    assert len(home.spooled()) == 1
+    cli.run("deploy")
+    told = {
+        (m["event"], m["properties"]["command"], m["properties"].get("outcome"))
+        for m in server.wait_for(4)
+    }
+    assert told == {
+        ("Command Invoked", "acme wait", None),
+        ("Command Completed", "acme wait", "unfinished"),
+        ("Command Invoked", "acme deploy", None),
+        ("Command Completed", "acme deploy", "success"),
+    }
+    (ended,) = (
+        [m for m in server.messages if m["properties"].get("outcome") == "unfinished"]
+        if (all("properties" in m for m in server.messages))
+        else [m for m in server.messages if m.get("properties", {}).get("outcome") == "unfinished"]
+    )
+    assert "duration_ms" not in ended["properties"]
+    assert ended["properties"]["succeeded"] is False
+
+
+def test_living_command_is_not_called_unfinished(cli: Cli, server: Server, home: Home) -> None:
+    """Its lock says that it lives, even when it is stopped (row 12)."""
+    process = cli.start("wait")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGSTOP)
+    try:
+        cli.run("deploy")
+        server.wait_for(2)
+        wait_for_end(home)
+        assert server.events == PAIR
+        assert len(home.spooled()) == 1
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_sender_killed_after_the_server_accepted_sends_the_same_again(
+    cli: Cli, server: Server, home: Home
+) -> None:
+    """Nothing is lost; what comes twice is the same, byte for byte (row 2)."""
+    server.reply = Reply(delay=1.0)
+    cli.run("deploy")
+    wait_until(lambda: len(server.requests) == 1)
+    for pid in sender_processes(home):
+        os.kill(pid, signal.SIGKILL)
+    wait_for_end(home)
+    assert len(home.spooled()) == 1
+    server.reply = Reply()
+    cli.run("deploy")
+    wait_until(lambda: home.spooled() == [])
+    wait_for_end(home)
+    first = {m["messageId"]: m for m in server.requests[0].batch}
+    for request in server.requests[1:]:
+        for message in request.batch:
+            assert first.get(message["messageId"], message) == message
+    assert server.events == PAIR * 2
+
+
+def test_sender_holds_the_lock_that_it_was_handed(cli: Cli, server: Server, home: Home) -> None:
+    """Busy through its sleep and its work, free at its end and on a kill (decision 6)."""
+    cli.run("deploy")
+    lock = lock_of(home)
+    assert is_alive(lock)
+    for pid in sender_processes(home):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not is_alive(lock))
+    cli.run("deploy")
+    server.wait_for(4)
+    wait_for_end(home)
+
+
+def test_sender_is_told_nothing_that_others_can_read(cli: Cli, server: Server, home: Home) -> None:
+    """Neither its command line nor its environment holds the parent's secrets (row 93)."""
+    secrets = {"ACME_SECRET": "canary-4711", "AWS_SECRET_ACCESS_KEY": "canary-0815"}
+    server.reply = Reply(delay=3.0)
+    cli.run("deploy", env={**secrets, "HTTPS_PROXY": "http://127.0.0.1:9"})
+    wait_until(lambda: len(server.requests) == 1)
+    (pid,) = sender_processes(home)
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        line = file.read()
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        environ = dict(pair.split(b"=", 1) for pair in file.read().split(b"\0") if pair)
+    assert b"canary" not in line
+    assert b"key" not in line.replace(b"keys", b"")
+    assert set(environ) == {b"PATH", b"NETRC", b"CLICK_TELEMETRY_SENDER", b"HTTPS_PROXY"}
+    streams = [os.readlink(f"/proc/{pid}/fd/{n}") for n in (0, 1, 2)]
+    assert streams == ["/dev/null"] * 3
+    assert os.readlink(f"/proc/{pid}/cwd") == "/"
+    assert os.getsid(pid) != os.getsid(0)
+
+
+def test_inherited_descriptor_is_not_kept_open(cli: Cli, server: Server, home: Home) -> None:
+    """`( flock 9; cmd ) 9>lock` is free as soon as the command has ended (row 95)."""
+    lock = home.path / "own-lock"
+    line = f'exec 9>"{lock}"; flock 9; "$@"'
+    subprocess.run(
+        ["bash", "-c", line, "sh", *cli.command("deploy")], env=cli.env(), check=True, timeout=30
+    )
+    assert is_alive(lock_of(home))
+    assert not is_alive(lock)
+    server.wait_for(2)
+
+
+def test_program_that_goes_on_never_waits_for_our_child(
+    server: Server, home: Home, make_cli: Callable[..., Cli]
+) -> None:
+    """`os.wait()` of the application's own finds no child (row 101), and no zombie is left."""
+    made = make_cli(
+        """
+        import os, click
+        from click_telemetry import instrument
+        cli = click.Group("cli")
+        cli.add_command(click.Command("go", callback=lambda: None))
+        instrument(cli, app="acme", write_key="key", notice=False)
+        for _ in range(3):
+            try:
+                cli.main(["go"])
+            except SystemExit:
+                pass
+            try:
+                print("child", os.wait())
+            except ChildProcessError:
+                print("no child")
+        """
+    )
+    run = made.run(env={"ACME_TELEMETRY_HOST": server.url})
+    assert run.stdout == "no child\n" * 3
+    assert len(server.wait_for(6)) == 6
+
+
+def test_disabling_stops_what_waits(cli: Cli, server: Server, home: Home) -> None:
+    """The sender asks again just before it sends (row 85)."""
+    cli.run("deploy")
+    home.choice().parent.mkdir(parents=True)
+    home.choice().write_text('{"enabled": false}')
+    wait_for_end(home)
+    assert server.requests == []
+    assert len(home.spooled()) == 1
+
+
+@pytest.mark.parametrize("trap", ["requests.py", "sitecustomize.py", "segment/__init__.py"])
+def test_module_planted_in_the_cwd_or_on_the_path_is_not_executed(
+    trap: str, cli: Cli, server: Server, home: Home
+) -> None:
+    """The sender imports from installed packages alone (row 91)."""
+    planted = home.path / "planted"
+    for place in (home.path, planted):
+        (place / trap).parent.mkdir(parents=True, exist_ok=True)
+        (place / trap).write_text(
+            f"import os\nif 'CLICK_TELEMETRY_SENDER' in os.environ: open({str(planted)!r} + '/ran', 'w')\n"
+        )
+    cli.run("deploy", env={"PYTHONPATH": str(planted)})
+    server.wait_for(2)
+    assert not (planted / "ran").exists()
+
+
+def test_two_destinations_never_meet(
+    cli: Cli, server: Server, home: Home, make_cli: Callable[..., Cli]
+) -> None:
+    """No run delivers what was meant for another (row 102)."""
+    other = Server()
+    other.start()
+    try:
+        cli.run("deploy")
+        cli.run("deploy", env={"ACME_TELEMETRY_HOST": other.url})
+        server.wait_for(2)
+        other.wait_for(2)
+        time.sleep(0.2)
+        assert (server.events, other.events) == (PAIR, PAIR)
+    finally:
+        other.stop()
