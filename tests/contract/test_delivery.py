@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 
@@ -119,11 +120,7 @@ def test_killed_command_is_told_as_unfinished(cli: Cli, server: Server, home: Ho
         ("Command Invoked", "acme deploy", None),
         ("Command Completed", "acme deploy", "success"),
     }
-    (ended,) = (
-        [m for m in server.messages if m["properties"].get("outcome") == "unfinished"]
-        if (all("properties" in m for m in server.messages))
-        else [m for m in server.messages if m.get("properties", {}).get("outcome") == "unfinished"]
-    )
+    (ended,) = [m for m in server.wait_for(4) if m["properties"].get("outcome") == "unfinished"]
     assert "duration_ms" not in ended["properties"]
     assert ended["properties"]["succeeded"] is False
 
@@ -255,14 +252,18 @@ def test_module_planted_in_the_cwd_or_on_the_path_is_not_executed(
 ) -> None:
     """The sender imports from installed packages alone (row 91)."""
     planted = home.path / "planted"
+    ran = planted / "ran"
+    source = f"""
+    import os
+    if "CLICK_TELEMETRY_SENDER" in os.environ:
+        open({str(ran)!r}, "w")
+    """
     for place in (home.path, planted):
         (place / trap).parent.mkdir(parents=True, exist_ok=True)
-        (place / trap).write_text(
-            f"import os\nif 'CLICK_TELEMETRY_SENDER' in os.environ: open({str(planted)!r} + '/ran', 'w')\n"
-        )
+        (place / trap).write_text(textwrap.dedent(source))
     cli.run("deploy", env={"PYTHONPATH": str(planted)})
     server.wait_for(2)
-    assert not (planted / "ran").exists()
+    assert not ran.exists()
 
 
 def test_two_destinations_never_meet(
