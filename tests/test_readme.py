@@ -1,0 +1,92 @@
+"""The README says what is so: its snippets run, its message and its tables are the real ones."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from click_telemetry.events.names import BASE_PROPERTIES
+from click_telemetry.privacy.settings import OPTIONS
+
+from .harness.processes import REPOSITORY, Cli, Home
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def table_names(heading: str) -> list[str]:
+    """The names in the first column of the table that begins with a heading."""
+    rows = README.split(f"\n{heading}\n", 1)[1].splitlines()[1:]
+    column = [row.split("|")[1] for row in rows[: rows.index("")]]
+    return [name for cell in column for name in re.findall(r"`(\w+)`", cell)]
+
+
+def shape(value: Any) -> Any:
+    """A value's types at every depth."""
+    if isinstance(value, dict):
+        return {key: shape(item) for key, item in value.items()}
+    return type(value).__name__
+
+
+def test_first_snippet_is_a_working_application(tmp_path: Path, home: Home) -> None:
+    """Copied as it stands, it runs; and log mode prints messages of the README's very shape."""
+    cli = Cli(tmp_path / "acme.py", home, blocks("python")[0])
+    run = cli.run("deploy", "--region", "eu", "--dry-run", env={"ACME_TELEMETRY": "log"})
+    assert (run.stdout, run.returncode) == ("Deploying to eu\n", 0)
+    invoked, completed = map(json.loads, run.stderr.splitlines())
+    (shown,) = map(json.loads, blocks("json"))
+    assert shape(completed) == shape(shown)
+    assert completed["properties"]["flags"] == shown["properties"]["flags"]
+    assert completed["properties"]["command"] == shown["properties"]["command"]
+    assert invoked["event"] == "Command Invoked"
+    assert home.files() == []
+
+
+def test_second_snippet_runs(tmp_path: Path, home: Home) -> None:
+    """Declarations for every other case."""
+    source = blocks("python")[1] + "\ncli()\n"
+    run = Cli(tmp_path / "acme.py", home, source).run("export", env={"ACME_TELEMETRY": "log"})
+    assert run.returncode == 0
+    events = [json.loads(line)["event"] for line in run.stderr.splitlines()]
+    assert events == ["Command Invoked", "Invoice Exported", "Command Completed"]
+
+
+def test_snippet_for_tests_passes_as_a_test(tmp_path: Path, home: Home) -> None:
+    """With nothing but the fixture that comes with the package."""
+    (tmp_path / "test_snippet.py").write_text(blocks("python")[2])
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    run = subprocess.run(
+        command, cwd=tmp_path, env=home.environ, capture_output=True, text=True, check=False
+    )
+    assert "1 passed" in run.stdout, run.stdout
+
+
+def test_every_option_is_in_the_table() -> None:
+    """No option is undocumented, and none is documented that does not exist."""
+    documented = table_names("| option | default | meaning |")
+    undocumented = {"auth"}  # comes with the two tiers of delivery
+    assert [name for name in documented if name in OPTIONS] == [
+        name for name in OPTIONS if name not in undocumented
+    ]
+
+
+def test_every_property_is_in_the_table() -> None:
+    """What can leave the machine is listed."""
+    documented = set(table_names("| property | meaning |"))
+    own = {"exit_code", "succeeded", "outcome", "duration_ms", "user_cancelled"}
+    assert documented >= BASE_PROPERTIES | own | {"error_class", "error_class_masked"}
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", ".ci/run"])
+def test_files_that_are_promised_are_there(name: str) -> None:
+    """The usual small files."""
+    assert (REPOSITORY / name).is_file()
