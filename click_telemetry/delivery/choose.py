@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 from ..privacy import identity
 from ..privacy.consent import CLIENT, LOG, WATCH
 from ..privacy.facts import destination
-from ..privacy.watched import WRITE_KEY, watch_address, watch_state, watched_places
-from .client import Client, LogClient, NullClient
 
 if TYPE_CHECKING:
     from ..privacy.consent import Decision
     from ..privacy.directories import Directories
     from ..privacy.facts import RealFacts
+    from .client import Client
 
 
 def choose(decision: Decision, facts: RealFacts) -> tuple[Client, str]:
@@ -28,11 +27,15 @@ def choose(decision: Decision, facts: RealFacts) -> tuple[Client, str]:
         OSError: the ID or the spool cannot be stored.
     """
     places = facts.places
+    if decision.mode == CLIENT and facts.settings.client is not None:
+        return facts.settings.client, _id_at_hand(places)
     if decision.mode == LOG:
+        from .plain import LogClient
+
         return LogClient(), _id_at_hand(places)
-    if decision.mode == CLIENT:
-        return facts.settings.client or NullClient(), _id_at_hand(places)
     if places is None:
+        from .plain import NullClient
+
         return NullClient(), identity.fresh()
     if decision.mode == WATCH:
         return _watched(facts, places), identity.fresh()
@@ -48,6 +51,8 @@ def _id_at_hand(places: Directories | None) -> str:
 
 
 def _watched(facts: RealFacts, places: Directories) -> Client:
+    from ..privacy.watched import WRITE_KEY, watch_address, watch_state, watched_places
+
     address = watch_address(facts.environ) or ""
     apart = watched_places(places, facts.settings.app, facts.environ)
     if watch_state(facts.environ) is None:

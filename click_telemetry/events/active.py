@@ -8,24 +8,24 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any, Protocol
 
+    class Speaker(Protocol):
+        """Somebody who can record an event now: a run, or a root before its first leaf."""
 
-class Speaker(Protocol):
-    """Somebody who can record an event now: a run, or a root before its first leaf."""
+        @property
+        def session_id(self) -> str | None:
+            """The session, once something is recorded."""
 
-    @property
-    def session_id(self) -> str | None:
-        """The session, once something is recorded."""
+        def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
+            """Record one event of the application's own."""
 
-    def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
-        """Record one event of the application's own."""
-
-    def now_speaking(self) -> Speaker:
-        """Who speaks for the same invocation at this moment: its innermost live run."""
+        def now_speaking(self) -> Speaker:
+            """Who speaks for the same invocation at this moment: its innermost live run."""
 
 
 class Register:

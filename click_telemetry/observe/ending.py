@@ -10,14 +10,12 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from .state import CLICK_FAMILY
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from ..events.values import Json
-
-CLICK_FAMILY = frozenset(
-    ("click", "rich_click", "typer", "cloup", "click_extra", "asyncclick", "click_repl")
-)
 
 SUCCESS = "success"
 FAILURE = "failure"
@@ -26,53 +24,10 @@ CANCELLED = "cancelled"
 _LONGEST_CAUSE = 16
 
 
-class Ending:
-    """One leaf's end.
-
-    Attributes:
-        exit_code: what the shell sees, unless something fails after the leaf.
-        outcome: SUCCESS, FAILURE or CANCELLED.
-        error_class: the exception's class, absent for `exit`.
-        masked: whether `error_class` is an ancestor that stands for one that may not be named.
-    """
-
-    __slots__ = ("error_class", "exit_code", "masked", "outcome")
-
-    def __init__(
-        self, exit_code: int, outcome: str, error_class: str | None = None, *, masked: bool = False
-    ) -> None:
-        self.exit_code = exit_code
-        self.outcome = outcome
-        self.error_class = error_class
-        self.masked = masked
-
-    def properties(self, duration_ms: int | None) -> dict[str, Json]:
-        """The properties of `Command Completed`."""
-        found: dict[str, Json] = {
-            "exit_code": self.exit_code,
-            "succeeded": self.exit_code == 0,
-            "outcome": self.outcome,
-        }
-        if duration_ms is not None:
-            found["duration_ms"] = duration_ms
-        if self.error_class is not None:
-            found["error_class"] = self.error_class
-            if self.masked:
-                found["error_class_masked"] = True
-        if self.outcome == CANCELLED:
-            found["user_cancelled"] = True
-        return found
-
-
-def returned() -> Ending:
-    """The leaf came back."""
-    return Ending(0, SUCCESS)
-
-
 def raised(
     error: BaseException, *, own: str, packages: Collection[str] = (), typer: bool = False
-) -> Ending:
-    """The leaf ended by an exception.
+) -> dict[str, Json]:
+    """How a leaf ended that an exception ended: properties of `Command Completed`.
 
     Args:
         error: the very object, before Click turns it into anything else.
@@ -81,18 +36,22 @@ def raised(
         typer: whether Typer runs the command, whose Ctrl-C is 130.
     """
     if isinstance(error, SystemExit):
-        return _exit(_attribute(error, "code"))
+        return _ended(exit_status(_attribute(error, "code")))
     family = _family_names(error)
     if "Exit" in family:
-        return _exit(_attribute(error, "exit_code"))
-    error_class, masked = error_class_of(error, own, packages)
+        return _ended(exit_status(_attribute(error, "exit_code")))
     if isinstance(error, (KeyboardInterrupt, EOFError)) or "Abort" in family:
         interrupted = typer and isinstance(error, KeyboardInterrupt)
-        return Ending(130 if interrupted else 1, CANCELLED, error_class, masked=masked)
-    code = 1
-    if "ClickException" in family:
-        code = exit_status(_attribute(error, "exit_code"))
-    return Ending(code, SUCCESS if code == 0 else FAILURE, error_class, masked=masked)
+        ended = _ended(130 if interrupted else 1)
+        ended |= {"outcome": CANCELLED, "user_cancelled": True}
+    elif "ClickException" in family:
+        ended = _ended(exit_status(_attribute(error, "exit_code")))
+    else:
+        ended = _ended(1)
+    ended["error_class"], masked = error_class_of(error, own, packages)
+    if masked:
+        ended["error_class_masked"] = True
+    return ended
 
 
 def exit_status(code: Any) -> int:
@@ -134,9 +93,12 @@ def error_class_of(
     return "BaseException", True
 
 
-def _exit(code: Any) -> Ending:
-    status = exit_status(code)
-    return Ending(status, SUCCESS if status == 0 else FAILURE)
+def _ended(status: int) -> dict[str, Json]:
+    return {
+        "exit_code": status,
+        "succeeded": status == 0,
+        "outcome": SUCCESS if status == 0 else FAILURE,
+    }
 
 
 def _is_wrapper(error: BaseException, homes: Collection[str]) -> bool:

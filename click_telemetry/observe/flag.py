@@ -9,9 +9,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from .ending import CLICK_FAMILY
 from .path import on_command_line
-from .state import Mark, contexts_from_root, mark_of, note
+from .state import CLICK_FAMILY, Mark, contexts_from_root, mark_of, note
 
 FLAG = "--no-telemetry"
 DESTINATION = "_click_telemetry_off"

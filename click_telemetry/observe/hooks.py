@@ -6,13 +6,11 @@ adds no frame to a traceback. What it learns is for `visit`, `flag` and `path` t
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from . import flag
-from .frames import unlink
-from .state import contexts_from_root, mark_of, note
-from .visit import Visit, enter
+from .state import contexts_from_root, note
+from .visit import Visit, enter, meet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +89,7 @@ class InvokeHook(Hook):
         except BaseException as error:
             if visit is not None:
                 visit.raised(error)
-            unlink(error)
+            _pass_on(error)
             raise
         if visit is not None:
             visit.returned(result)
@@ -112,13 +110,14 @@ class ParseHook(Hook):
                 args = (context, flag.before_parsing(command, context, args[1]))
             elif "args" in kwargs:
                 kwargs["args"] = flag.before_parsing(command, context, kwargs["args"])
-            _tell_watcher(context)
+            if len(contexts_from_root(context)) == 1:
+                meet(context)
         except Exception:  # a fault of ours; the command parses what was typed
             pass
         try:
             result = self.original(command)(*args, **kwargs)
         except BaseException as error:
-            unlink(error)
+            _pass_on(error)
             raise
         try:
             flag.after_parsing(command, context)
@@ -139,7 +138,7 @@ class ParametersHook(Hook):
         try:
             result = self.original(command)(*args, **kwargs)
         except BaseException as error:
-            unlink(error)
+            _pass_on(error)
             raise
         try:
             if context.command is command:
@@ -161,7 +160,7 @@ class ResolveHook(Hook):
         try:
             result = self.original(command)(*args, **kwargs)
         except BaseException as error:
-            unlink(error)
+            _pass_on(error)
             raise
         try:
             # resolve_command gives (name, command, rest), get_command the command
@@ -194,13 +193,11 @@ def install(command: Any) -> None:
             held[name] = kind(command, name, held.get(name, Absent))
 
 
-def _tell_watcher(context: Any) -> None:
-    from ..privacy.watched import ADDRESS_VARIABLE, tell
+def _pass_on(error: BaseException) -> None:
+    """Let an exception through without a trace of ours; only for the `except` of a hook."""
+    try:
+        from .frames import unlink  # a command that comes back does not pay for it
 
-    if ADDRESS_VARIABLE not in os.environ or getattr(context, "resilient_parsing", False):
+        unlink(error)
+    except Exception:  # at the edge of the stack, say: then our frame is seen
         return
-    contexts = contexts_from_root(context)
-    if len(contexts) == 1:
-        settings = mark_of(context.command).settings  # type: ignore[union-attr]
-        if settings is not None:
-            tell(os.environ, settings.app, None)

@@ -10,8 +10,7 @@ import sys
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from ..privacy.consent import NOTHING, Decision, decide, refused
-from ..privacy.watched import tell
+from ..privacy.consent import NOTHING, WATCH_VARIABLE, Decision, decide, refused
 from . import flag, path
 from .state import mark_of
 
@@ -20,9 +19,9 @@ if TYPE_CHECKING:
 
     from ..events.active import Speaker
     from ..events.invocation import Invocation, Run
+    from ..events.values import Json
     from ..privacy.facts import RealFacts
     from ..privacy.settings import Settings
-    from .ending import Ending
 
 WAITING_EVENTS = 200
 
@@ -103,25 +102,18 @@ class Root:
         self._runs.append(run)
         return run
 
-    def finish(self, run: Run, ending: Ending, started: int, ended: int) -> None:
-        """A leaf has ended.
-
-        Args:
-            run: the leaf's run.
-            ending: how it ended.
-            started: of `time.monotonic_ns`.
-            ended: likewise, the moment it ended.
-        """
-        run.finish(ending.properties((ended - started) // 1_000_000))
-
     def postpone(self, run: Run) -> None:
         """A leaf gave back work that has not been done (a coroutine): it ends with the root."""
         self._unrun.append(run)
 
-    def close(self, ending: Ending) -> None:
-        """The root has ended."""
+    def close(self, ending: dict[str, Json]) -> None:
+        """The root has ended.
+
+        Args:
+            ending: how, for the runs that were postponed.
+        """
         for run in self._unrun:
-            run.finish(ending.properties(None))
+            run.finish(ending)
         if self._invocation is not None:
             self._invocation.close()
 
@@ -142,7 +134,7 @@ class Root:
         # Should anything below fail, the run is off; it must not be tried again at each leaf.
         self.decision = Decision(NOTHING, "not_storable")
         decision = decide(os.environ, self.settings.variable_prefix, flag=False, look=look)
-        tell(os.environ, self.settings.app, decision)
+        tell_watcher(self.settings, decision)
         if decision.mode == NOTHING:
             self.decision = decision
             if decision.reason == "notice_not_shown":
@@ -162,6 +154,14 @@ class Root:
             self._lost + LIVE.take_strays(),
         )
         self.decision = decision
+
+
+def tell_watcher(settings: Settings, decision: Decision | None) -> None:
+    """Tell `click-telemetry watch`, if it watches, what was decided; None: nothing so far."""
+    if WATCH_VARIABLE in os.environ:
+        from ..privacy.watched import tell
+
+        tell(os.environ, settings.app, decision)
 
 
 def refused_already(settings: Settings, contexts: list[Any]) -> Decision | None:

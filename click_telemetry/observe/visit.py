@@ -5,15 +5,12 @@ Owns the order of things; how a leaf is named and how it ended are told elsewher
 
 from __future__ import annotations
 
-import os
 import sys
 from time import monotonic_ns
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
-from ..privacy.watched import tell
-from .frames import unlink_at_close
-from .root import Root, is_excluded, refused_already
+from .root import Root, is_excluded, refused_already, tell_watcher
 from .state import contexts_from_root, mark_of, note
 
 if TYPE_CHECKING:
@@ -21,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..events.active import Speaker
     from ..events.invocation import Run
-    from .ending import Ending
+    from ..events.values import Json
 
 _ACTIVE_MODULE = f"{__package__.partition('.')[0]}.events.active"
 
@@ -68,11 +65,11 @@ class Visit:
             root = self._root
             if root is not None and (self._run is not None or self._owner):
                 ending = self._ending(root, error)
-                if self._run is not None:
-                    if is_unrun(result):
-                        root.postpone(self._run)
-                    else:
-                        root.finish(self._run, ending, self._started, ended)
+                if self._run is not None and is_unrun(result):
+                    root.postpone(self._run)
+                elif self._run is not None:
+                    duration = (ended - self._started) // 1_000_000
+                    self._run.finish({**ending, "duration_ms": duration})
                 if self._owner:
                     root.close(ending)
         except Exception:  # a fault of ours; the command must not notice, the spool keeps the rest
@@ -81,17 +78,24 @@ class Visit:
             if self._token is not None:
                 _give_back(self._token, self._root if self._owner else None)
 
-    def _ending(self, root: Root, error: BaseException | None) -> Ending:
+    def _ending(self, root: Root, error: BaseException | None) -> dict[str, Json]:
+        if error is None:
+            return {"exit_code": 0, "succeeded": True, "outcome": "success"}
         from . import ending
 
-        if error is None:
-            return ending.returned()
         return ending.raised(
             error,
             own=root.settings.package,
             packages=root.settings.error_packages,
             typer=any(cls.__module__.startswith("typer.") for cls in type(self._command).__mro__),
         )
+
+
+def meet(context: Any) -> None:
+    """A root is about to parse: the watcher learns that there is one, should nothing follow."""
+    found = mark_of(context.command)
+    if found is not None and found.settings is not None and not context.resilient_parsing:
+        tell_watcher(found.settings, None)
 
 
 def enter(command: Any, context: Any) -> Visit | None:
@@ -114,13 +118,15 @@ def enter(command: Any, context: Any) -> Visit | None:
         return None
     refusal = refused_already(settings, contexts)
     if refusal is not None:
-        tell(os.environ, settings.app, refusal)
+        tell_watcher(settings, refusal)
         return Visit(command, _silence())
     from ..events import active
 
     first.root = Root(settings, active.ACTIVE.get())
     active.LIVE.enter(first.root)
     if sys.version_info < (3, 11):
+        from .frames import unlink_at_close
+
         unlink_at_close(contexts[0])
     return _visit(command, context, contexts, first.root, owner=True)
 

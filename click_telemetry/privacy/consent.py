@@ -6,16 +6,62 @@ shown. What a person said comes before what merely is the case, and nothing turn
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Protocol
+
+    class Facts(Protocol):
+        """What `decide` may ask of the world, each answered when it is asked and not before."""
+
+        @property
+        def choice(self) -> str:
+            """The stored choice: `none`, `enabled`, `disabled` or `unreadable`."""
+
+        @property
+        def foreign_user(self) -> bool:
+            """Whether the process acts for somebody else: uid is not euid, or HOME is another's."""
+
+        @property
+        def test_run(self) -> bool:
+            """Whether a test suite runs the command."""
+
+        @property
+        def ci(self) -> bool:
+            """Whether this is CI, and the application does not label such runs instead."""
+
+        @property
+        def watched(self) -> bool:
+            """Whether `click-telemetry watch` asks for the events, at a loopback address."""
+
+        @property
+        def client(self) -> bool:
+            """Whether the application gave a client of its own."""
+
+        @property
+        def write_key(self) -> bool:
+            """Whether there is a destination: a write key, and an application name of its own."""
+
+        @property
+        def storable(self) -> bool:
+            """Whether the state directory can be used."""
+
+        @property
+        def opt_in(self) -> bool:
+            """Whether the application records nothing before a person enables it."""
+
+        @property
+        def notice_shown(self) -> bool:
+            """Whether the person has been told, or the application tells them itself."""
 
 SEND = "send"
 LOG = "log"
 CLIENT = "client"
 WATCH = "watch"
 NOTHING = "nothing"
+
+WATCH_VARIABLE = "CLICK_TELEMETRY_WATCH"
 
 _FALSE = frozenset(("", "0", "false", "no", "off"))
 _NO_OPINION = frozenset(("1", "true", "yes", "on"))
@@ -46,50 +92,6 @@ class Decision:
 
     def __repr__(self) -> str:
         return f"Decision({self.mode!r}, {self.reason!r}, {self.detail!r})"
-
-
-class Facts(Protocol):
-    """What `decide` may ask of the world, each answered when it is asked and not before."""
-
-    @property
-    def choice(self) -> str:
-        """The stored choice: `none`, `enabled`, `disabled` or `unreadable`."""
-
-    @property
-    def foreign_user(self) -> bool:
-        """Whether the process acts for somebody else: uid is not euid, or HOME is another's."""
-
-    @property
-    def test_run(self) -> bool:
-        """Whether a test suite runs the command."""
-
-    @property
-    def ci(self) -> bool:
-        """Whether a CI service runs the command, and the application does not label such runs."""
-
-    @property
-    def watched(self) -> bool:
-        """Whether `click-telemetry watch` asks for the events, at a loopback address."""
-
-    @property
-    def client(self) -> bool:
-        """Whether the application gave a client of its own."""
-
-    @property
-    def write_key(self) -> bool:
-        """Whether there is a destination: a write key, and an application name of its own."""
-
-    @property
-    def storable(self) -> bool:
-        """Whether the state directory can be used."""
-
-    @property
-    def opt_in(self) -> bool:
-        """Whether the application records nothing before a person enables it."""
-
-    @property
-    def notice_shown(self) -> bool:
-        """Whether the person has been told, or the application tells them itself."""
 
 
 def refused(environ: Mapping[str, str], prefix: str, *, flag: bool) -> Decision | None:

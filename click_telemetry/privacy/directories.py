@@ -1,7 +1,7 @@
 """Where an application's telemetry lives: two directories, named and never created here.
 
 The choice is configuration (people commit their dotfiles), the ID and the spool are state (an ID
-must not travel with them). The answers are platformdirs'; the plain case is given without it.
+must not travel with them). The answers are platformdirs'; those of Linux are given without it.
 """
 
 from __future__ import annotations
@@ -55,25 +55,30 @@ def directories(app: str, environ: Mapping[str, str]) -> Directories | None:
         app: a valid application name (`Settings` sees to that).
         environ: the process's environment.
     """
-    plain = plain_directories(app, environ) if sys.platform == "linux" else None
-    if plain is None:
-        if sys.platform != "win32" and not environ.get("HOME"):
-            # expanduser would ask the user database, which may open a socket to nscd.
-            return None
-        plain = platform_directories(app)
-    if os.path.isabs(plain.config) and os.path.isabs(plain.state):
-        return plain
+    if sys.platform == "linux":
+        return plain_directories(app, environ)
+    if sys.platform != "win32" and not environ.get("HOME", "").startswith("/"):
+        # It would ask the user database instead, which may open a socket to nscd.
+        return None
+    try:
+        found = platform_directories(app)
+    except (OSError, RuntimeError):  # what platformdirs raises where it finds no home
+        return None
+    if os.path.isabs(found.config) and os.path.isabs(found.state):
+        return found
     return None
 
 
 def plain_directories(app: str, environ: Mapping[str, str]) -> Directories | None:
-    """What platformdirs answers on Linux with absolute directories, without its 9 ms of import.
+    """What platformdirs answers on Linux, without its 9 ms of import.
 
-    None means that the case is not plain and platformdirs has to be asked.
+    As the specification has it: a directory that is not absolute is none, and no blank is cut off.
+    (platformdirs follows it since 4.14.3. Before 4.12 it took relative directories too, and from
+    4.6 to 4.14.2 it cut blanks off. A choice must not move when it is upgraded.)
     """
     home = environ.get("HOME", "")
-    config = environ.get("XDG_CONFIG_HOME", "").strip()
-    state = environ.get("XDG_STATE_HOME", "").strip()
+    config = environ.get("XDG_CONFIG_HOME", "")
+    state = environ.get("XDG_STATE_HOME", "")
     if not config.startswith("/") or not state.startswith("/"):
         if not home.startswith("/"):
             return None
@@ -85,7 +90,7 @@ def plain_directories(app: str, environ: Mapping[str, str]) -> Directories | Non
 
 def platform_directories(app: str) -> Directories:
     """What platformdirs answers, on any system."""
-    import platformdirs  # 9 ms: for the systems and environments that are not plain
+    import platformdirs  # 9 ms: for the systems whose rules are not plain
 
     return Directories(
         platformdirs.user_config_dir(app, appauthor=False),

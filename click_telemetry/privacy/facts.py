@@ -7,11 +7,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from ..storage import can_be_made
-from . import choice, notice
+from . import choice
+from .consent import WATCH_VARIABLE
 from .directories import directories
 from .settings import origin
 from .surroundings import is_ci, is_test_environment
-from .watched import watch_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,6 +63,10 @@ class RealFacts:
     @property
     def watched(self) -> bool:
         """Whether a loopback receiver is named for this run."""
+        if WATCH_VARIABLE not in self.environ:
+            return False
+        from .watched import watch_address
+
         return watch_address(self.environ) is not None
 
     @property
@@ -88,9 +92,11 @@ class RealFacts:
     @property
     def notice_shown(self) -> bool:
         """Whether the notice has been shown, or the application tells its users itself."""
-        return self.settings.notice is False or (
-            self.places is not None and notice.was_shown(self.places.notice)
-        )
+        if self.settings.notice is False:
+            return True
+        from . import notice
+
+        return self.places is not None and notice.was_shown(self.places.notice)
 
 
 def destination(settings: Settings, environ: Mapping[str, str]) -> tuple[str, str] | None:

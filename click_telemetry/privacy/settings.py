@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 DEFAULT_HOST = "https://api.segment.io"
 
+MAX_VERSION = 128
+"""Characters; it is on every event twice."""
+
 OPTIONS = (
     "app",
     "version",
@@ -30,6 +33,7 @@ OPTIONS = (
 )
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_ADDRESS_LETTERS = frozenset(":.0123456789abcdefABCDEF")
 _DEVICES = frozenset(
     ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))]
 )
@@ -85,8 +89,8 @@ class Settings:
         self.package = package
         self.app, self.app_known = _app(given("app"), package, fallback)
         self.variable_prefix = variable_prefix(self.app)
-        self.version = _text_or_none("version", given("version"))
-        self.write_key = _text_or_none("write_key", given("write_key")) or None
+        self.version = _version(given("version"))
+        self.write_key = (_text_or_none("write_key", given("write_key")) or "").strip() or None
         self.host = _host(given("host"))
         self.client = _client(given("client"))
         self.consent = _one_of("consent", given("consent", "opt-out"), ("opt-out", "opt-in"))
@@ -104,8 +108,9 @@ class Settings:
         """The declared version, else the `__version__` of the package if it is loaded."""
         if self.version is not None:
             return self.version
-        found = getattr(sys.modules.get(self.package), "__version__", None)
-        return found if isinstance(found, str) else None
+        # Not getattr: a package may run code for it, load importlib.metadata or warn (as Click's).
+        found = getattr(sys.modules.get(self.package), "__dict__", {}).get("__version__")
+        return found if isinstance(found, str) and len(found) <= MAX_VERSION else None
 
 
 def variable_prefix(app: str) -> str:
@@ -137,7 +142,7 @@ def is_loopback_host(host: str) -> bool:
     return (
         len(numbers) == 4
         and numbers[0] == "127"
-        and all(n.isascii() and n.isdigit() and int(n) < 256 for n in numbers)
+        and all(n.isascii() and n.isdigit() and len(n) <= 3 and int(n) < 256 for n in numbers)
     )
 
 
@@ -150,24 +155,30 @@ def origin(url: object) -> tuple[str, bool] | None:
     if not isinstance(url, str) or not url.isascii():
         return None
     scheme, separator, rest = url.partition("://")
+    if scheme not in ("https", "http") or not separator:
+        return None
     rest = rest.removesuffix("/")
-    if scheme not in ("https", "http") or not separator or not rest:
-        return None
-    if rest.startswith("["):
-        host, bracket, port = rest.partition("]")
-        host += bracket
-        if port and not port.startswith(":"):
-            return None
-        port = port[1:]
-    else:
-        host, _, port = rest.partition(":")
-    if port and not (port.isdigit() and 0 < int(port) < 65536):
-        return None
-    if not host.startswith("[") and not all(c in _LETTERS or c in "-." for c in host):
-        return None
-    if host.startswith("[") and not all(c in "[]:.0123456789abcdefABCDEF" for c in host):
+    end = rest.find("]") + 1  # an IPv6 address has colons of its own
+    host, colon, port = rest[end:].partition(":")
+    host = rest[:end] + host
+    if not _is_host(host) or (colon and not _is_port(port)):
         return None
     return f"{scheme}://{rest}", is_loopback_host(host)
+
+
+def _is_host(host: str) -> bool:
+    if host.startswith("["):
+        inner = host[1:-1]
+        return host[-1] == "]" and ":" in inner and _ADDRESS_LETTERS.issuperset(inner)
+    return all(
+        label and label.strip("-") == label and all(c in _LETTERS or c == "-" for c in label)
+        for label in host.split(".")
+    )
+
+
+def _is_port(port: str) -> bool:
+    # The length first: int() raises for thousands of digits.
+    return port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536
 
 
 def _app(app: object, package: str, fallback: str) -> tuple[str, bool]:
@@ -221,6 +232,16 @@ def _text_or_none(option: str, value: object) -> str | None:
     return value
 
 
+def _version(version: object) -> str | None:
+    found = _text_or_none("version", version)
+    if found is not None and len(found) > MAX_VERSION:
+        raise DeclarationError(
+            f"version is longer than {MAX_VERSION} characters: write the number alone, such as "
+            'version="2.1.0"'
+        )
+    return found
+
+
 def _host(host: object) -> str | Callable[[], str]:
     if host is None:
         return DEFAULT_HOST
@@ -267,17 +288,18 @@ def _notice(notice: object) -> bool | str:
     )
 
 
-def _properties(properties: object) -> Mapping[str, Any]:
+def _properties(properties: Any) -> Mapping[str, Any]:
     if properties is None:
         return {}
-    if not hasattr(properties, "items"):
+    try:
+        checked = dict(properties.items())
+    except Exception as error:
         raise DeclarationError(
             'properties must be a mapping such as properties={"team": "factory"}, not '
             f"{type(properties).__name__}"
-        )
+        ) from error
     from ..events.names import BASE_PROPERTIES
 
-    checked = dict(properties.items())
     for key in checked:
         if not isinstance(key, str) or not key:
             raise DeclarationError(

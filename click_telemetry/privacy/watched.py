@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from .consent import WATCH_VARIABLE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .consent import Decision
     from .directories import Directories
 
-ADDRESS_VARIABLE = "CLICK_TELEMETRY_WATCH"
+ADDRESS_VARIABLE = WATCH_VARIABLE
 STATE_VARIABLE = "CLICK_TELEMETRY_WATCH_STATE"
 
 WRITE_KEY = "watch"
@@ -63,14 +65,17 @@ def tell(environ: Mapping[str, str], app: str, decision: Decision | None) -> Non
         return
     import json
 
-    from ..storage import make_private_directory, replace_file
+    from ..storage import replace_file
 
     said = {"app": app, "decided": decision is not None}
     if decision is not None:
         said |= {"mode": decision.mode, "reason": decision.reason, "detail": decision.detail}
+    told = os.path.join(state, TOLD)
     try:
-        make_private_directory(os.path.join(state, TOLD))
-        name = f"{os.urandom(8).hex()}.json"
-        replace_file(os.path.join(state, TOLD, name), json.dumps(said).encode())
+        try:
+            os.mkdir(told, 0o700)  # never what is above it: the watcher may have removed it
+        except FileExistsError:
+            pass
+        replace_file(os.path.join(told, f"{os.urandom(8).hex()}.json"), json.dumps(said).encode())
     except OSError:
         return  # the watcher has gone, and with it whoever would read this
