@@ -6,11 +6,12 @@ is passed through.
 
 from __future__ import annotations
 
+import copy
 import sys
 from typing import Any
 
 from .path import on_command_line
-from .state import CLICK_FAMILY, Mark, contexts_from_root, mark_of, note
+from .state import CLICK_FAMILY, contexts_from_root, mark_of, note
 
 FLAG = "--no-telemetry"
 DESTINATION = "_click_telemetry_off"
@@ -22,7 +23,7 @@ HELP = "Record nothing about this run."
 def make_option(command: Any, *, hidden: bool) -> Any | None:
     """The option, made of the Click that the command itself is made of.
 
-    None for a copy of Click that has no options of its own (Typer's).
+    None for a copy of Click that has no options of its own (Typer's); see `_like_help`.
     """
     for cls in type(command).__mro__:
         if cls.__name__ in ("Command", "BaseCommand"):
@@ -39,23 +40,48 @@ def make_option(command: Any, *, hidden: bool) -> Any | None:
     return None
 
 
-def with_option(command: Any, context: Any, parameters: list[Any]) -> list[Any]:
-    """A command's parameters and our option, on a copy of the list."""
+def with_option(command: Any, context: Any, options: list[Any]) -> list[Any]:
+    """A command's parameters and our option, on a copy of the list.
+
+    Args:
+        command: the command.
+        context: its context, or that of a sub-command.
+        options: all of its parameters, or those that help shows without a group.
+    """
     root = _root_mark(context)
-    if root is None or root.option is None:
-        return parameters
-    if is_pass_through(command, context) or owns_flag(parameters):
-        return parameters
-    last = parameters[-1] if parameters else None
-    if last is not None and last is getattr(command, "_help_option", None):
-        return [*parameters[:-1], root.option, last]  # everybody expects --help to be the last
-    return [*parameters, root.option]
+    if root is None or is_pass_through(command, context):
+        return options
+    if owns_flag(options) or owns_flag(command.params):
+        return options
+    if root.option is None:
+        root.option = _like_help(options, hidden=root.settings.no_telemetry_option == "hidden")
+        if root.option is None:
+            return options
+    last = options[-1] if options else None
+    if last is not None and _is_help(last):
+        return [*options[:-1], root.option, last]  # everybody expects --help to be the last
+    return [*options, root.option]
+
+
+def _like_help(options: list[Any], *, hidden: bool) -> Any | None:
+    """The option as a copy of the help option, which is a flag of the right kind everywhere."""
+    for option in options:
+        if _is_help(option):
+            made = copy.copy(option)
+            made.name, made.opts, made.secondary_opts = DESTINATION, [FLAG], []
+            made.is_eager, made.callback, made.envvar = False, None, None
+            made.help, made.hidden, made.allow_from_autoenv = HELP, hidden, False
+            return made
+    return None
+
+
+def _is_help(option: Any) -> bool:
+    return bool(getattr(option, "is_eager", False)) and "--help" in getattr(option, "opts", ())
 
 
 def before_parsing(command: Any, context: Any, arguments: list[str]) -> list[str]:
     """The arguments that the command may parse; takes note of a flag that it will not see."""
-    root = _root_mark(context)
-    if root is None or root.option is None:
+    if _root_mark(context) is None:
         return arguments
     if is_pass_through(command, context):
         if FLAG in _before_separator(arguments):
@@ -78,13 +104,19 @@ def after_parsing(command: Any, context: Any) -> None:
 
 
 def opt_out(context: Any) -> None:
-    """Silence the whole line that a context belongs to: its root's nearest context."""
+    """Silence the whole line that a context belongs to: its root's nearest context.
+
+    While a leaf is running there (a REPL that invokes its root's context again and again), only
+    what was parsed just now is a line.
+    """
     if getattr(context, "resilient_parsing", False):
         return  # completion: nothing runs
     contexts = contexts_from_root(context)
     for above in reversed(contexts):
         if above.command is contexts[0].command:
-            note(above).opted_out = True
+            root = note(above).root
+            line = context if root is not None and root.running else above
+            note(line).opted_out = True
             return
 
 
@@ -110,9 +142,13 @@ def is_pass_through(command: Any, context: Any) -> bool:
     return not command.params and _parses_by_hand(command)
 
 
-def _root_mark(context: Any) -> Mark | None:
+def _root_mark(context: Any) -> Any:
+    """The mark of the root above a context, unless there is none or it leaves the flag out."""
     contexts = contexts_from_root(context)
-    return mark_of(contexts[0].command) if contexts else None
+    found = mark_of(contexts[0].command) if contexts else None
+    if found is None or found.settings is None or not found.settings.no_telemetry_option:
+        return None
+    return found
 
 
 def _takes_no_arguments_seriously(command: Any) -> bool:

@@ -148,6 +148,26 @@ class ParametersHook(Hook):
             return result
 
 
+class UngroupedHook(Hook):
+    """Adds our option where cloup and click-extra build their help from."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Give the options that are in no group."""
+        context: Any = args[0] if args else kwargs.get("ctx")
+        command = self.command(context)
+        try:
+            result = self.original(command)(*args, **kwargs)
+        except BaseException as error:
+            _pass_on(error)
+            raise
+        try:
+            return flag.with_option(command, context, list(result))
+        except Exception:  # a fault of ours; the help is what it would be
+            return result
+
+
 class ResolveHook(Hook):
     """Hooks a sub-command when it is resolved, so that lazy groups stay lazy."""
 
@@ -174,6 +194,7 @@ _HOOKS: tuple[tuple[str, type[Hook]], ...] = (
     ("invoke", InvokeHook),
     ("parse_args", ParseHook),
     ("get_params", ParametersHook),
+    ("get_ungrouped_options", UngroupedHook),
     ("get_command", ResolveHook),
     ("resolve_command", ResolveHook),
 )

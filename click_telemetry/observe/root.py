@@ -60,6 +60,11 @@ class Root:
         """The session, once there is one."""
         return self._invocation.session_id if self._invocation is not None else None
 
+    @property
+    def running(self) -> bool:
+        """Whether a leaf is running now."""
+        return any(run.live for run in self._runs)
+
     def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
         """Record an event outside any leaf: a group's callback, a result callback."""
         if self._runs:
