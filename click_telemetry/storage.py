@@ -15,12 +15,21 @@ if sys.platform != "win32":
 LOWEST_DESCRIPTOR = 10
 """Ours stay above what shell scripts and daemons close and reuse by number."""
 
-_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_ALWAYS = (
+    getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_BINARY", 0)  # Windows would write a line's end as two bytes
+)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 class Unusable(OSError):
     """What lies at a path is not a file or directory that we may use."""
+
+
+class TooLarge(Unusable):
+    """A file of ours is larger than any that we write there."""
 
 
 def make_private_directory(path: str) -> None:
@@ -91,7 +100,7 @@ def read_small(path: str, *, limit: int, follow: bool = False) -> bytes:
         FileNotFoundError: there is none.
         OSError: it is no regular file of this user, too large, or cannot be read.
     """
-    descriptor = os.open(path, _READ | (0 if follow else _NOFOLLOW))
+    descriptor = os.open(path, os.O_RDONLY | _ALWAYS | (0 if follow else _NOFOLLOW))
     try:
         check_own_file(os.fstat(descriptor), path)
         content = b""
@@ -100,7 +109,7 @@ def read_small(path: str, *, limit: int, follow: bool = False) -> bytes:
             if not piece:
                 return content
             content += piece
-        raise Unusable(f"{path} is larger than {limit} bytes")
+        raise TooLarge(f"{path} is larger than {limit} bytes")
     finally:
         os.close(descriptor)
 
@@ -123,11 +132,7 @@ def open_private(path: str, flags: int) -> int:
     Raises:
         OSError: it cannot be opened, or what lies there is not ours.
     """
-    low = os.open(
-        path,
-        flags | _NOFOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0),
-        0o600,
-    )
+    low = os.open(path, flags | _ALWAYS | _NOFOLLOW, 0o600)
     descriptor = low
     try:
         found = os.fstat(low)

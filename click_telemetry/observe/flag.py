@@ -10,8 +10,7 @@ import copy
 import sys
 from typing import Any
 
-from .path import on_command_line
-from .state import CLICK_FAMILY, contexts_from_root, mark_of, note
+from .state import CLICK_FAMILY, contexts_from_root, mark_of, note, on_command_line
 
 FLAG = "--no-telemetry"
 DESTINATION = "_click_telemetry_off"

@@ -9,6 +9,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+from .state import on_command_line
+
 DYNAMIC = "<dynamic>"
 """A command that exists only because the user typed its name."""
 
@@ -43,11 +45,6 @@ def flag_names(contexts: list[Any], hidden: str) -> list[str]:
             if isinstance(name, str) and name != hidden and on_command_line(context, name):
                 found.add(name)
     return sorted(found)
-
-
-def on_command_line(context: Any, name: str) -> bool:
-    """Whether a parameter's value was typed; its source's *name* is what Click keeps stable."""
-    return getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
 
 
 def _parameters(context: Any) -> list[Any]:

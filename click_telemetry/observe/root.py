@@ -11,7 +11,7 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from ..privacy.consent import NOTHING, WATCH_VARIABLE, Decision, decide, refused
-from . import flag, path
+from . import flag
 from .state import mark_of
 
 if TYPE_CHECKING:
@@ -99,6 +99,8 @@ class Root:
             self._begin()
         if self._invocation is None:
             return None
+        from . import path
+
         run = self._invocation.start(
             path.command_path(self.settings.app, contexts),
             path.flag_names(contexts, flag.DESTINATION),

@@ -79,3 +79,8 @@ def contexts_from_root(context: Any) -> list[Any]:
             outermost = len(chain)
         context = context.parent
     return chain[:outermost][::-1]
+
+
+def on_command_line(context: Any, name: str) -> bool:
+    """Whether a parameter's value was typed; its source's *name* is what Click keeps stable."""
+    return getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 import os
 
-from ..storage import make_private_directory, read_small, replace_file
+from ..storage import (
+    TooLarge,
+    check_own_file,
+    make_private_directory,
+    read_small,
+    replace_file,
+)
 
 NONE = "none"
 ENABLED = "enabled"
@@ -39,35 +45,42 @@ def read(path: str) -> str:
 
 def parse(content: bytes) -> dict[str, object] | None:
     """A choice file's object, or None unless `enabled` is a plain true or false."""
-    import json  # 1.7 ms: only for a file that another hand has touched
-
-    try:
-        stored = json.loads(content.decode("utf-8"), object_pairs_hook=_unique)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(stored, dict) or not isinstance(stored.get("enabled"), bool):
-        return None
-    return stored
+    stored = _object(content)
+    return stored if isinstance(stored.get("enabled"), bool) else None
 
 
 def write(path: str, *, enabled: bool) -> None:
     """Store a choice; what else the file holds is kept.
 
     Raises:
-        OSError: it could not be stored.
+        OSError: it could not be stored, or what lies there is no file of this user.
     """
     import json
 
     kept: dict[str, object] = {}
+    target = os.path.realpath(path)
     try:
-        kept = parse(read_small(path, limit=LIMIT, follow=True)) or {}
-    except OSError:
-        pass  # there was none, or none that could be read: the new one stands alone
+        # Replacing would destroy a device that the file is linked to: /dev/null, say.
+        check_own_file(os.stat(target), target)
+        kept = _object(read_small(target, limit=LIMIT))
+    except (FileNotFoundError, TooLarge):
+        pass  # there was none, or none worth keeping: the new one stands alone
     kept["enabled"] = enabled
     directory = os.path.dirname(path)
     if not os.path.isdir(directory):
         make_private_directory(directory)
-    replace_file(os.path.realpath(path), json.dumps(kept).encode("ascii") + b"\n")
+    replace_file(target, json.dumps(kept).encode("ascii") + b"\n")
+
+
+def _object(content: bytes) -> dict[str, object]:
+    """The JSON object that a file holds; an empty one where it holds none."""
+    import json  # 1.7 ms: only for a file that another hand has touched
+
+    try:
+        stored = json.loads(content.decode("utf-8"), object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        return {}
+    return stored if isinstance(stored, dict) else {}
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

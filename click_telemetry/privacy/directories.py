@@ -55,9 +55,10 @@ def directories(app: str, environ: Mapping[str, str]) -> Directories | None:
         app: a valid application name (`Settings` sees to that).
         environ: the process's environment.
     """
-    if sys.platform == "linux":
+    platform: str = sys.platform  # mypy would call what follows unreachable
+    if platform == "linux":
         return plain_directories(app, environ)
-    if sys.platform != "win32" and not environ.get("HOME", "").startswith("/"):
+    if platform != "win32" and not environ.get("HOME", "").startswith("/"):
         # It would ask the user database instead, which may open a socket to nscd.
         return None
     try:

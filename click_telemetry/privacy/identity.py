@@ -5,7 +5,17 @@ from __future__ import annotations
 import os
 from uuid import UUID, uuid4
 
-from ..storage import NoLocks, make_private_directory, open_private, read_small, try_lock, write_all
+from ..storage import (
+    NoLocks,
+    TooLarge,
+    Unusable,
+    make_private_directory,
+    open_private,
+    read_small,
+    replace_file,
+    try_lock,
+    write_all,
+)
 
 LIMIT = 256
 """Bytes; an ID and its newline are 37."""
@@ -31,10 +41,9 @@ def read_or_create(path: str) -> str:
         OSError: there is none and none can be stored.
     """
     try:
-        found = parse(read_small(path, limit=LIMIT))
+        return _existing(path)
     except FileNotFoundError:
         return _create(path)
-    return found or _mend(path)
 
 
 def parse(content: bytes) -> str | None:
@@ -62,25 +71,31 @@ def _create(path: str) -> str:
             os.link(temporary, path)
         except FileExistsError:
             return _existing(path)
-        except OSError:  # a file system without hard links: the last of a tie wins, then all agree
-            if os.path.lexists(path):
-                return _existing(path)
-            os.rename(temporary, path)
-            return _existing(path)
+        except OSError:  # a file system without hard links: an empty file, mended under its lock
+            os.close(open_private(path, os.O_WRONLY | os.O_CREAT))
+            return _mend(path)
     finally:
-        try:
-            os.unlink(temporary)
-        except FileNotFoundError:
-            pass  # renamed above
+        os.unlink(temporary)
     return made
 
 
 def _existing(path: str) -> str:
-    return parse(read_small(path, limit=LIMIT)) or _mend(path)
+    return _valid(path) or _mend(path)
+
+
+def _valid(path: str) -> str | None:
+    try:
+        return parse(read_small(path, limit=LIMIT))
+    except TooLarge:
+        return None
 
 
 def _mend(path: str) -> str:
-    """Replace an invalid ID, once: under its own lock, looking again first."""
+    """Replace an invalid ID, once: under its own lock, looking again first.
+
+    The file is exchanged and never written to: a reader would get the head of the old content and
+    the tail of the new. A tenth of a second at most: rather no ID for one run than two for good.
+    """
     descriptor = open_private(path, os.O_RDWR)
     try:
         try:
@@ -88,14 +103,15 @@ def _mend(path: str) -> str:
                 if try_lock(descriptor):
                     break
                 _pause()
+            else:
+                raise Unusable(f"{path} is being mended by another process")
         except NoLocks:
             pass  # two menders may differ for one run; the last writer's ID stays
-        found = parse(os.pread(descriptor, LIMIT, 0))
+        found = _valid(path)
         if found:
             return found
         made = fresh()
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, made.encode("ascii") + b"\n", 0)
+        replace_file(path, made.encode("ascii") + b"\n")
         return made
     finally:
         os.close(descriptor)

@@ -67,7 +67,8 @@ def show(path: str, text: str) -> bool:
             return False
         sys.stderr.write(text)
         sys.stderr.flush()
-        os.pwrite(descriptor, _SHOWN, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)  # Windows has no pwrite
+        write_all(descriptor, _SHOWN)
         return True
     finally:
         os.close(descriptor)
@@ -81,8 +82,9 @@ def _claim(descriptor: int, *, fresh: bool) -> bool:
         age = time.time() - os.fstat(descriptor).st_mtime
         if not fresh and 0 <= age < STALE_AFTER:
             return False
-    if os.pread(descriptor, 64, 0) == _SHOWN:
+    if os.read(descriptor, 64) == _SHOWN:
         return False
     os.ftruncate(descriptor, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
     write_all(descriptor, _CLAIMED)
     return True
