@@ -70,12 +70,14 @@ def _spooled(
     write_key: str,
     anonymous_id: str | None,
 ) -> Client:
-    from .launcher import Letter, hand_off, hand_off_inline
+    from .launcher import Letter, hand_off
     from .spool import SpoolClient
 
     spool = places.spool(host, write_key)
     letter = Letter(spool, host, write_key, places.choice, anonymous_id)
     settings = facts.settings
     if settings.delivery == "inline" or os.getpid() == 1:
+        from .inline import hand_off_inline
+
         return SpoolClient(spool, lambda: hand_off_inline(letter, settings.flush_timeout))
     return SpoolClient(spool, lambda: hand_off(letter))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from time import monotonic, sleep, time
+from time import time
 from typing import TYPE_CHECKING, Any
 
 from ..events.values import encode
@@ -41,7 +41,6 @@ SYSTEM_PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
 
 SHELL = "/bin/sh"
 
-_SIGKILL = 9
 _FIXED_SIGNALS = (9, 19, 32, 33) if sys.platform == "linux" else (9, 17)
 _LAST_SIGNAL = 65 if sys.platform == "linux" else 32
 # By number, since the module `signal` costs 1 ms. An ignored signal would stay ignored otherwise.
@@ -135,45 +134,21 @@ def hand_off(letter: Letter) -> None:
     Raises:
         OSError: none could be started; the spool keeps everything for the next invocation.
     """
-    lock = _turn(letter)
+    lock = turn(letter)
     if lock is None:
         return
     try:
         if not hasattr(os, "posix_spawn"):
-            _start_portably(letter)
+            from .portable import start
+
+            start(letter)
         elif os.access(SHELL, os.X_OK):
-            child = _spawn(letter, lock, [SHELL, "-c", SCRIPT, "sh", *command_line()])
+            child = spawn(letter, lock, [SHELL, "-c", SCRIPT, "sh", *command_line()])
             os.waitpid(child, 0)
         else:
-            _spawn(letter, lock, command_line())
+            spawn(letter, lock, command_line())
     finally:
         os.close(lock)  # never unlocked: that would free the child's lock too
-
-
-def hand_off_inline(letter: Letter, timeout: float) -> None:
-    """Deliver now, in a child that is waited for: where none would outlive this process.
-
-    Args:
-        letter: what the sender is told.
-        timeout: seconds; what has not been accepted by then stays in the spool.
-
-    Raises:
-        OSError: no child could be started.
-    """
-    lock = _turn(letter)
-    if lock is None:
-        return
-    try:
-        child = _spawn(letter, lock, command_line())
-    finally:
-        os.close(lock)
-    until = monotonic() + timeout
-    while os.waitpid(child, os.WNOHANG) == (0, 0):
-        if monotonic() >= until:
-            os.kill(child, _SIGKILL)
-            os.waitpid(child, 0)
-            return
-        sleep(0.005)
 
 
 def too_early(spool: str) -> bool:
@@ -185,8 +160,12 @@ def too_early(spool: str) -> bool:
     return 0 < until - time() <= LONGEST_WAIT
 
 
-def _turn(letter: Letter) -> int | None:
-    """The sender's lock, held, when it is our turn to start one."""
+def turn(letter: Letter) -> int | None:
+    """The sender's lock, held, when it is our turn to start one.
+
+    Raises:
+        OSError: the lock cannot be opened, or the file system has no locks.
+    """
     if not can_start() or too_early(letter.spool):
         return None
     lock = open_private(os.path.join(letter.spool, LOCK), os.O_RDWR | os.O_CREAT)
@@ -200,7 +179,17 @@ def _turn(letter: Letter) -> int | None:
     return None
 
 
-def _spawn(letter: Letter, lock: int, command: list[str]) -> int:
+def spawn(letter: Letter, lock: int, command: list[str]) -> int:
+    """Start a child with the letter on its standard input and the held lock; gives its pid.
+
+    Args:
+        letter: what the sender is told.
+        lock: the sender's lock, held; it stays open here.
+        command: the command line, its first word an absolute path.
+
+    Raises:
+        OSError: it could not be started.
+    """
     reader, writer = os.pipe()
     try:
         # A pipe holds 64 KB; the letter is a few hundred bytes, so this cannot block.
@@ -251,26 +240,3 @@ def _inheritable() -> list[int]:
         except OSError:
             continue  # the listing's own descriptor
     return found
-
-
-def _start_portably(letter: Letter) -> None:
-    """Windows, and systems without posix_spawn: the child takes the lock itself."""
-    import subprocess
-
-    flags = 0
-    if sys.platform == "win32":
-        flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
-    child = subprocess.Popen(
-        command_line(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=environment(os.environ),
-        cwd=letter.spool,
-        start_new_session=True,
-        creationflags=flags,
-    )
-    assert child.stdin is not None
-    with child.stdin:
-        child.stdin.write(letter.written())
-    child.returncode = 0  # given away: Popen would warn that it still runs
