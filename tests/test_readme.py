@@ -51,6 +51,29 @@ def test_first_snippet_is_a_working_application(tmp_path: Path, home: Home) -> N
     assert home.files() == []
 
 
+def test_table_on_the_first_screen_is_the_real_one(tmp_path: Path, home: Home) -> None:
+    """What `watch` shows of the first snippet, but for the clock."""
+    cli = Cli(tmp_path / "acme.py", home, blocks("python")[0])
+    watch = [str(Path(sys.executable).with_name("click-telemetry")), "watch", "--"]
+    run = subprocess.run(
+        [*watch, *cli.command("deploy", "--region", "eu", "--dry-run")],
+        env=cli.env(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    (shown,) = blocks("text")
+    real = run.stdout[run.stdout.index("time ") :]
+    assert timeless(real) == timeless(shown)
+
+
+def timeless(table: str) -> list[str]:
+    """A table's words, with times and durations made equal."""
+    table = re.sub(r"\d\d:\d\d:\d\d\.\d{3}", "TIME", table)
+    return re.sub(r"\d+ ms", "DURATION", table).replace("─", "").split()
+
+
 def test_second_snippet_runs(tmp_path: Path, home: Home) -> None:
     """Declarations for every other case."""
     source = blocks("python")[1] + "\ncli()\n"
