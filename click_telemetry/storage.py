@@ -38,6 +38,8 @@ def make_private_directory(path: str) -> None:
     Raises:
         OSError: it cannot be made, or what lies there is not ours (`Unusable`).
     """
+    if not os.path.isabs(path):
+        raise Unusable(f"{path!r} would be made in the current directory")
     try:
         check_private_directory(path)
         return
@@ -157,13 +159,10 @@ def replace_file(path: str, content: bytes) -> None:
     temporary = f"{path}.{os.urandom(6).hex()}"
     descriptor = open_private(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
-        write_all(descriptor, content)
-    except BaseException:
-        os.close(descriptor)
-        os.unlink(temporary)
-        raise
-    os.close(descriptor)
-    try:
+        try:
+            write_all(descriptor, content)
+        finally:
+            os.close(descriptor)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 class Register:
     """The roots that are running in this process, and the events that found none of them."""
 
-    __slots__ = ("_lock", "_roots", "strays")
+    __slots__ = ("_lock", "_roots", "_strays")
 
     def __init__(self) -> None:
         self._lock = RLock()
         self._roots: list[Speaker] = []
-        self.strays = 0
+        self._strays = 0
 
     def enter(self, root: Speaker) -> None:
         """A root begins."""
@@ -53,10 +53,15 @@ class Register:
         roots = self._roots
         return roots[0].now_speaking() if len(roots) == 1 else None
 
+    def stray(self) -> None:
+        """An event found no invocation, or one that has ended; the next one will report it."""
+        with self._lock:
+            self._strays += 1
+
     def take_strays(self) -> int:
         """How many events found no invocation since this was asked last."""
         with self._lock:
-            strays, self.strays = self.strays, 0
+            strays, self._strays = self._strays, 0
         return strays
 
 

@@ -23,7 +23,7 @@ class Handle:
 
     def track(self, event: str, properties: Mapping[str, Any] | None = None) -> None:
         """Record an event of the application's own, as `click_telemetry.track` does."""
-        self._speaker.track(event, properties)
+        _say(self._speaker, event, properties)
 
 
 def track(event: str, properties: Mapping[str, Any] | None = None) -> None:
@@ -39,11 +39,7 @@ def track(event: str, properties: Mapping[str, Any] | None = None) -> None:
     """
     from . import active  # contextvars: 0.4 ms, not for a program that tracks nothing
 
-    found = active.speaker()
-    if found is None:
-        active.LIVE.strays += 1
-    else:
-        found.track(event, properties)
+    _say(active.speaker(), event, properties)
 
 
 def current() -> Handle:
@@ -51,3 +47,15 @@ def current() -> Handle:
     from . import active
 
     return Handle(active.speaker() or active.SILENT)
+
+
+def _say(speaker: Speaker | None, event: str, properties: Mapping[str, Any] | None) -> None:
+    from .active import LIVE
+
+    try:
+        if speaker is not None:
+            speaker.track(event, properties)
+            return
+    except Exception:  # a fault of ours, or of a value that cannot even be looked at
+        pass
+    LIVE.stray()

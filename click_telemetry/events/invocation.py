@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from . import ambient, message
+from .active import LIVE
 from .names import BASE_PROPERTIES, COMMAND_COMPLETED, COMMAND_INVOKED
 from .values import name_or_none, plain_properties
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 OWN_EVENTS = 200
 """Events of the application's own between two publications; the lifecycle always fits."""
+APPLICATION_BYTES = 4_000
+"""Of `properties=` on the wire: they are on every event, beside the event's own."""
 
 
 class Run:
@@ -83,13 +86,14 @@ class Invocation:
         "_anonymous_id",
         "_application",
         "_client",
-        "_context",
+        "_declared",
         "_lock",
         "_own_events",
         "_pid",
         "_publication",
         "_sequence",
         "_settings",
+        "_version",
         "closed",
         "dropped",
         "invocation_id",
@@ -110,13 +114,14 @@ class Invocation:
         self._client = client
         self._anonymous_id = anonymous_id
         self._ambient = ambient.ambient(environ, version)
-        self._application: dict[str, Json] | None = None
-        self._context = message.context(settings.app, version)
+        self._application: dict[str, Json] = {}
+        self._declared = False
         self._lock = RLock()  # an event may be tracked by a signal handler, amid another
         self._own_events = 0
         self._pid = os.getpid()
         self._publication = 0
         self._sequence = 0
+        self._version = version
         self.closed = False
         self.dropped = lost
         self.invocation_id = str(uuid4())
@@ -130,6 +135,7 @@ class Invocation:
             flags: the names of its explicit flags.
             waiting: what was tracked before any leaf had begun; it comes first in the sequence.
         """
+        self._declare()
         run = Run(self, command, flags)
         for name, properties, at in waiting:
             self.track(name, properties, run, at)
@@ -144,17 +150,25 @@ class Invocation:
         at: float | None = None,
     ) -> None:
         """Record an event of the application's own; drop and count what cannot be said."""
+        if os.getpid() != self._pid:
+            return  # as in `record`, and before its lock is touched
         event = name_or_none(name)
+        with self._lock:
+            if event is None or not self._has_room():
+                self.dropped += 1
+                return
+        # Outside the lock: a value's own code may be slow, or wait for another thread's event.
+        own, lost = plain_properties(properties) if properties is not None else ({}, 0)
+        with self._lock:
+            self.dropped += lost
+            self.record(event, own, run, at)
+
+    def _has_room(self) -> bool:
         publication = getattr(self._client, "publication", 0)
         if publication != self._publication:
             self._publication, self._own_events = publication, 0
-        if event is None or self._own_events >= OWN_EVENTS:
-            self.dropped += 1
-            return
         self._own_events += 1
-        own, lost = plain_properties(properties) if properties else ({}, 0)
-        self.dropped += lost
-        self.record(event, own, run, at)
+        return self._own_events <= OWN_EVENTS
 
     def record(
         self,
@@ -177,7 +191,7 @@ class Invocation:
             return  # a forked child: its parent says what happened, and holds our lock perhaps
         with self._lock:
             if self.closed:
-                self.dropped += 1
+                LIVE.stray()
                 return
             try:
                 properties = self._properties(own, run)
@@ -186,7 +200,7 @@ class Invocation:
                         event,
                         properties,
                         anonymous_id=self._anonymous_id,
-                        context=self._context,
+                        context=message.context(self._settings.app, self._version),
                         at=time() if at is None else at,
                         message_id=message_id,
                     )
@@ -204,19 +218,17 @@ class Invocation:
             if self.closed:
                 return
             self.closed = True
-            try:
-                self._client.close()
-            except Exception:  # as above; what the spool holds is safe already
-                self.dropped += 1
+        try:
+            self._client.close()  # outside the lock: a thread that tracks now must not wait for it
+        except Exception:  # as above; what the spool holds is safe already
+            return
 
     def _properties(self, own: dict[str, Json], run: Run) -> dict[str, Json]:
         """Own, then the application's, then ours, so that no call site can override them."""
-        if self._application is None:
-            self._application = self._declared()
         self._sequence += 1
         properties: dict[str, Json] = {
             **own,
-            **self._application,
+            **plain_properties(self._application)[0],  # a copy: the message is the client's
             **self._ambient,
             "invocation_id": self.invocation_id,
             "run_id": run.run_id,
@@ -231,17 +243,28 @@ class Invocation:
             del properties["dropped"]
         return properties
 
-    def _declared(self) -> dict[str, Json]:
-        """The application's own properties; a function is called once, None is left out."""
+    def _declare(self) -> None:
+        """Find the application's own properties; a function is called once, None is left out.
+
+        Not under the lock: such a function may track, or wait for a thread that does.
+        """
+        with self._lock:
+            if self._declared:
+                return
+            self._declared = True
         given: dict[str, Any] = {}
+        failed = 0
         for name, value in self._settings.properties.items():
             try:
                 found = value() if callable(value) else value
             except Exception:  # the application's own function: the property is left out
-                self.dropped += 1
+                failed += 1
                 continue
             if found is not None:
                 given[name] = found
-        declared, lost = plain_properties(given)
-        self.dropped += lost
-        return {name: value for name, value in declared.items() if name not in BASE_PROPERTIES}
+        application, lost = plain_properties(given, room=APPLICATION_BYTES)
+        with self._lock:
+            self.dropped += failed + lost
+            self._application = {
+                name: value for name, value in application.items() if name not in BASE_PROPERTIES
+            }

@@ -10,6 +10,7 @@ import datetime
 import os
 import sys
 from enum import Enum
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -26,6 +27,7 @@ except ImportError:
 
 MAX_DEPTH = 4
 MAX_NODES = 200
+"""Values that are looked at, containers included."""
 MAX_TEXT = 4096
 """Characters; a longer string is left out whole, since half a secret is still one."""
 MAX_NAME = 128
@@ -40,36 +42,50 @@ class Unsayable(Exception):
     """A value that has no place in an event."""
 
 
+class _TooMany(Unsayable):
+    """More values than may be looked at; a bound on time, so that no list hides it."""
+
+
 class _Budget:
     __slots__ = ("bytes", "nodes")
 
-    def __init__(self) -> None:
+    def __init__(self, room: int) -> None:
         self.nodes = MAX_NODES
-        self.bytes = MAX_BYTES
+        self.bytes = room
+
+    def look(self) -> None:
+        if self.nodes == 0:
+            raise _TooMany
+        self.nodes -= 1
 
     def take(self, size: int) -> None:
-        self.nodes -= 1
-        self.bytes -= size
-        if self.nodes < 0 or self.bytes < 0:
+        if size > self.bytes:
             raise Unsayable
+        self.bytes -= size
 
 
-def plain_properties(properties: Mapping[Any, Any]) -> tuple[dict[str, Json], int]:
-    """A snapshot of an event's properties as JSON, and how many of them were left out."""
-    budget = _Budget()
+def plain_properties(
+    properties: Mapping[Any, Any], room: int = MAX_BYTES
+) -> tuple[dict[str, Json], int]:
+    """A snapshot of an event's properties as JSON, and how many of them were left out.
+
+    Args:
+        properties: whatever was given as such.
+        room: bytes that the result may take on the wire.
+    """
+    budget = _Budget(room)
     kept: dict[str, Json] = {}
-    lost = 0
-    items, failed = _items(properties)
+    items, lost = _items(properties)
     for key, value in items:
-        before = budget.bytes
+        before = budget.bytes, budget.nodes
         try:
-            name = _key(key)
-            budget.take(len(name) + 4)
+            name = _key(key, budget)
             kept[name] = _plain(value, MAX_DEPTH, budget)
         except Exception:  # a value whose own code fails is left out like any other
             lost += 1
-            budget.bytes = before  # what did not fit takes no room from what still may
-    return kept, lost + failed
+            # What did not fit takes no room from what still may.
+            budget.bytes, budget.nodes = before
+    return kept, lost
 
 
 def plain_text(text: str) -> str:
@@ -87,10 +103,12 @@ def plain_text(text: str) -> str:
 
 def name_or_none(name: object) -> str | None:
     """An event's or a command's name as it may leave, or None."""
-    if not isinstance(name, str):
-        return None
-    name = plain_text(name)
-    return name if 0 < len(name) <= MAX_NAME else None
+    try:
+        if isinstance(name, str) and 0 < str.__len__(name) <= MAX_NAME:
+            return plain_text(name)
+    except Exception:  # an object whose own code fails, or that says it is a text and is none
+        pass
+    return None
 
 
 def encode(value: Json) -> str:
@@ -111,17 +129,15 @@ def encode(value: Json) -> str:
 
 
 def _plain(value: Any, depth: int, budget: _Budget) -> Json:
+    budget.look()
     if value is None or value is True or value is False:
         budget.take(5)
         return bool(value) if value is not None else None
     if isinstance(value, str):
         return _text(value, budget)
     if isinstance(value, int):
-        number = int.__int__(value)
-        if not -_LARGEST <= number < _LARGEST:
-            raise Unsayable
         budget.take(20)
-        return number
+        return _integer(value)
     if isinstance(value, float):
         real = float.__float__(value)
         budget.take(24)
@@ -140,9 +156,17 @@ def _plain(value: Any, depth: int, budget: _Budget) -> Json:
         return _list(value, depth, budget)
     if isinstance(value, (set, frozenset)):
         return sorted(_list(value, depth, budget), key=encode)
-    if hasattr(value, "items") and hasattr(value, "keys"):
+    kind = type(value)  # the class's own: a remote object would fetch such an attribute
+    if hasattr(kind, "items") and hasattr(kind, "keys"):
         return _dict(value, depth, budget)
     return _text(_special(value), budget)
+
+
+def _integer(value: int) -> int:
+    number = int.__int__(value)
+    if not -_LARGEST <= number < _LARGEST:
+        raise Unsayable
+    return number
 
 
 def _special(value: Any) -> str:
@@ -164,52 +188,64 @@ def _text(value: str, budget: _Budget) -> str:
     if str.__len__(value) > MAX_TEXT:
         raise Unsayable
     text = plain_text(value)
-    budget.take(len(text) + 2 if text.isascii() else 12 * len(text))
+    budget.take(len(_quote(text)))
     return text
 
 
 def _list(values: Iterable[Any], depth: int, budget: _Budget) -> list[Json]:
     if depth == 0:
         raise Unsayable
+    budget.take(2)
     kept: list[Json] = []
-    for value in list(values):
+    for value in list(islice(values, budget.nodes + 1)):
+        before = budget.bytes
         try:
-            kept.append(_plain(value, depth - 1, budget))
+            plain = _plain(value, depth - 1, budget)
+            budget.take(1)
+            kept.append(plain)
+        except _TooMany:
+            raise
         except Unsayable:
-            if budget.nodes < 0:
-                raise
+            budget.bytes = before
     return kept
 
 
 def _dict(mapping: Mapping[Any, Any], depth: int, budget: _Budget) -> dict[str, Json]:
     if depth == 0:
         raise Unsayable
+    budget.take(2)
     kept: dict[str, Json] = {}
-    for key, value in _items(mapping)[0]:
+    items, lost = _items(mapping)
+    if items and lost:
+        raise _TooMany
+    for key, value in items:
+        before = budget.bytes
         try:
-            name = _key(key)
-            budget.take(len(name) + 4)
+            name = _key(key, budget)
             kept[name] = _plain(value, depth - 1, budget)
+        except _TooMany:
+            raise
         except Unsayable:
-            if budget.nodes < 0:
-                raise
+            budget.bytes = before
     return kept
 
 
 def _items(mapping: Mapping[Any, Any]) -> tuple[list[tuple[Any, Any]], int]:
-    """The pairs, and 1 if asking for them failed."""
+    """The pairs that may be looked at, and how many more there are; 1 if asking failed."""
     try:
-        return list(mapping.items()), 0
+        items = list(islice(mapping.items(), MAX_NODES))
+        return items, max(0, len(mapping) - MAX_NODES) if len(items) == MAX_NODES else 0
     except Exception:  # a mapping whose own code fails has nothing to say
         return [], 1
 
 
-def _key(key: object) -> str:
+def _key(key: object, budget: _Budget) -> str:
     if isinstance(key, Enum):
         key = key._value_
     if isinstance(key, bool) or not isinstance(key, (str, int)):
         raise Unsayable
-    name = name_or_none(key if isinstance(key, str) else int.__repr__(key))
+    name = name_or_none(key if isinstance(key, str) else repr(_integer(key)))
     if name is None:
         raise Unsayable
+    budget.take(len(_quote(name)) + 2)
     return name

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class RealFacts:
     """What is the case for one application in this process, now."""
 
-    __slots__ = ("choice", "environ", "places", "settings", "stdout")
+    __slots__ = ("_destination", "choice", "environ", "places", "settings", "stdout")
 
     def __init__(self, settings: Settings, environ: Mapping[str, str], stdout: object) -> None:
         self.settings = settings
@@ -30,6 +30,7 @@ class RealFacts:
         self.stdout = stdout
         self.places = directories(settings.app, environ)
         self.choice = choice.read(self.places.choice) if self.places else choice.NONE
+        self._destination: tuple[tuple[str, str] | None] | None = None
 
     @property
     def foreign_user(self) -> bool:
@@ -77,7 +78,14 @@ class RealFacts:
     @property
     def write_key(self) -> bool:
         """Whether events would have a destination."""
-        return destination(self.settings, self.environ) is not None
+        return self.destination is not None
+
+    @property
+    def destination(self) -> tuple[str, str] | None:
+        """Host and write key; asked once, since the host's function may change its mind."""
+        if self._destination is None:
+            self._destination = (destination(self.settings, self.environ),)
+        return self._destination[0]
 
     @property
     def storable(self) -> bool:

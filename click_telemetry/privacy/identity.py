@@ -98,23 +98,27 @@ def _mend(path: str) -> str:
     """
     descriptor = open_private(path, os.O_RDWR)
     try:
-        try:
-            for _ in range(200):
-                if try_lock(descriptor):
-                    break
-                _pause()
-            else:
-                raise Unusable(f"{path} is being mended by another process")
-        except NoLocks:
-            pass  # two menders may differ for one run; the last writer's ID stays
-        found = _valid(path)
-        if found:
-            return found
-        made = fresh()
-        replace_file(path, made.encode("ascii") + b"\n")
-        return made
+        _wait_for_lock(descriptor, path)
+        return _valid(path) or _exchange(path)
+    except NoLocks:
+        pass  # two menders may differ for one run; the last one's ID stays
     finally:
         os.close(descriptor)
+    return _exchange(path)
+
+
+def _exchange(path: str) -> str:
+    made = fresh()
+    replace_file(path, made.encode("ascii") + b"\n")
+    return made
+
+
+def _wait_for_lock(descriptor: int, path: str) -> None:
+    for _ in range(200):
+        if try_lock(descriptor):
+            return
+        _pause()
+    raise Unusable(f"{path} is being mended by another process")
 
 
 def _pause() -> None:

@@ -53,7 +53,7 @@ def show(path: str, text: str) -> bool:
     Raises:
         OSError: the marker cannot be stored. Then nothing was shown.
     """
-    if not sys.stderr.isatty():
+    if not _at_terminal():
         return False
     make_private_directory(os.path.dirname(path))
     fresh = True
@@ -72,6 +72,13 @@ def show(path: str, text: str) -> bool:
         return True
     finally:
         os.close(descriptor)
+
+
+def _at_terminal() -> bool:
+    try:
+        return sys.stderr.isatty()
+    except (AttributeError, ValueError):  # there is no stderr, or it is closed
+        return False
 
 
 def _claim(descriptor: int, *, fresh: bool) -> bool:

@@ -60,7 +60,7 @@ def tell(environ: Mapping[str, str], app: str, decision: Decision | None) -> Non
         app: the application's name.
         decision: None when the root was only found, and no command has begun.
     """
-    state = watch_state(environ) if ADDRESS_VARIABLE in environ else None
+    state = watch_state(environ) if watch_address(environ) is not None else None
     if state is None:
         return
     import json
