@@ -55,8 +55,13 @@ def _watched(facts: RealFacts, places: Directories) -> Client:
 
     address = watch_address(facts.environ) or ""
     apart = watched_places(places, facts.settings.app, facts.environ)
-    if watch_state(facts.environ) is None:
+    state = watch_state(facts.environ)
+    if state is None:
         return _spooled(facts, apart, address, WRITE_KEY, None)
+    if not os.path.isdir(state):
+        from .plain import NullClient
+
+        return NullClient()  # the watcher has gone, and its directory is not ours to make again
     from .spool import SpoolClient
 
     # The watcher delivers when the command has ended, rather than wait for the sender's sleep.

@@ -248,6 +248,8 @@ class Invocation:
 
         Not under the lock: such a function may track, or wait for a thread that does.
         """
+        if self._declared or os.getpid() != self._pid:
+            return
         with self._lock:
             if self._declared:
                 return

@@ -93,8 +93,6 @@ class Root:
         Args:
             contexts: from the root's context down to the leaf's.
         """
-        if flag.opted_out(contexts):
-            return None
         if self.decision is None:
             self._begin()
         if self._invocation is None:
@@ -172,10 +170,17 @@ def tell_watcher(settings: Settings, decision: Decision | None) -> None:
 
 
 def refused_already(settings: Settings, contexts: list[Any]) -> Decision | None:
-    """The *no* that costs nothing to see, before anything is loaded: a flag, a variable, a mark."""
+    """The *no* that costs nothing to see, before anything is loaded: a mark, a flag, a variable."""
+    return refused_here(contexts) or refused(os.environ, settings.variable_prefix, flag=False)
+
+
+def refused_here(contexts: list[Any]) -> Decision | None:
+    """The *no* of a mark or a flag on these contexts, from the root's down to a command's."""
     if is_excluded(contexts):
         return Decision(NOTHING, "excluded")
-    return refused(os.environ, settings.variable_prefix, flag=flag.opted_out(contexts))
+    if flag.opted_out(contexts):
+        return Decision(NOTHING, "flag")
+    return None
 
 
 def is_excluded(contexts: list[Any]) -> bool:

@@ -10,7 +10,7 @@ from time import monotonic_ns
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
-from .root import Root, is_excluded, refused_already, tell_watcher
+from .root import Root, refused_already, refused_here, tell_watcher
 from .state import contexts_from_root, mark_of, note
 
 if TYPE_CHECKING:
@@ -159,7 +159,9 @@ def _visit(command: Any, context: Any, contexts: list[Any], root: Root, *, owner
 
     speaker: Speaker = root
     run = None
-    if is_excluded(contexts):
+    refusal = refused_here(contexts)
+    if refusal is not None:
+        tell_watcher(root.settings, refusal)
         speaker = SILENT
     elif is_leaf(command, context):
         try:

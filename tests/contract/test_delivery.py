@@ -281,3 +281,10 @@ def test_two_destinations_never_meet(
         assert (server.events, other.events) == (PAIR, PAIR)
     finally:
         other.stop()
+
+
+def test_proxy_is_not_asked_for_this_machine(cli: Cli, server: Server) -> None:
+    """Events for a loopback host never reach a proxy, which would carry them away."""
+    cli.run("deploy", env={"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"})
+    server.wait_for(2)
+    assert server.events == PAIR

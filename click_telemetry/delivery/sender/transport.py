@@ -10,6 +10,7 @@ import os
 from time import time
 from typing import Any
 
+from ...privacy.settings import origin
 from .answer import LATER, MUCH_LATER, Answer, of_response
 
 CONNECT_TIMEOUT = 5.0
@@ -31,6 +32,10 @@ class SegmentTransport:
     """
 
     def __init__(self, host: str, write_key: str) -> None:
+        if is_loopback(host):
+            # A proxy that was asked for this machine would be given the events, and find its own.
+            for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+                del os.environ[name]
         # A `default` entry in ~/.netrc would replace the write key by the user's own password.
         os.environ["NETRC"] = os.devnull
         from segment.analytics import request
@@ -82,3 +87,9 @@ def _verdict(error: Exception) -> str:
 def _keep(request: Any) -> Any:
     """As an `auth` of requests': the headers stay as the client made them."""
     return request
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an origin is this machine."""
+    found = origin(host)
+    return found is not None and found[1]

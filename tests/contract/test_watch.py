@@ -1,0 +1,526 @@
+"""`click-telemetry watch`: what a command sent is shown, or why it sent nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..harness.processes import Home
+from ..tools.terminal import Terminal
+
+pytestmark = pytest.mark.contract
+
+BIN = Path(sys.executable).parent
+
+APP = """
+import os, signal, sys
+import click
+from click_telemetry import exclude, instrumented_group, track
+
+@instrumented_group(app="acme", version="2.1.0", write_key="key")
+@click.group()
+@click.option("--signed-out", is_flag=True)
+def cli(signed_out):
+    if signed_out:
+        raise click.ClickException("sign in first")
+
+@cli.command()
+def change():
+    track("Plan Changed", {"plan": "pro", "note": "[red]\\x1b[2J"})
+
+@cli.command()
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+@cli.command()
+def wait():
+    import time
+    click.echo("waiting")
+    time.sleep(60)
+
+@exclude
+@cli.command()
+def hidden(): pass
+
+@cli.command()
+@click.argument("command", nargs=-1)
+def start(command):
+    import subprocess
+    subprocess.run(command)
+
+@cli.command()
+def environment():
+    click.echo(os.environ["CLICK_TELEMETRY_WATCH"])
+    click.echo(os.environ["CLICK_TELEMETRY_WATCH_STATE"])
+    click.echo(oct(os.stat(os.environ["CLICK_TELEMETRY_WATCH_STATE"]).st_mode))
+
+cli()
+"""
+
+PLAIN = """
+import click
+
+@click.command()
+def hello():
+    click.echo("hello")
+
+hello()
+"""
+
+
+class Watch:
+    """Runs `click-telemetry watch` in an empty home, with a temporary directory of its own."""
+
+    def __init__(self, home: Home, directory: Path) -> None:
+        self.home = home
+        self.directory = directory
+        self.temporary = directory / "tmp"
+        self.temporary.mkdir()
+        self.environ = {
+            **home.environ,
+            "PATH": f"{BIN}{os.pathsep}{home.environ['PATH']}",
+            "TMPDIR": str(self.temporary),
+            "TZ": "UTC0",
+        }
+
+    def script(self, source: str, name: str = "acme.py") -> list[str]:
+        """The command line of an application written for a test."""
+        path = self.directory / name
+        path.write_text(source, encoding="utf-8")
+        return [sys.executable, str(path)]
+
+    def command(self, *args: str) -> list[str]:
+        """The whole command line."""
+        return [str(BIN / "click-telemetry"), "watch", *args]
+
+    def run(
+        self, *args: str, env: dict[str, str] | None = None, without: tuple[str, ...] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
+        environ = {**self.environ, **(env or {})}
+        return subprocess.run(
+            self.command(*args),
+            env={name: value for name, value in environ.items() if name not in without},
+            input="",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=self.home.path,
+            check=False,
+        )
+
+    def messages(self, *args: str, **kwargs: Any) -> list[dict[str, Any]]:
+        """The messages that `--json` prints."""
+        return [
+            json.loads(line) for line in self.run("--json", *args, **kwargs).stdout.splitlines()
+        ]
+
+    def in_background(self, command: str, then: str) -> str:
+        """A line for the shell: a command in the background, and once it has begun, another."""
+        output = self.directory / "output"
+        return f"{command} > {output} & until test -s {output}; do sleep 0.05; done; {then}"
+
+    def left(self) -> list[str]:
+        """What is left in the temporary directory."""
+        return sorted(os.listdir(self.temporary))
+
+
+@pytest.fixture
+def watch(home: Home, tmp_path: Path) -> Iterator[Watch]:
+    """Whatever a test does, the person's own home and the temporary directory stay as they were."""
+    watch = Watch(home, tmp_path)
+    yield watch
+    assert watch.left() == []
+    assert [name for name in home.files() if name not in _ALLOWED] == []
+
+
+_ALLOWED = (".config", ".config/demo", ".config/demo/telemetry.json")
+"""A stored choice that a test put there."""
+
+
+def table(output: str) -> list[str]:
+    """The lines below the table's header, with each time as it is written."""
+    lines = output.splitlines()
+    (head,) = [number for number, line in enumerate(lines) if set(line) == {"─"}]
+    return [re.sub(r"\d\d:\d\d:\d\d\.\d{3}", "HH:MM:SS.mmm", line) for line in lines[head + 1 :]]
+
+
+def story(messages: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """Event, command, and for the end its exit code and outcome."""
+    told: list[tuple[Any, ...]] = []
+    for message in messages:
+        own = message["properties"]
+        entry: tuple[Any, ...] = (message["event"], own["command"])
+        told.append(
+            (*entry, own.get("exit_code"), own["outcome"]) if "outcome" in own else entry,
+        )
+    return told
+
+
+def test_a_commands_two_events_are_shown(watch: Watch) -> None:
+    """The README's first command ends with a table of what truly arrived."""
+    run = watch.run("--", "demo-cli", "deploy", "--region", "eu", "--dry-run")
+    assert run.returncode == 0
+    assert run.stderr == ""
+    assert run.stdout.startswith("Deploying to eu (dry run)…\n")
+    assert "\n2 events arrived from demo through spool, sender and HTTP.\n" in run.stdout
+    invoked, completed = table(run.stdout)
+    assert invoked == "HH:MM:SS.mmm  1  Command Invoked    demo deploy  dry_run, region"
+    assert re.fullmatch(
+        r"HH:MM:SS.mmm  2  Command Completed  demo deploy  dry_run, region     0  +\d+ ms",
+        completed,
+    )
+    assert max(map(len, run.stdout.splitlines())) <= 80
+    assert "\x1b" not in run.stdout
+
+
+def test_the_separator_may_be_left_out(watch: Watch) -> None:
+    """What follows the command's name is the command's, options and all."""
+    run = watch.run("demo-cli", "deploy", "--region", "eu", "--dry-run")
+    assert run.returncode == 0
+    assert len(table(run.stdout)) == 2
+
+
+def test_a_separator_of_the_commands_own_is_kept(watch: Watch) -> None:
+    """`--` after the command's name belongs to the command."""
+    run = watch.run("--", "demo-cli", "run", "--", "ls", "--json")
+    assert run.stdout.startswith("Would run:\n  ls\n  --json\n")
+
+
+def test_json_is_two_lines_and_nothing_else(watch: Watch) -> None:
+    """With --json standard output holds the messages alone; the command's own goes to stderr."""
+    run = watch.run("--json", "--", "demo-cli", "deploy", "--region", "eu", "--dry-run")
+    assert run.returncode == 0
+    assert run.stdout.isascii()
+    lines = run.stdout.splitlines()
+    messages = [json.loads(line) for line in lines]
+    assert [json.dumps(message, separators=(",", ":")) for message in messages] == lines
+    assert story(messages) == [
+        ("Command Invoked", "demo deploy"),
+        ("Command Completed", "demo deploy", 0, "success"),
+    ]
+    assert [message["properties"]["flags"] for message in messages] == [["dry_run", "region"]] * 2
+    assert {"messageId", "anonymousId", "timestamp", "context"} <= messages[0].keys()
+    assert run.stderr.startswith("Deploying to eu (dry run)…\n")
+    assert "2 events arrived from demo" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "error"),
+    [
+        (("--how", "exception"), 1, "RuntimeError"),
+        (("--how", "click"), 1, "click.exceptions.ClickException"),
+        (("--how", "exit", "--code", "7"), 7, None),
+        (("--how", "sysexit", "--code", "3"), 3, None),
+    ],
+)
+def test_a_failing_command_keeps_its_exit_code(
+    watch: Watch, args: tuple[str, ...], code: int, error: str | None
+) -> None:
+    """A command that fails ends as it would alone, and the table says what it failed with."""
+    run = watch.run("--", "demo-cli", "fail", *args)
+    assert run.returncode == code
+    completed, ending = table(run.stdout)[1:]
+    assert re.search(rf" {code}  +\d+ ms$", completed)
+    assert ending == " " * 17 + ("failure" if error is None else f"failure: {error}")
+
+
+def test_ctrl_c_in_a_prompt_is_cancelled(watch: Watch) -> None:
+    """Ctrl-C at a question ends the command, and the watcher shows that it was cancelled."""
+    terminal = Terminal(
+        watch.command("--", "demo-cli", "apps", "create"), watch.environ, watch.home.path
+    )
+    terminal.wait_for("Name")
+    terminal.interrupt("Aborted")
+    status = terminal.close()
+    assert "Traceback" not in terminal.shown
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", terminal.shown).replace("\r", "")
+    assert status == 1
+    assert "cancelled: " in table(shown)[2]
+    assert re.search(r"Command Completed  demo apps create +1 +[\d.]+ m?s$", table(shown)[1])
+
+
+def test_no_color_holds_on_a_terminal(watch: Watch) -> None:
+    """Under NO_COLOR a terminal gets no colour, and the words are the same."""
+    command = watch.command("--", "demo-cli", "fail", "--how", "click")
+    shown = []
+    for environ in ({}, {"NO_COLOR": "1"}):
+        terminal = Terminal(command, {**watch.environ, **environ}, watch.home.path)
+        assert terminal.close() == 1
+        shown.append(terminal.shown.partition("events arrived")[2])
+    assert "\x1b[31mfailure" in shown[0]
+    assert not re.search(r"\x1b\[3\d", shown[1])
+    assert "failure: click.exceptions.ClickException" in shown[1]
+
+
+def test_a_chain_gives_a_pair_for_each_command(watch: Watch) -> None:
+    """Commands that follow one another in one line are told one by one."""
+    run = watch.run("--", "demo-cli", "pipeline", "lint", "test", "build")
+    assert run.returncode == 0
+    lines = table(run.stdout)
+    assert [line.split()[1] for line in lines] == ["1", "2", "3", "4", "5", "6"]
+    commands = ["lint", "lint", "test", "test", "build", "build"]
+    for line, command in zip(lines, commands, strict=True):
+        assert f"demo pipeline {command}" in line
+
+
+def test_a_lazy_group_is_seen(watch: Watch) -> None:
+    """A command that is imported when it is named is told like any other."""
+    assert story(watch.messages("--", "demo-cli", "db", "migrate", "--dry-run")) == [
+        ("Command Invoked", "demo db migrate"),
+        ("Command Completed", "demo db migrate", 0, "success"),
+    ]
+
+
+def test_a_command_killed_while_it_runs_is_unfinished(watch: Watch) -> None:
+    """After SIGKILL the watcher ends with 137, and the run is told as unfinished."""
+    run = watch.run("--", *watch.script(APP), "die")
+    assert run.returncode == 137
+    invoked, completed, *ending = table(run.stdout)
+    assert completed == "HH:MM:SS.mmm  2  Command Completed  acme die"
+    assert invoked == "HH:MM:SS.mmm  1  Command Invoked    acme die"
+    assert ending[0].startswith(" " * 17 + "unfinished: its process vanished")
+
+
+def test_a_program_that_takes_over_leaves_an_unfinished_run(watch: Watch) -> None:
+    """A command that becomes another program by exec has no end that anybody could tell."""
+    run = watch.run("--", "demo-cli", "db", "shell", "--exec")
+    assert run.returncode == 0
+    assert "unfinished" in table(run.stdout)[2]
+
+
+def test_whoever_ends_the_watcher_ends_the_command(watch: Watch) -> None:
+    """SIGTERM to the watcher is passed on, and what arrived is shown all the same."""
+    process = subprocess.Popen(
+        watch.command("--", *watch.script(APP), "wait"),
+        env=watch.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=watch.home.path,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "waiting\n"
+    process.terminate()
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "unfinished" in output
+    assert errors == ""
+
+
+def test_an_event_of_the_applications_own_is_shown_with_its_properties(watch: Watch) -> None:
+    """What the application tracks stands between the pair, and cannot touch the terminal."""
+    run = watch.run("--", *watch.script(APP), "change")
+    _, event, own, completed = table(run.stdout)
+    assert "  2  Plan Changed       acme change" in event
+    assert own == " " * 17 + "plan=pro, note=[red]\\x1b[2J"
+    assert "  3  Command Completed" in completed
+
+
+def test_two_applications_are_told_apart(watch: Watch) -> None:
+    """A command that runs another instrumented application's shows both, one after the other."""
+    run = watch.run("--", *watch.script(APP), "start", "demo-cli", "status")
+    assert run.returncode == 0
+    assert "4 events arrived from acme and demo through" in run.stdout
+    assert [" ".join(line.split()[2:6]) for line in table(run.stdout)] == [
+        "Command Invoked acme start",
+        "Command Completed acme start",
+        "",
+        "Command Invoked demo status",
+        "Command Completed demo status",
+    ]
+
+
+def test_a_no_of_one_of_two_applications_is_told_below_the_table(watch: Watch) -> None:
+    """Where one application sent and the other's person said no, both are told."""
+    script = watch.script(APP)
+    run = watch.run("--", *script, "start", "demo-cli", "status", env={"DEMO_NO_TELEMETRY": "1"})
+    assert run.returncode == 0
+    assert "2 events arrived from acme through" in run.stdout
+    assert run.stdout.splitlines()[-1].startswith(
+        "demo recorded nothing: DEMO_NO_TELEMETRY says no"
+    )
+
+
+def test_a_process_that_outlives_the_command_is_waited_for(watch: Watch) -> None:
+    """What a background process sends within the time is shown too."""
+    run = watch.run("--", "sh", "-c", watch.in_background("demo-cli wait --seconds 3", "exit 3"))
+    assert run.returncode == 3
+    assert len(table(run.stdout)) == 2
+    assert "Waiting up to 10 s" in run.stderr
+
+
+def test_ctrl_c_ends_the_wait_for_such_a_process(watch: Watch) -> None:
+    """Nobody has to sit through the ten seconds; what did not arrive is told."""
+    line = watch.in_background("demo-cli wait --seconds 60", "exit 0")
+    terminal = Terminal(watch.command("--", "sh", "-c", line), watch.environ, watch.home.path)
+    terminal.wait_for("Ctrl-C ends the wait")
+    terminal.interrupt("a process that is still alive holds 1 file")
+    assert terminal.close() == 1
+    assert "Traceback" not in terminal.shown
+
+
+def test_a_run_in_ci_or_below_a_test_is_watched(watch: Watch) -> None:
+    """Watching lifts what merely is the case: CI, a test suite, no notice shown yet."""
+    messages = watch.messages(
+        "--", "demo-cli", "status", env={"CI": "true", "PYTEST_VERSION": "8.0"}
+    )
+    assert len(messages) == 2
+    assert messages[0]["properties"]["is_ci"] is True
+
+
+def test_a_watched_run_has_an_id_of_the_moment(watch: Watch) -> None:
+    """The person's own ID is neither read nor made: two runs have two."""
+    ids = {watch.messages("--", "demo-cli", "status")[0]["anonymousId"] for _ in range(2)}
+    assert len(ids) == 2
+
+
+def test_the_child_gets_a_receiver_and_a_private_directory(watch: Watch) -> None:
+    """The state of a watched run is nobody else's, and gone afterwards."""
+    run = watch.run("--", *watch.script(APP), "environment")
+    address, state, mode = run.stdout.splitlines()[:3]
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", address)
+    assert Path(state).parent == watch.temporary.resolve()
+    assert mode == "0o40700"
+    assert not Path(state).exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "env", "cause", "fix"),
+    [
+        (("--no-telemetry", "deploy"), {}, "--no-telemetry was given", "Leave it out"),
+        (("deploy", "--no-telemetry"), {}, "--no-telemetry was given", "Leave it out"),
+        (("deploy",), {"DO_NOT_TRACK": "1"}, "DO_NOT_TRACK says no", "Unset DO_NOT_TRACK"),
+        (("deploy",), {"NO_ANALYTICS": "1"}, "NO_ANALYTICS says no", "Unset NO_ANALYTICS"),
+        (
+            ("deploy",),
+            {"DEMO_NO_TELEMETRY": "yes"},
+            "DEMO_NO_TELEMETRY says no",
+            "Unset DEMO_NO_TELEMETRY",
+        ),
+        (("deploy",), {"DEMO_TELEMETRY": ""}, "DEMO_TELEMETRY says no", "Unset DEMO_TELEMETRY"),
+        (("deploy",), {"DEMO_TELEMETRY": "log"}, "printed its events on", "unset DEMO_TELEMETRY"),
+        (("--help",), {}, "demo is instrumented, but no command", "Name a command that runs"),
+        (("deploy", "--help"), {}, "demo is instrumented, but no command", "Name a command"),
+        (("--version",), {}, "demo is instrumented, but no command", "Name a command"),
+    ],
+)
+def test_when_nothing_came_the_reason_is_said(
+    watch: Watch, args: tuple[str, ...], env: dict[str, str], cause: str, fix: str
+) -> None:
+    """A command that succeeded and sent nothing ends with 1, the reason and what to do."""
+    run = watch.run("--", "demo-cli", *args, env=env)
+    assert run.returncode == 1
+    assert "\nNo event arrived.\n" in f"\n{run.stderr}"
+    reason = run.stderr.splitlines()[-1]
+    assert cause in reason
+    assert fix in reason
+    assert "arrived" not in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        ('{"enabled": false}\n', "disabled by a stored choice"),
+        ('{"enabled": "false"}', "the stored choice cannot be read, which counts as no"),
+    ],
+)
+def test_a_stored_no_holds_under_watch(watch: Watch, home: Home, content: str, cause: str) -> None:
+    """The person's own choice file is read, wins, and is told with its fix."""
+    choice = home.choice("demo")
+    choice.parent.mkdir(parents=True)
+    choice.write_text(content)
+    run = watch.run("--", "demo-cli", "deploy")
+    assert run.returncode == 1
+    assert cause in run.stderr
+    assert "`telemetry enable`" in run.stderr
+    assert choice.read_text() == content
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "cause"),
+    [
+        (("hidden",), 1, "exclude"),
+        (("--signed-out", "change"), 1, "a group's own callback may have ended it"),
+        (("change", "--no-such-option"), 2, "could not use the command line (exit status 2)"),
+    ],
+)
+def test_a_command_that_is_not_recorded_says_why(
+    watch: Watch, args: tuple[str, ...], code: int, cause: str
+) -> None:
+    """Excluded, turned away by its group, used wrongly: each is told apart."""
+    run = watch.run("--", *watch.script(APP), *args)
+    assert run.returncode == code
+    assert cause in run.stderr.splitlines()[-1]
+
+
+def test_an_application_that_is_not_instrumented_is_told(watch: Watch) -> None:
+    """A plain Click application runs as ever; then the possible causes are named."""
+    run = watch.run("--", *watch.script(PLAIN, "plain.py"))
+    assert (run.stdout, run.returncode) == ("hello\n", 1)
+    assert "No instrumented application was found in" in run.stderr
+    assert "another Python environment" in run.stderr
+
+
+def test_a_run_that_can_store_nothing_says_so(watch: Watch) -> None:
+    """Without a home nothing is recorded, and that is the reason given."""
+    run = watch.run("--", "demo-cli", "deploy", without=("HOME",))
+    assert run.returncode == 1
+    assert "demo was to record, and could store nothing: set HOME" in run.stderr
+
+
+def test_json_says_nothing_on_stdout_when_nothing_came(watch: Watch) -> None:
+    """A program that reads the messages is not given words."""
+    run = watch.run("--json", "--", "demo-cli", "--version")
+    assert (run.stdout, run.returncode) == ("", 1)
+    assert "No event arrived." in run.stderr
+
+
+def test_a_failing_command_without_events_keeps_its_exit_code(watch: Watch) -> None:
+    """Only a success without events becomes 1."""
+    assert watch.run("--", "sh", "-c", "exit 9").returncode == 9
+
+
+@pytest.mark.parametrize(("name", "code"), [("no-such-command", 127), (".", 126)])
+def test_a_command_that_cannot_be_started_names_the_fix(watch: Watch, name: str, code: int) -> None:
+    """The exit status is the shell's, and the message says what to do."""
+    run = watch.run("--", name, "--flag")
+    assert run.returncode == code
+    assert run.stdout == ""
+    assert name in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_a_closed_pipe_is_no_traceback(watch: Watch) -> None:
+    """`| head` may end before the table is printed."""
+    reader, writer = os.pipe()
+    process = subprocess.Popen(
+        watch.command("--", "demo-cli", "status"),
+        env=watch.environ,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=watch.home.path,
+    )
+    os.close(writer)
+    os.close(reader)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert "Traceback" not in errors
+
+
+def test_it_does_not_wait_when_nothing_is_left(watch: Watch) -> None:
+    """A short command under watch takes little longer than alone, not the ten seconds."""
+    began = time.monotonic()
+    watch.run("--", "demo-cli", "status")
+    assert time.monotonic() - began < 8

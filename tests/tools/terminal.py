@@ -1,0 +1,90 @@
+"""A command in a terminal of its own: a real pty, with somebody at the keyboard."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+# A new session has no terminal until somebody in it says which; Popen's `preexec_fn` is not for
+# programs with threads.
+_WITH_TERMINAL = """\
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+class Terminal:
+    """Runs a command in a terminal of 80 columns.
+
+    Args:
+        command: its words.
+        environ: its environment.
+        cwd: where it runs.
+    """
+
+    def __init__(self, command: list[str], environ: dict[str, str], cwd: Path) -> None:
+        self._master, slave = pty.openpty()
+        self.shown = ""
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _WITH_TERMINAL, *command],
+                stdin=slave,
+                stdout=slave,
+                stderr=slave,
+                env={"TERM": "xterm", "COLUMNS": "80", **environ},
+                cwd=cwd,
+                start_new_session=True,
+            )
+        finally:
+            os.close(slave)
+
+    def wait_for(self, text: str, timeout: float = 30.0) -> None:
+        """Read until a text is shown."""
+        until = time.monotonic() + timeout
+        while text not in self.shown:
+            assert time.monotonic() < until, f"{text!r} was not shown, but {self.shown!r}"
+            assert self._read(0.1), f"{text!r} was not shown before the end, but {self.shown!r}"
+
+    def type(self, keys: str) -> None:
+        """Press keys."""
+        os.write(self._master, keys.encode())
+
+    def interrupt(self, until: str) -> None:
+        """Press Ctrl-C until a text is shown, as people do.
+
+        A question is on the screen a moment before `input()` waits for the answer; a Ctrl-C in
+        between is remembered and not acted upon before the next key. Bare CPython 3.13 does so.
+        """
+        for _ in range(10):
+            self.type("\x03")
+            again = time.monotonic() + 1.0
+            while time.monotonic() < again:
+                if until in self.shown:
+                    return
+                assert self._read(0.05), f"{until!r} was not shown, but {self.shown!r}"
+        raise AssertionError(f"{until!r} was not shown, but {self.shown!r}")
+
+    def close(self, timeout: float = 30.0) -> int:
+        """Read to the end, and give the exit status."""
+        until = time.monotonic() + timeout
+        while self._read(0.1):
+            assert time.monotonic() < until, f"it does not end: {self.shown!r}"
+        os.close(self._master)
+        return self._process.wait(timeout)
+
+    def _read(self, timeout: float) -> bool:
+        """Read a little; False when the terminal's last process has gone."""
+        if not select.select([self._master], [], [], timeout)[0]:
+            return True
+        try:
+            piece = os.read(self._master, 4096)
+        except OSError:  # Linux says EIO when nobody holds the other side
+            return False
+        self.shown += piece.decode(errors="replace")
+        return bool(piece)
