@@ -1,0 +1,307 @@
+"""Typer, cloup, click-extra, Flask and others, each as its users use it, with us beside it.
+
+Run with `pytest -m slow tests/contract/neighbours`: they ask a package index.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .conftest import Tell
+
+pytestmark = [pytest.mark.contract, pytest.mark.slow]
+
+
+def told(command: str, *flags: str, code: int = 0, error: str | None = None) -> list[Any]:
+    """A status, and the pair of one command."""
+    return [
+        code,
+        [["Invoked", command, [*flags]], ["Completed", command, [*flags], code, error]],
+    ]
+
+
+SILENT: list[Any] = [0, []]
+
+TYPER = """
+import typer
+from typer.core import TyperGroup
+from click_telemetry import instrument
+
+class Instrumented(TyperGroup):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        instrument(self, app="acme", client=client)
+
+app = typer.Typer(cls=Instrumented)
+sub = typer.Typer()
+app.add_typer(sub, name="sub")
+
+@app.callback()
+def root(verbose: bool = False): pass
+
+@app.command()
+def hello(name: str = "x", loud: bool = typer.Option(False)): print("hello", name)
+
+@sub.command()
+def stop(): raise KeyboardInterrupt
+
+@sub.command()
+def leave(): raise typer.Exit(4)
+
+@sub.command()
+def give_up(): raise typer.Abort()
+
+go(app, "--verbose", "hello", "--loud")
+go(app, "sub", "stop")
+go(app, "sub", "leave")
+go(app, "sub", "give-up")
+go(app, "hello", "--no-telemetry")
+go(app, "--no-telemetry", "hello")
+go(app, "--help")
+go(app, "hello", "--unknown")
+"""
+
+
+@pytest.mark.parametrize("version", ["typer==0.25.1", "typer"], ids=["on Click", "with its own"])
+def test_typer_is_observed_on_both_sides_of_its_own_copy_of_click(version: str, tell: Tell) -> None:
+    """From 0.26 Typer carries a copy of Click; its Ctrl-C is 130 (rules 7, 12)."""
+    abort = "typer.exceptions.Abort" if version == "typer" else "click.exceptions.Abort"
+    seen = tell((version,), TYPER)
+    assert seen.told == [
+        told("acme hello", "loud", "verbose"),
+        told("acme sub stop", code=130, error="KeyboardInterrupt"),
+        told("acme sub leave", code=4),
+        told("acme sub give-up", code=1, error=abort),
+        SILENT,
+        SILENT,
+        SILENT,
+        [2, []],
+    ]
+    assert "--no-telemetry" in seen.output
+
+
+def test_cloup_shows_the_flag_among_its_ungrouped_options(tell: Tell) -> None:
+    """Its help is built from `get_ungrouped_options` (rule 27)."""
+    source = """
+import cloup
+from click_telemetry import instrumented_group
+
+@instrumented_group(app="acme", client=client)
+@cloup.group()
+def cli(): pass
+
+@cli.command()
+@cloup.option_group("Grouped", cloup.option("--one"), cloup.option("--two"))
+@cloup.option("--three")
+def run(one, two, three): pass
+
+go(cli, "run", "--one", "1", "--three", "3")
+go(cli, "run", "--no-telemetry")
+go(cli, "run", "--help")
+"""
+    seen = tell(("cloup",), source)
+    assert seen.told == [told("acme run", "one", "three"), SILENT, SILENT]
+    assert "--no-telemetry" in seen.output
+
+
+def test_click_extra_is_observed(tell: Tell) -> None:
+    """With its own option classes and help."""
+    source = """
+import click_extra
+from click_telemetry import instrumented_group
+
+@instrumented_group(app="acme", client=client)
+@click_extra.group()
+def cli(): pass
+
+@cli.command()
+@click_extra.option("--one")
+def run(one): pass
+
+go(cli, "run", "--one", "1")
+go(cli, "--no-telemetry", "run")
+go(cli, "run", "--no-telemetry")
+go(cli, "run", "--help")
+"""
+    seen = tell(("click-extra",), source)
+    assert seen.told == [told("acme run", "one"), SILENT, SILENT, SILENT]
+    assert "--no-telemetry" in seen.output
+
+
+def test_default_command_groups_keep_their_default(tell: Tell) -> None:
+    """The flag before the default command's arguments is not one of them (rule 30)."""
+    source = """
+import click
+from click_default_group import DefaultGroup
+from click_telemetry import instrumented_group
+
+@instrumented_group(app="acme", client=client)
+@click.group(cls=DefaultGroup, default="show", default_if_no_args=True)
+def cli(): pass
+
+@cli.command()
+@click.option("--x")
+@click.argument("names", nargs=-1)
+def show(x, names): print("showing", x, names)
+
+go(cli)
+go(cli, "a")
+go(cli, "--x", "1")
+go(cli, "--no-telemetry")
+go(cli, "--no-telemetry", "a")
+go(cli, "--no-telemetry", "--x", "1")
+"""
+    seen = tell(("click-default-group",), source)
+    assert seen.told == [
+        told("acme show"),
+        told("acme show"),
+        told("acme show", "x"),
+        SILENT,
+        SILENT,
+        SILENT,
+    ]
+    shown = [line for line in seen.output.splitlines() if "showing" in line]
+    assert shown == [
+        "showing None ()",
+        "showing None ('a',)",
+        "showing 1 ()",
+        "showing None ()",
+        "showing None ('a',)",
+        "showing 1 ()",
+    ]
+
+
+def test_every_line_of_click_repl_is_a_run(tell: Tell) -> None:
+    """It invokes one context again and again; a silenced line silences itself (rule 24)."""
+    source = """
+import io
+import click
+from click_repl import register_repl
+from click_telemetry import instrumented_group
+
+@instrumented_group(app="acme", client=client)
+@click.group(invoke_without_command=True)
+def cli(): pass
+
+@cli.command()
+@click.option("--x")
+def run(x): pass
+
+register_repl(cli)
+sys.stdin = io.StringIO("run\\nrun --x 1\\nrun --no-telemetry\\nunknown\\nrun\\n")
+go(cli, "repl")
+"""
+    (repl,) = tell(("click-repl",), source).told
+    assert repl == [
+        0,
+        [
+            ["Invoked", "acme repl", []],
+            *told("acme run")[1],
+            *told("acme run", "x")[1],
+            *told("acme run")[1],
+            ["Completed", "acme repl", [], 0, None],
+        ],
+    ]
+
+
+def test_flask_loads_its_application_as_without_us(tell: Tell) -> None:
+    """Its group loads the application to list commands, and offers the application's own."""
+    source = """
+import click, flask
+from flask.cli import FlaskGroup
+from click_telemetry import instrument
+
+loads = []
+
+def create_app():
+    loads.append(1)
+    app = flask.Flask("x")
+
+    @app.cli.command("own")
+    @click.option("--y")
+    def own(y): print("own", y)
+
+    return app
+
+cli = FlaskGroup(create_app=create_app)
+instrument(cli, app="acme", client=client)
+go(cli, "own", "--y", "1")
+print("loads", len(loads))
+go(cli, "own", "--no-telemetry")
+go(cli, "--debug", "routes", "--sort", "rule")
+"""
+    seen = tell(("flask",), source)
+    assert seen.told == [
+        told("acme own", "y"),
+        SILENT,
+        told("acme routes", "debug", "sort"),
+    ]
+    assert "loads 1\n" in seen.output
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_opentelemetry_beside_us_sees_what_it_would_see(first: bool, tell: Tell) -> None:
+    """It patches `Command.invoke`, before us or after; both tell the command (rule 2)."""
+    instrumentor = """
+from opentelemetry.instrumentation.click import ClickInstrumentor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+spans = InMemorySpanExporter()
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(spans))
+ClickInstrumentor().instrument(tracer_provider=provider)
+"""
+    source = """
+import click
+from click_telemetry import instrument
+
+cli = click.Group("cli", commands={"go": click.Command("go", callback=lambda: None)})
+instrument(cli, app="acme", client=client)
+"""
+    end = """
+go(cli, "go")
+print("spans", [span.name for span in spans.get_finished_spans()])
+"""
+    parts = (instrumentor, source) if first else (source, instrumentor)
+    requirements = ("opentelemetry-sdk", "opentelemetry-instrumentation-click")
+    seen = tell(requirements, "".join(parts) + end)
+    assert seen.told == [told("acme go")]
+    assert "spans ['go']" in seen.output
+
+
+def test_sentry_beside_us_gets_the_very_exception(tell: Tell) -> None:
+    """Its report of a crash holds the application's frames and none of ours."""
+    source = """
+import click, sentry_sdk
+from sentry_sdk.transport import Transport
+from click_telemetry import instrument
+
+reports = []
+
+class Keep(Transport):
+    def capture_envelope(self, envelope):
+        event = envelope.get_event()
+        if event:
+            reports.append(event)
+
+sentry_sdk.init(dsn="http://k@127.0.0.1:9/1", transport=Keep)
+
+def fail(): raise ValueError("x")
+
+cli = click.Group("cli", commands={"go": click.Command("go", callback=fail)})
+instrument(cli, app="acme", client=client)
+try:
+    go(cli, "go", standalone_mode=False)
+except ValueError as error:
+    sentry_sdk.capture_exception(error)
+frames = reports[0]["exception"]["values"][-1]["stacktrace"]["frames"]
+print("frames", [frame["function"] for frame in frames if "telemetry" in frame["module"]])
+print("last", frames[-1]["function"], [m["event"] for m in client.messages])
+"""
+    seen = tell(("sentry-sdk",), source)
+    assert "frames []\n" in seen.output
+    assert "last fail ['Command Invoked', 'Command Completed']" in seen.output
