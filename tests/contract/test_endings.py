@@ -230,7 +230,7 @@ def look(cli: Cli, events: Path, bare: str) -> tuple[int, bytes, bytes]:
 def test_ending_is_the_bare_one_and_is_told_right(
     body: str, told: Any, make_cli: Callable[..., Cli], home: Home, tmp_path: Path
 ) -> None:
-    """Same bytes on stdout and stderr, same status or signal; the event says what the shell saw."""
+    """Same bytes, same status or signal; told as the shell saw it, or not at all (rule 16)."""
     cli = make_cli(SOURCE.replace("{body}", indented(body)))
     events = tmp_path / "events"
     bare, instrumented = look(cli, events, "1"), look(cli, events, "")

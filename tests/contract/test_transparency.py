@@ -35,7 +35,7 @@ def under(cli: Cli, *options: str, args: tuple[str, ...] = ("deploy",)) -> tuple
 def test_strict_interpreters_find_nothing_of_ours(
     options: tuple[str, ...], cli: Cli, server: Server
 ) -> None:
-    """No resource warning, no deprecation, no assertion that does the work (row 71)."""
+    """No resource warning, no deprecated name of Click's, no assertion that works (rule 8)."""
     assert under(cli, *options) == ("deployed\n", "", 0)
     assert [track["event"] for track in server.wait_for(2)] == [
         "Command Invoked",

@@ -321,3 +321,66 @@ def test_client_that_fails_is_not_noticed(recording_client: RecordingClient) -> 
     cli.add_command(click.Command("go", callback=lambda: click.echo("went")))
     found = run(cli, "go")
     assert (found.output, found.exit_code, found.exception) == ("went\n", 0, None)
+
+
+def test_completed_does_not_wait_for_the_context_to_close(
+    recording_client: RecordingClient,
+) -> None:
+    """From 8.2 `ctx.exit()` closes the context, then raises; the code comes after (rule 17)."""
+    seen: list[list[tuple[Any, ...]]] = []
+
+    @instrumented_group(app="acme", client=recording_client)
+    def cli() -> None: ...
+
+    @cli.command()
+    @click.pass_context
+    def go(ctx: click.Context) -> None:
+        ctx.call_on_close(lambda: seen.append(story(recording_client)))
+        ctx.exit(5)
+
+    assert run(cli, "go").exit_code == 5
+    assert story(recording_client) == pair("acme go", code=5)
+    assert seen[0] in (pair("acme go", code=5)[:1], pair("acme go", code=5))
+
+
+def test_what_was_typed_is_not_what_is_told(
+    recording_client: RecordingClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names are normalised, arguments rewritten, and `sys.argv` means nothing (rule 35)."""
+    monkeypatch.setattr("sys.argv", ["acme", "--password", "hunter2"])
+
+    class Rewriting(click.Group):
+        def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+            return super().parse_args(ctx, ["deploy" if arg == "d" else arg for arg in args])
+
+    cli = instrument(Rewriting("cli"), app="acme", client=recording_client)
+    cli.add_command(click.Command("deploy", callback=lambda: None))
+    normalise = {"token_normalize_func": str.lower}
+    for typed in ("d", "DEPLOY", "deploy"):
+        assert run(cli, typed, **normalise).exit_code == 0
+    assert story(recording_client) == pair("acme deploy") * 3
+
+
+def test_root_that_ends_in_its_own_way_is_told_by_its_leaf(
+    recording_client: RecordingClient,
+) -> None:
+    """Overridden `main`s map exceptions; leaves call the root's `exit` (rule 38)."""
+
+    class Mapping(click.Group):
+        def main(self, *args: Any, polite: bool = False, **kwargs: Any) -> Any:
+            try:
+                return super().main(*args, **{**kwargs, "standalone_mode": False})
+            except ZeroDivisionError:
+                return 42 if polite else 41
+
+    cli = instrument(Mapping("cli"), app="acme", client=recording_client)
+    cli.add_command(click.Command("divide", callback=lambda: 1 / 0))
+    leave = click.Command("leave")
+    leave.callback = lambda: click.get_current_context().find_root().exit(6)
+    cli.add_command(leave)
+    assert cli(["divide"], polite=True) == 42
+    assert cli(["leave"]) == 6
+    assert story(recording_client) == [
+        *pair("acme divide", code=1, error="ZeroDivisionError"),
+        *pair("acme leave", code=6),
+    ]
