@@ -248,8 +248,8 @@ class Invocation:
 
         Not under the lock: such a function may track, or wait for a thread that does.
         """
-        if self._declared or os.getpid() != self._pid:
-            return
+        if os.getpid() != self._pid:
+            return  # as in `record`, and before its lock is touched
         with self._lock:
             if self._declared:
                 return

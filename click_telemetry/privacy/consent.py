@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         def notice_shown(self) -> bool:
             """Whether the person has been told, or the application tells them itself."""
 
+
 SEND = "send"
 LOG = "log"
 CLIENT = "client"

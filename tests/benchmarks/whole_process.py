@@ -1,0 +1,242 @@
+"""What telemetry costs a whole process, as the person at the keyboard feels it.
+
+`python -m tests.benchmarks.whole_process` prints one table of one run. Every round runs each case
+once, in an order that rotates from round to round, and each case is compared with the bare
+application of its own round: what changes slowly (heat, a neighbour) changes both. Timed is the
+foreground alone, from before it is started until it has been waited for; its sender is detached
+and, as on anybody's machine, may be at work while the next process is timed.
+
+Two situations: *on its own*, when each run finds nothing waiting and starts a sender; and *in a
+burst*, when one run follows the other in the same home, so that most find a sender alive or, where
+a server fails, put off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median, quantiles
+
+from .applications import BARE, COMMAND, INSTRUMENTED, UNRESOLVED, WITHOUT_KEY
+from .endpoints import endpoints
+
+OVER_MS = 3.0
+RATIO = 1.08
+OFF_MS = 0.5
+"""The budgets of a recording process, both of them at once, and of one that is off."""
+NOISE_MS = 1.0
+"""Milliseconds by which a case may differ from the healthy one and still be the same."""
+
+SCRIPTS = {
+    "bare": BARE,
+    "instrumented": INSTRUMENTED,
+    "without_key": WITHOUT_KEY,
+    "unresolved": UNRESOLVED,
+}
+
+Environment = dict[str, str]
+
+
+class Case:
+    """One way to run the application.
+
+    Args:
+        name: what the table calls it.
+        script: a key of SCRIPTS.
+        environ: what its environment has beside the ordinary.
+        budget: `off`, `recording`, `healthy` (as fast as with a healthy server) or none.
+    """
+
+    def __init__(
+        self, name: str, script: str, environ: Environment | None = None, budget: str = ""
+    ) -> None:
+        self.name = name
+        self.script = script
+        self.environ = environ or {}
+        self.budget = budget
+
+
+HEALTHY = "recording and handing off"
+
+
+def cases(origins: Environment) -> list[Case]:
+    """What is compared, the bare application first."""
+    host = "ACME_TELEMETRY_HOST"
+    return [
+        Case("bare application", "bare"),
+        Case("the bare one again: noise", "bare"),
+        Case("off by DO_NOT_TRACK", "instrumented", {"DO_NOT_TRACK": "1"}, "off"),
+        Case("no write key", "without_key"),
+        Case("log", "instrumented", {"ACME_TELEMETRY": "log"}),
+        Case(HEALTHY, "instrumented", {host: origins["healthy"]}, "recording"),
+        Case("… server takes 300 ms", "instrumented", {host: origins["slow"]}, "healthy"),
+        Case("… server refuses", "instrumented", {host: origins["refusing"]}, "healthy"),
+        Case("… server never answers", "instrumented", {host: origins["silent"]}, "healthy"),
+        Case("… name has no server", "unresolved", None, "healthy"),
+    ]
+
+
+class Stopwatch:
+    """Runs cases in homes below one directory.
+
+    Args:
+        directory: an empty one.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._homes = 0
+        self._null = os.open(os.devnull, os.O_RDWR)
+        for name, source in SCRIPTS.items():
+            (directory / f"{name}.py").write_text(source, encoding="utf-8")
+
+    def new_home(self) -> Path:
+        """An empty home."""
+        self._homes += 1
+        home = self._directory / f"home-{self._homes}"
+        home.mkdir()
+        return home
+
+    def home_of_another_day(self, home: Path) -> Path:
+        """A home with everything that a run keeps, and nothing that waits or is held."""
+        found = self.new_home()
+        passing = shutil.ignore_patterns("*.jsonl", "lock", "not-before", "standing.json")
+        shutil.copytree(home, found, dirs_exist_ok=True, ignore=passing)
+        return found
+
+    def run(self, case: Case, home: Path) -> float:
+        """Run a case once; the milliseconds that its foreground took."""
+        command = [sys.executable, str(self._directory / f"{case.script}.py"), *COMMAND]
+        environ = {"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", **case.environ}
+        if "PYTHONPATH" in os.environ:
+            environ["PYTHONPATH"] = os.environ["PYTHONPATH"]
+        streams = [(os.POSIX_SPAWN_DUP2, self._null, number) for number in (0, 1, 2)]
+        started = time.perf_counter()
+        child = os.posix_spawn(sys.executable, command, environ, file_actions=streams)
+        _, status = os.waitpid(child, 0)
+        took = (time.perf_counter() - started) * 1000
+        if status != 0:
+            raise RuntimeError(f"{case.name}: status {status}")
+        return took
+
+    def wait_for_senders(self) -> None:
+        """Return when every sender has ended; each ends by itself, the last at its deadline."""
+        import fcntl
+
+        for lock in self._directory.glob("home-*/.local/state/*/telemetry/spool/*/lock"):
+            with lock.open("rb") as held:
+                fcntl.flock(held, fcntl.LOCK_EX)
+
+
+def warm_up(watch: Stopwatch, compared: list[Case]) -> list[Path]:
+    """Run each case twice in a home of its own: bytecode is cached, the anonymous ID made."""
+    homes = [watch.new_home() for _ in compared]
+    for case, home in [*zip(compared, homes, strict=True)] * 2:
+        watch.run(case, home)
+    return homes
+
+
+def measure(
+    watch: Stopwatch, compared: list[Case], homes: list[Path], rounds: int, *, pause: float
+) -> list[list[float]]:
+    """Milliseconds by case and round.
+
+    Args:
+        watch: runs them.
+        compared: the cases.
+        homes: a home for each.
+        rounds: how often each is run.
+        pause: seconds between rounds, in which the senders of a round do their work; each run
+            then gets a home of another day. With 0 it is a burst.
+    """
+    found: list[list[float]] = [[] for _ in compared]
+    for turn in range(rounds):
+        ready = [watch.home_of_another_day(home) for home in homes] if pause else homes
+        for step in range(len(compared)):
+            index = (turn + step) % len(compared)
+            found[index].append(watch.run(compared[index], ready[index]))
+        time.sleep(pause)
+    return found
+
+
+def table(title: str, compared: list[Case], found: list[list[float]]) -> str:
+    """One situation's rows; paired medians, so that columns need not add up exactly."""
+    bare = found[0]
+    healthy = found[[case.name for case in compared].index(HEALTHY)]
+    rows: list[tuple[str, ...]] = [
+        (title, "median ms", "over bare", "quartiles", "ratio", "budget", "met?")
+    ]
+    for case, times in zip(compared, found, strict=True):
+        differences = [a - b for a, b in zip(times, bare, strict=True)]
+        over = median(differences)
+        ratio = median(a / b for a, b in zip(times, bare, strict=True))
+        low, _, high = quantiles(differences, n=4)
+        apart = median(a - b for a, b in zip(times, healthy, strict=True))
+        budget, met = {
+            "off": (f"≤ {OFF_MS} ms", over <= OFF_MS),
+            "recording": (f"≤ {OVER_MS} ms, ≤ {RATIO}", over <= OVER_MS and ratio <= RATIO),
+            "healthy": (f"healthy ± {NOISE_MS} ms ({apart:+.1f})", abs(apart) <= NOISE_MS),
+            "": ("", True),
+        }[case.budget]
+        first = case is compared[0]
+        rows.append(
+            (
+                f"  {case.name}",
+                f"{median(times):.1f}",
+                "" if first else f"{over:+.2f}",
+                "" if first else f"{low:+.1f} … {high:+.1f}",
+                "" if first else f"{ratio:.3f}",
+                budget,
+                "" if not budget else "yes" if met else "MISSED",
+            )
+        )
+    return aligned(rows)
+
+
+def aligned(rows: list[tuple[str, ...]]) -> str:
+    """Columns as wide as they need to be: words to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if 0 < number < 5 else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--runs", type=int, default=30, help="of each case (default: 30)")
+    parser.add_argument(
+        "--pause", type=float, default=4.0, help="seconds between lone runs (default: 4)"
+    )
+    options = parser.parse_args()
+    load = f"{os.getloadavg()[0]:.1f}"
+    print(
+        f"Python {platform.python_version()}, click {version('click')}, {platform.system()}, "
+        f"{os.cpu_count()} cores, load {load} at the start; paired medians of {options.runs} runs"
+    )
+    with tempfile.TemporaryDirectory() as directory, endpoints() as origins:
+        watch = Stopwatch(Path(directory))
+        compared = cases(origins)
+        homes = warm_up(watch, compared)
+        for title, pause in (("on its own", options.pause), ("in a burst", 0.0)):
+            time.sleep(options.pause)  # the senders of what was before
+            found = measure(watch, compared, homes, options.runs, pause=pause)
+            print(f"\n{table(title, compared, found)}", flush=True)
+        print("\nwaiting for the last senders …", file=sys.stderr)
+        watch.wait_for_senders()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""The facts that surround every event: none of them can name a person or a machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from click_telemetry.events.ambient import (
+    SESSION_VARIABLE,
+    ambient,
+    in_container,
+    is_terminal,
+    machine,
+    session_id,
+    system,
+)
+from click_telemetry.events.values import encode
+
+from ..privacy.racing import environment, python
+
+SESSION = "8b6f1f1e-0f6c-4f0e-9d6e-6a1c5f0b2a77"
+
+
+def test_every_fact_has_its_type() -> None:
+    """The base properties of an invocation, as the tracking plan has them."""
+    found = ambient({}, "2.1.0")
+    assert {name: type(value) for name, value in found.items()} == {
+        "version": str,
+        "os": str,
+        "arch": str,
+        "python_version": str,
+        "is_ci": bool,
+        "is_tty": bool,
+        "cli_context": str,
+        "in_container": bool,
+    }
+    assert found["version"] == "2.1.0"
+    assert found["python_version"] == platform.python_version().rstrip("+")
+    assert ambient({}, None)["version"] is None
+    assert ambient({}, "2\0")["version"] == "2\ufffd"
+
+
+def test_nothing_names_the_machine_or_the_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Host name, kernel, user, home and directory are in no fact."""
+    names = dict.fromkeys(("sysname", "nodename", "release", "version"), "jane4711")
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(**names, machine="riscv64"))
+    environ = {
+        **dict.fromkeys(("USER", "LOGNAME", "HOSTNAME", "HOME", "PWD", "SHELL"), "jane4711"),
+        "AGENT": "jane4711",
+    }
+    said = encode(ambient(environ, None))
+    assert '"arch":"riscv64"' in said
+    for secret in ("jane4711", os.getcwd(), str(Path.home())):
+        assert secret not in said
+
+
+@pytest.mark.parametrize(
+    ("platform_", "name"),
+    [
+        ("linux", "linux"),
+        ("darwin", "macos"),
+        ("win32", "windows"),
+        ("cygwin", "windows"),
+        ("freebsd14", "freebsd14"),
+    ],
+)
+def test_a_system_has_the_name_that_people_use(
+    platform_: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`macos`, and not what Python calls its kernel."""
+    monkeypatch.setattr(sys, "platform", platform_)
+    assert system() == name
+
+
+def test_the_processor_is_told_without_running_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`platform.machine` may start one; the system call does not."""
+    assert machine({}) == platform.machine().lower()
+    monkeypatch.delattr(os, "uname", raising=False)
+    assert machine({"PROCESSOR_ARCHITECTURE": "AMD64"}) == "amd64"
+    assert machine({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("environ", "ci", "context"),
+    [
+        ({}, False, "script"),
+        ({"CI": "true"}, True, "ci"),
+        ({"CI": "0"}, False, "script"),
+        ({"CLAUDECODE": "1"}, False, "agent:claude-code"),
+        ({"CLAUDECODE": "1", "CI": "1"}, True, "agent:claude-code"),
+    ],
+)
+def test_who_runs_it_is_told_from_the_environment(
+    environ: dict[str, str], ci: bool, context: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build server, an agent, a script: each is told apart."""
+    monkeypatch.setattr(os, "isatty", lambda descriptor: False)
+    found = ambient(environ, None)
+    assert (found["is_ci"], found["cli_context"], found["is_tty"]) == (ci, context, False)
+
+
+@pytest.mark.parametrize(
+    ("terminals", "tty", "context"),
+    [
+        ({0, 1, 2}, True, "human"),
+        ({0, 1}, True, "human"),
+        ({0, 2}, False, "human"),
+        ({0}, False, "script"),
+        ({1, 2}, True, "script"),
+        ({2}, False, "script"),
+        (set(), False, "script"),
+    ],
+)
+def test_a_person_types_and_sees(
+    terminals: set[int], tty: bool, context: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever pipes the output on is a person still; a job without input is none."""
+    monkeypatch.setattr(os, "isatty", lambda descriptor: descriptor in terminals)
+    found = ambient({}, None)
+    assert (found["is_tty"], found["cli_context"]) == (tty, context)
+
+
+def test_a_closed_stream_is_no_terminal() -> None:
+    """With `<&- >&-` the question is answered, not raised (row 72)."""
+    reading, writing = os.pipe()
+    assert is_terminal(reading) is False
+    os.close(reading)
+    os.close(writing)
+    assert is_terminal(reading) is False
+    assert is_terminal(-1) is False
+
+
+@pytest.mark.parametrize(
+    ("environ", "found"),
+    [
+        ({}, False),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, True),
+        ({"container": "podman"}, True),
+        ({"CONTAINER": "podman"}, False),
+    ],
+)
+def test_a_container_is_told_by_its_variables(
+    environ: dict[str, str], found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kubernetes, systemd-nspawn and Podman say so."""
+    monkeypatch.setattr(os.path, "exists", lambda path: False)
+    assert in_container(environ) is found
+
+
+@pytest.mark.parametrize("mark", ["/.dockerenv", "/run/.containerenv"])
+def test_a_container_is_told_by_its_marks(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker and Podman leave a file; nothing else is looked at."""
+    asked: list[Any] = []
+
+    def exists(path: Any) -> bool:
+        asked.append(path)
+        return bool(path == mark)
+
+    monkeypatch.setattr(os.path, "exists", exists)
+    assert in_container({}) is True
+    assert asked[-1] == mark
+    monkeypatch.setattr(os.path, "exists", lambda path: False)
+    assert in_container({}) is False
+
+
+@pytest.mark.parametrize("given", [SESSION, SESSION.upper(), "{" + SESSION + "}"])
+def test_a_session_is_handed_down(given: str) -> None:
+    """A command that my command started belongs to the same session, in one spelling."""
+    assert session_id({SESSION_VARIABLE: given}) == SESSION
+
+
+@pytest.mark.parametrize("given", [None, "", "jane", SESSION + "x", "\0", "8b6f1f1e"])
+def test_a_session_that_is_none_begins_a_new_one(given: str | None) -> None:
+    """No free text becomes a session: a new random one begins."""
+    environ = {} if given is None else {SESSION_VARIABLE: given}
+    found = session_id(environ)
+    assert UUID(found).version == 4
+    assert session_id(environ) != found
+
+
+def test_facts_are_told_without_the_network_or_a_child() -> None:
+    """No socket, no process, no thread to find out where a command runs."""
+    source = """
+seen = []
+sys.addaudithook(lambda event, args: seen.append(event))
+from click_telemetry.events.ambient import ambient, session_id
+ambient({}, "1"), session_id({})
+dear = ("socket.", "subprocess.", "os.posix_spawn", "os.fork", "os.exec", "os.system")
+print([event for event in seen if event.startswith(dear)])
+"""
+    done = subprocess.run(
+        python("import sys\n" + source),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "[]\n"

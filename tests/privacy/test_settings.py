@@ -1,0 +1,559 @@
+"""What an application declares: a mistake raises at import, and its message names the fix."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from click_telemetry.privacy.settings import (
+    DEFAULT_HOST,
+    OPTIONS,
+    DeclarationError,
+    Settings,
+    is_loopback_host,
+    origin,
+    unknown_option,
+    variable_prefix,
+)
+from click_telemetry.testing import RecordingClient
+
+
+def declare(**options: Any) -> Settings:
+    return Settings("acme", "", options)
+
+
+def mistake(**options: Any) -> str:
+    """The message of the error that a declaration raises."""
+    with pytest.raises(DeclarationError) as caught:
+        declare(**options)
+    return str(caught.value)
+
+
+def test_a_mistake_counts_as_type_error_and_as_value_error() -> None:
+    """Whichever of the two somebody catches, they catch a wrong declaration."""
+    with pytest.raises(TypeError):
+        declare(app="")
+    with pytest.raises(ValueError, match="app"):
+        declare(app="")
+
+
+def test_declaring_nothing_gives_the_documented_defaults() -> None:
+    """The table of options says what happens without them, and that is what happens."""
+    settings = declare()
+    assert {name: getattr(settings, name) for name in OPTIONS} == {
+        "app": "acme",
+        "version": None,
+        "write_key": None,
+        "host": "https://api.segment.io",
+        "client": None,
+        "consent": "opt-out",
+        "notice": True,
+        "ci": "off",
+        "properties": {},
+        "auth": None,
+        "error_packages": (),
+        "delivery": "detached",
+        "flush_timeout": 0.5,
+        "no_telemetry_option": True,
+    }
+
+
+GOOD: list[tuple[str, Any, Any]] = [
+    ("app", "acme", "acme"),
+    ("app", "acme-cli", "acme-cli"),
+    ("app", "Acme_2.0", "Acme_2.0"),
+    ("app", "7zip", "7zip"),
+    ("app", "console", "console"),
+    ("app", "com10", "com10"),
+    ("app", "a" * 64, "a" * 64),
+    ("version", None, None),
+    ("version", "2.1.0", "2.1.0"),
+    ("version", "2.1.0 β", "2.1.0 β"),
+    ("write_key", None, None),
+    ("write_key", "", None),
+    ("write_key", "  ", None),
+    ("write_key", " key ", "key"),
+    ("write_key", "key", "key"),
+    ("host", None, DEFAULT_HOST),
+    ("host", "https://events.example.com", "https://events.example.com"),
+    ("host", "https://events.example.com/", "https://events.example.com"),
+    ("host", "https://events.example.com:8443", "https://events.example.com:8443"),
+    ("host", "https://[2001:db8::1]:8443", "https://[2001:db8::1]:8443"),
+    ("host", "http://127.0.0.1:4711", "http://127.0.0.1:4711"),
+    ("host", "http://localhost", "http://localhost"),
+    ("host", "http://[::1]:80", "http://[::1]:80"),
+    ("consent", "opt-out", "opt-out"),
+    ("consent", "opt-in", "opt-in"),
+    ("notice", True, True),
+    ("notice", False, False),
+    ("notice", "We count commands.", "We count commands."),
+    ("ci", "off", "off"),
+    ("ci", "label", "label"),
+    ("properties", None, {}),
+    ("properties", {"team": "factory"}, {"team": "factory"}),
+    ("auth", None, None),
+    ("error_packages", ["requests", "boto3.exceptions"], ("requests", "boto3.exceptions")),
+    ("error_packages", ("requests",), ("requests",)),
+    ("error_packages", {"requests"}, ("requests",)),
+    ("error_packages", [], ()),
+    ("delivery", "detached", "detached"),
+    ("delivery", "inline", "inline"),
+    ("flush_timeout", 3, 3.0),
+    ("flush_timeout", 0.001, 0.001),
+    ("no_telemetry_option", True, True),
+    ("no_telemetry_option", False, False),
+    ("no_telemetry_option", "hidden", "hidden"),
+]
+
+
+@pytest.mark.parametrize(("option", "value", "kept"), GOOD)
+def test_every_documented_value_is_accepted(option: str, value: Any, kept: Any) -> None:
+    """What the table of options allows can be written."""
+    found = getattr(declare(**{option: value}), option)
+    assert found == kept
+    assert type(found) is type(kept)
+
+
+class Whole:
+    """Everything that a client must have."""
+
+    def record(self, message: dict[str, Any]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class WithoutClose:
+    def record(self, message: dict[str, Any]) -> None: ...
+
+
+class WithoutRecord:
+    def close(self) -> None: ...
+
+
+class Broken(Mapping[str, Any]):
+    """A mapping whose own code fails."""
+
+    def __getitem__(self, key: str) -> Any:
+        raise RuntimeError("no")
+
+    def __iter__(self) -> Iterator[str]:
+        raise RuntimeError("no")
+
+    def __len__(self) -> int:
+        raise RuntimeError("no")
+
+
+BAD: list[tuple[str, Any, str]] = [
+    # app: directories and variables are named after it (row 89)
+    ("app", "", "is empty"),
+    ("app", "../x", "such as app='x'"),
+    ("app", "/x", "such as app='x'"),
+    ("app", "a/b", "such as app='a-b'"),
+    ("app", "a\\b", "such as app='a-b'"),
+    ("app", "a\0b", "such as app='a-b'"),
+    ("app", "a b", "such as app='a-b'"),
+    ("app", "a\n", "such as app='a'"),
+    ("app", ".ssh", "such as app='ssh'"),
+    ("app", ".", "such as app='app'"),
+    ("app", "..", "such as app='app'"),
+    ("app", "_acme", "such as app='acme'"),
+    ("app", "-acme", "such as app='acme'"),
+    ("app", "acme.", "such as app='acme'"),
+    ("app", "café", "such as app='caf'"),
+    ("app", "a" * 65, "longer than 64 characters"),
+    ("app", "CON", "reserved on Windows"),
+    ("app", "con.txt", "reserved on Windows"),
+    ("app", "nul", "reserved on Windows"),
+    ("app", "LPT1", "reserved on Windows"),
+    ("app", "com9.tar.gz", "reserved on Windows"),
+    ("app", 42, 'app="acme"'),
+    ("app", b"acme", 'app="acme"'),
+    ("app", Path("acme"), 'app="acme"'),
+    ("app", False, 'app="acme"'),
+    ("version", 2.1, 'version="…"'),
+    ("version", (2, 1), 'version="…"'),
+    ("version", b"2.1", 'version="…"'),
+    ("version", "2.1\n", "strip()"),
+    ("version", "2\x1b[1m", "unprintable"),
+    ("version", "2" * 129, "128 characters"),
+    ("write_key", 42, 'write_key="…"'),
+    ("write_key", b"key", 'write_key="…"'),
+    ("write_key", "key\n", "strip()"),
+    ("write_key", "a\0b", "unprintable"),
+    ("host", "http://events.example.com", 'host="https://events.example.com"'),
+    ("host", "events.example.com", 'host="https://events.example.com"'),
+    ("host", "//events.example.com", 'host="https://events.example.com"'),
+    ("host", "ftp://events.example.com", 'host="https://events.example.com"'),
+    ("host", "https://events.example.com/v1", "without a path"),
+    ("host", "https://events.example.com?key=1", "without a path"),
+    ("host", "https://events.example.com#top", "without a path"),
+    ("host", "https://jane:secret@events.example.com", "not an https origin"),
+    ("host", "https://events.example.com:", "not an https origin"),
+    ("host", "https://events.example.com:0", "not an https origin"),
+    ("host", "https://events.example.com:65536", "not an https origin"),
+    ("host", "https://events.example.com:https", "not an https origin"),
+    ("host", "https://events.example.com:" + "9" * 5000, "not an https origin"),
+    ("host", "https://:443", "not an https origin"),
+    ("host", "https://[::1", "not an https origin"),
+    ("host", "https://[]", "not an https origin"),
+    ("host", "https://[::1]443", "not an https origin"),
+    ("host", "https://", "not an https origin"),
+    ("host", "", "not an https origin"),
+    ("host", "https://bücher.example", "not an https origin"),
+    ("host", " https://events.example.com", "not an https origin"),
+    ("host", 42, "not an https origin"),
+    ("host", b"https://events.example.com", "not an https origin"),
+    ("host", ["https://events.example.com"], "not an https origin"),
+    ("client", RecordingClient, "a class; pass an instance"),
+    ("client", Whole, "a class; pass an instance"),
+    ("client", object(), "without record()"),
+    ("client", WithoutRecord(), "without record()"),
+    ("client", WithoutClose(), "without close()"),
+    ("client", "segment", "record(message) and close()"),
+    ("consent", "yes", "'opt-out', 'opt-in'"),
+    ("consent", True, "'opt-out', 'opt-in'"),
+    ("consent", None, "'opt-out', 'opt-in'"),
+    ("consent", ["opt-in"], "'opt-out', 'opt-in'"),
+    ("notice", "", "notice=False"),
+    ("notice", "  \n", "notice=False"),
+    ("notice", None, "notice=False"),
+    ("notice", 0, "notice=False"),
+    ("notice", b"text", "notice=False"),
+    ("ci", True, "'off', 'label'"),
+    ("ci", "on", "'off', 'label'"),
+    ("ci", None, "'off', 'label'"),
+    ("properties", [("team", "factory")], 'properties={"team": "factory"}'),
+    ("properties", "team", 'properties={"team": "factory"}'),
+    ("properties", dict, 'properties={"team": "factory"}'),
+    ("properties", Broken(), 'properties={"team": "factory"}'),
+    ("properties", {1: "factory"}, "every key must be a non-empty string"),
+    ("properties", {"": "factory"}, "every key must be a non-empty string"),
+    ("properties", {"os": "plan9"}, "rename it, for example to 'app_os'"),
+    ("properties", {"sequence": 7}, "rename it, for example to 'app_sequence'"),
+    ("auth", "token", "auth=lambda: …"),
+    ("auth", True, "auth=lambda: …"),
+    ("error_packages", "requests", '["requests"]'),
+    ("error_packages", ["requests", 1], '["requests"]'),
+    ("error_packages", ["requests", ""], '["requests"]'),
+    ("error_packages", None, '["requests"]'),
+    ("error_packages", {"requests": 1}, '["requests"]'),
+    ("delivery", "now", "'detached', 'inline'"),
+    ("delivery", None, "'detached', 'inline'"),
+    ("flush_timeout", 0, "more than 0 and at most 3"),
+    ("flush_timeout", -1, "more than 0 and at most 3"),
+    ("flush_timeout", 3.1, "more than 0 and at most 3"),
+    ("flush_timeout", 10**400, "more than 0 and at most 3"),
+    ("flush_timeout", float("nan"), "more than 0 and at most 3"),
+    ("flush_timeout", True, "more than 0 and at most 3"),
+    ("flush_timeout", "0.5", "more than 0 and at most 3"),
+    ("flush_timeout", None, "more than 0 and at most 3"),
+    ("no_telemetry_option", None, 'True, "hidden" or False'),
+    ("no_telemetry_option", "shown", 'True, "hidden" or False'),
+    ("no_telemetry_option", 1, 'True, "hidden" or False'),
+]
+
+
+@pytest.mark.parametrize(("option", "value", "fix"), BAD)
+def test_a_value_that_cannot_be_used_raises_and_the_message_names_the_fix(
+    option: str, value: Any, fix: str
+) -> None:
+    """I see at import which option is wrong, and what to write instead."""
+    message = mistake(**{option: value})
+    assert option in message
+    assert fix in message
+
+
+def test_every_option_has_values_that_are_refused() -> None:
+    """No option is taken unseen."""
+    assert {option for option, _, _ in BAD} == set(OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("writekey", "write_key"),
+        ("write-key", "write_key"),
+        ("App", "app"),
+        ("error_package", "error_packages"),
+        ("no_telemetry", "no_telemetry_option"),
+        ("flush_timout", "flush_timeout"),
+    ],
+)
+def test_a_misspelt_option_is_answered_with_the_one_that_was_meant(
+    written: str, meant: str
+) -> None:
+    """A typing error does not switch anything off in silence."""
+    assert f"did you mean {meant!r}?" in mistake(**{written: "x"})
+
+
+def test_an_unknown_option_is_answered_with_the_list_of_all() -> None:
+    """Where nothing is near, I see what there is."""
+    message = mistake(colour="red")
+    assert "unknown telemetry option 'colour'; the options are " in message
+    assert all(name in message for name in OPTIONS)
+    assert unknown_option(42).startswith("unknown telemetry option 42; the options are app, ")
+
+
+@given(st.text(st.characters(exclude_categories=()), max_size=80))
+def test_any_text_is_an_application_name_or_is_answered_with_one(text: str) -> None:
+    """The name that an error proposes can be used as it stands."""
+    try:
+        settings = declare(app=text)
+    except DeclarationError as error:
+        proposed = re.search(r"such as app='([^']+)'$", str(error))
+        assert proposed is not None
+        text = proposed[1]
+        settings = declare(app=text)
+    assert (settings.app, settings.app_known) == (text, True)
+    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text)
+
+
+@pytest.mark.parametrize(
+    ("package", "fallback", "app", "known"),
+    [
+        ("acme", "", "acme", True),
+        ("acme_cli", "cli", "acme_cli", True),
+        ("_acme", "", "acme", True),
+        ("con", "", "app", True),
+        ("__main__", "cli", "cli", False),
+        ("__main__", "my tool", "my-tool", False),
+        ("__main__", "../x", "x", False),
+        ("__main__", "CON", "app", False),
+        ("__main__", "ünïcode", "n-code", False),
+        ("__main__", "é", "app", False),
+        ("__main__", "a" * 100, "a" * 64, False),
+        ("__main__", "", "app", False),
+        ("", "cli", "cli", False),
+        ("", "", "app", False),
+    ],
+)
+def test_a_name_that_is_not_declared_is_derived(
+    package: str, fallback: str, app: str, known: bool
+) -> None:
+    """Without `app=` the callback's package gives the name; a script has none that may send."""
+    settings = Settings(package, fallback, {})
+    assert (settings.app, settings.app_known) == (app, known)
+
+
+@given(st.text(st.characters(exclude_categories=())), st.text(st.characters(exclude_categories=())))
+def test_deriving_a_name_never_raises(package: str, fallback: str) -> None:
+    """What I did not write cannot be my mistake: the name found is always a valid one."""
+    found = Settings(package, fallback, {}).app
+    assert declare(app=found).app == found
+
+
+@pytest.mark.parametrize(
+    ("app", "prefix"),
+    [
+        ("acme", "ACME"),
+        ("acme-cli", "ACME_CLI"),
+        ("acme_cli", "ACME_CLI"),
+        ("acme.cli", "ACME_CLI"),
+        ("acme--cli", "ACME_CLI"),
+        ("acme-_.cli", "ACME_CLI"),
+        ("acmeCli", "ACMECLI"),
+        ("Acme", "ACME"),
+        ("acme2", "ACME2"),
+        ("a-b-c", "A_B_C"),
+        ("7zip", "7ZIP"),
+    ],
+)
+def test_variables_are_named_after_the_application(app: str, prefix: str) -> None:
+    """`acme-cli` listens to `ACME_CLI_NO_TELEMETRY`: every run of other characters is one `_`."""
+    assert variable_prefix(app) == prefix
+    assert declare(app=app).variable_prefix == prefix
+
+
+@given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}[A-Za-z0-9]", fullmatch=True))
+def test_a_prefix_is_what_the_rule_says(app: str) -> None:
+    """The rule in one line: capitals, and one underscore for each run of other characters."""
+    assert variable_prefix(app) == re.sub(r"[^A-Z0-9]+", "_", app.upper())
+
+
+class Loud:
+    """A module whose `__version__` runs code, as `importlib.metadata` recipes do."""
+
+    @property
+    def __version__(self) -> str:
+        raise DeprecationWarning("ask importlib.metadata")
+
+
+@pytest.mark.parametrize(
+    ("module", "version"),
+    [
+        (type("Module", (), {"__version__": "3.2.1"}), "3.2.1"),
+        (type("Module", (), {"__version__": (3, 2, 1)}), None),
+        (type("Module", (), {"__version__": None}), None),
+        (type("Module", (), {"__version__": "3" * 129}), None),
+        (type("Module", (), {}), None),
+        (Loud(), None),
+        (None, None),
+    ],
+)
+def test_the_version_is_the_package_s_own_where_none_is_declared(
+    module: Any, version: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package with a `__version__` need not repeat it; one without has none, and no error."""
+    monkeypatch.setitem(sys.modules, "acme_with_a_version", module)
+    assert Settings("acme_with_a_version", "", {}).current_version == version
+    assert Settings("acme_with_a_version", "", {"version": "9"}).current_version == "9"
+
+
+def test_a_package_that_is_not_loaded_has_no_version() -> None:
+    """Nothing is imported to find a version."""
+    assert Settings("acme_that_nobody_has", "", {}).current_version is None
+
+
+def test_properties_are_copied_when_they_are_declared() -> None:
+    """What I do to my dictionary afterwards changes nothing."""
+    given_: dict[str, Any] = {"team": "factory"}
+    settings = declare(properties=given_)
+    given_["os"] = "plan9"
+    assert settings.properties == {"team": "factory"}
+
+
+def test_functions_are_not_called_when_they_are_declared() -> None:
+    """Importing the application asks nobody for a token, a host or a property."""
+
+    def never() -> Any:
+        raise AssertionError("called at import")
+
+    settings = declare(auth=never, host=never, properties={"team": never})
+    assert (settings.auth, settings.host) == (never, never)
+
+
+def test_a_client_of_any_class_is_accepted() -> None:
+    """Whatever has `record` and `close` is a client; no class of ours is needed."""
+    client = Whole()
+    assert declare(client=client).client is client
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("https://api.segment.io", ("https://api.segment.io", False)),
+        ("https://api.segment.io/", ("https://api.segment.io", False)),
+        ("https://a:1", ("https://a:1", False)),
+        ("https://a:65535", ("https://a:65535", False)),
+        ("http://events.example.com", ("http://events.example.com", False)),
+        ("http://127.0.0.1:80", ("http://127.0.0.1:80", True)),
+        ("http://127.255.255.254", ("http://127.255.255.254", True)),
+        ("http://localhost:4711/", ("http://localhost:4711", True)),
+        ("http://LocalHost", ("http://LocalHost", True)),
+        ("https://localhost", ("https://localhost", True)),
+        ("http://[::1]:4711", ("http://[::1]:4711", True)),
+        ("http://[::2]", ("http://[::2]", False)),
+        ("http://127.0.0.1.example.com", ("http://127.0.0.1.example.com", False)),
+        ("http://localhost.example.com", ("http://localhost.example.com", False)),
+        ("http://127.0.0", ("http://127.0.0", False)),
+        ("http://127.0.0.256", ("http://127.0.0.256", False)),
+        ("http://128.0.0.1", ("http://128.0.0.1", False)),
+        ("http://0.0.0.0", ("http://0.0.0.0", False)),
+        ("http://127.0.0.1@events.example.com", None),
+        ("http://events.example.com@127.0.0.1", None),
+        ("http://127.0.0.1#@events.example.com", None),
+        ("http://127.0.0.1\\@events.example.com", None),
+        ("http://127.0.0.1/x", None),
+        ("http://127.0.0.1//", None),
+        ("http://127.0.0.1?x", None),
+        ("http://127.0.0.1:", None),
+        ("http://127.0.0.1:-1", None),
+        ("http://127.0.0.1:+80", None),
+        ("http://127.0.0.1:8_0", None),
+        ("http://127.0.0.1:80:80", None),
+        ("http://127.0.0.1:80\n", None),
+        ("http://127.0.0.1\r\nX: y", None),
+        ("http://127.0.0.1\0", None),
+        ("http://127.0.0.\u0661", None),
+        ("http://[::1", None),
+        ("http://::1]", None),
+        ("http://::1", None),
+        ("http://[::1]x", None),
+        ("http://[::1]:", None),
+        ("http://[fe80::1%eth0]", None),
+        ("http://[[::1]]", None),
+        ("http://[.]", None),
+        ("http://.", None),
+        ("http://-", None),
+        ("http://a..b", None),
+        ("http://", None),
+        ("http:///", None),
+        ("http:/127.0.0.1", None),
+        ("HTTP://127.0.0.1", None),
+        ("file://localhost", None),
+        ("127.0.0.1:80", None),
+        ("", None),
+        (None, None),
+        (b"http://127.0.0.1", None),
+        (80, None),
+    ],
+)
+def test_an_origin_is_scheme_host_and_port_and_nothing_else(
+    url: object, found: tuple[str, bool] | None
+) -> None:
+    """A URL that hides a path, a user or a second host is none that events are sent to."""
+    assert origin(url) == found
+
+
+URL_PIECES = st.sampled_from(
+    [
+        "http",
+        "https",
+        "://",
+        "/",
+        ":",
+        "@",
+        "[",
+        "]",
+        "::1",
+        "127.0.0.1",
+        "localhost",
+        ".",
+        "9",
+        "%",
+    ]
+)
+
+
+@given(
+    st.text(st.characters(exclude_categories=()))
+    | st.lists(URL_PIECES | st.text(max_size=3), max_size=9).map("".join)
+    | st.none()
+    | st.integers()
+    | st.binary()
+)
+def test_looking_at_an_origin_never_raises_and_finds_itself_again(url: object) -> None:
+    """Whatever stands in a variable, the answer is an origin or none."""
+    found = origin(url)
+    if found is not None:
+        assert origin(found[0]) == found
+        assert isinstance(url, str)
+        assert url in (found[0], found[0] + "/")
+
+
+@given(st.lists(st.integers(0, 10**5), min_size=1, max_size=6).map(lambda n: ".".join(map(str, n))))
+def test_only_addresses_in_127_are_loopback(host: str) -> None:
+    """Loopback is decided by the address alone, as its registry has it (RFC 1122)."""
+    numbers = [int(n) for n in host.split(".")]
+    expected = len(numbers) == 4 and numbers[0] == 127 and all(n < 256 for n in numbers)
+    assert is_loopback_host(host) is expected
+
+
+def test_error_messages_never_show_a_write_key() -> None:
+    """A wrong key is a key still: it does not end in a log."""
+    assert "sk_4711" not in mistake(write_key="sk_4711\n")
+
+
+def test_a_number_of_thousands_of_digits_is_an_answer_like_any_other() -> None:
+    """Python refuses to read such a number; that is not my command's problem."""
+    many = "1" * 10_000
+    assert origin("http://127.0.0.1:" + many) is None
+    assert origin(f"http://127.{many}.0.1") == (f"http://127.{many}.0.1", False)
+    assert is_loopback_host(f"127.{many}.0.1") is False
