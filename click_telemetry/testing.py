@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .events.values import Json
+    from .events.text import Json
 
 
 class RecordingClient:

@@ -11,14 +11,14 @@ import sys
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from ..events.values import encode
+from ..events.text import encode
 from ..storage import open_private, try_lock, write_all
 from .spool import LOCK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..events.values import Json
+    from ..events.text import Json
 
 GUARD = "CLICK_TELEMETRY_SENDER"
 """Set in the sender's environment: it must never start itself."""

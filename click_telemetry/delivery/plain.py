@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from ..events.values import encode
+from ..events.text import encode
 
 if TYPE_CHECKING:
-    from ..events.values import Json
+    from ..events.text import Json
 
 
 class NullClient:

@@ -14,13 +14,13 @@ from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any
 
 from ..events.names import COMMAND_COMPLETED, COMMAND_INVOKED
-from ..events.values import encode
+from ..events.text import encode
 from ..storage import make_private_directory, open_private, try_lock, unlock, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..events.values import Json
+    from ..events.text import Json
 
 SUFFIX = ".jsonl"
 LOCK = "lock"

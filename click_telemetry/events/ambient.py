@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from ..privacy import surroundings
-from .values import plain_text
+from .text import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .values import Json
+    from .text import Json
 
 SESSION_VARIABLE = "CLICK_TELEMETRY_SESSION_ID"
 

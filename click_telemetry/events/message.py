@@ -12,10 +12,10 @@ from uuid import UUID, uuid4
 
 from .. import __version__
 from .ambient import system
-from .values import plain_text
+from .text import plain_text
 
 if TYPE_CHECKING:
-    from .values import Json
+    from .text import Json
 
 
 def context(app: str, version: str | None) -> dict[str, Json]:

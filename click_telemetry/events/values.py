@@ -14,28 +14,22 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from .text import encode, name_or_none, plain_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import TypeAlias
 
-    Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
-
-try:
-    from _json import encode_basestring_ascii as _quote  # json itself costs 1.7 ms
-except ImportError:
-    from json.encoder import encode_basestring_ascii as _quote
+    from .text import Json
 
 MAX_DEPTH = 4
 MAX_NODES = 200
 """Values that are looked at, containers included."""
 MAX_TEXT = 4096
 """Characters; a longer string is left out whole, since half a secret is still one."""
-MAX_NAME = 128
 MAX_BYTES = 24_000
 """Of one event's own properties on the wire; Segment refuses a message over 32 KB."""
 
 _LARGEST = 2**63
-_REPLACED = dict.fromkeys((0, 1564, 8206, 8207, *range(8234, 8239), *range(8294, 8298)), "�")
 
 
 class Unsayable(Exception):
@@ -86,46 +80,6 @@ def plain_properties(
             # What did not fit takes no room from what still may.
             budget.bytes, budget.nodes = before
     return kept, lost
-
-
-def plain_text(text: str) -> str:
-    """Text that every reader takes for text: no surrogate, no NUL, no change of direction."""
-    text = str.__str__(text)
-    if text.isascii() and "\0" not in text:
-        return text
-    text = text.translate(_REPLACED)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        text = "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
-    return text
-
-
-def name_or_none(name: object) -> str | None:
-    """An event's or a command's name as it may leave, or None."""
-    try:
-        if isinstance(name, str) and 0 < str.__len__(name) <= MAX_NAME:
-            return plain_text(name)
-    except Exception:  # an object whose own code fails, or that says it is a text and is none
-        pass
-    return None
-
-
-def encode(value: Json) -> str:
-    """JSON text, ASCII alone, on one line; only for what this module made plain."""
-    if isinstance(value, str):
-        return _quote(value)
-    if value is None:
-        return "null"
-    if value is True:
-        return "true"
-    if value is False:
-        return "false"
-    if isinstance(value, dict):
-        return "{" + ",".join([f"{_quote(k)}:{encode(v)}" for k, v in value.items()]) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join([encode(item) for item in value]) + "]"
-    return repr(value)
 
 
 def _plain(value: Any, depth: int, budget: _Budget) -> Json:
@@ -188,7 +142,7 @@ def _text(value: str, budget: _Budget) -> str:
     if str.__len__(value) > MAX_TEXT:
         raise Unsayable
     text = plain_text(value)
-    budget.take(len(_quote(text)))
+    budget.take(len(encode(text)))
     return text
 
 
@@ -247,5 +201,5 @@ def _key(key: object, budget: _Budget) -> str:
     name = name_or_none(key if isinstance(key, str) else repr(_integer(key)))
     if name is None:
         raise Unsayable
-    budget.take(len(_quote(name)) + 2)
+    budget.take(len(encode(name)) + 2)
     return name

@@ -15,7 +15,7 @@ from .state import CLICK_FAMILY
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from ..events.values import Json
+    from ..events.text import Json
 
 SUCCESS = "success"
 FAILURE = "failure"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..events.active import Speaker
     from ..events.invocation import Invocation, Run
-    from ..events.values import Json
+    from ..events.text import Json
     from ..privacy.facts import RealFacts
     from ..privacy.settings import Settings
 

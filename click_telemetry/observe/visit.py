@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..events.active import Speaker
     from ..events.invocation import Run
-    from ..events.values import Json
+    from ..events.text import Json
 
 _ACTIVE_MODULE = f"{__package__.partition('.')[0]}.events.active"
 

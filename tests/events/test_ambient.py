@@ -22,7 +22,7 @@ from click_telemetry.events.ambient import (
     session_id,
     system,
 )
-from click_telemetry.events.values import encode
+from click_telemetry.events.text import encode
 
 from ..privacy.racing import environment, python
 

@@ -20,7 +20,7 @@ from click_telemetry.events.active import LIVE
 from click_telemetry.events.invocation import APPLICATION_BYTES, OWN_EVENTS, Invocation, Run
 from click_telemetry.events.message import completion_id
 from click_telemetry.events.names import BASE_PROPERTIES, COMMAND_COMPLETED, COMMAND_INVOKED
-from click_telemetry.events.values import encode
+from click_telemetry.events.text import encode
 from click_telemetry.privacy.settings import DeclarationError, Settings
 from click_telemetry.testing import RecordingClient
 

@@ -29,16 +29,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from click_telemetry.events.text import MAX_NAME, encode, name_or_none, plain_text
 from click_telemetry.events.values import (
     MAX_BYTES,
     MAX_DEPTH,
-    MAX_NAME,
     MAX_NODES,
     MAX_TEXT,
-    encode,
-    name_or_none,
     plain_properties,
-    plain_text,
 )
 
 REPLACED = "\ufffd"
