@@ -9,7 +9,6 @@ import os
 
 from ..storage import (
     TooLarge,
-    check_own_file,
     make_private_directory,
     read_small,
     replace_file,
@@ -60,11 +59,10 @@ def write(path: str, *, enabled: bool) -> None:
     kept: dict[str, object] = {}
     target = os.path.realpath(path)
     try:
-        # Replacing would destroy a device that the file is linked to: /dev/null, say.
-        check_own_file(os.stat(target), target)
         kept = _object(read_small(target, limit=LIMIT))
     except (FileNotFoundError, TooLarge):
         pass  # there was none, or none worth keeping: the new one stands alone
+    # What else fails stays so: replacing would destroy what the file is linked to, /dev/null say.
     kept["enabled"] = enabled
     directory = os.path.dirname(path)
     if not os.path.isdir(directory):

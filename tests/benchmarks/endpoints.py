@@ -37,12 +37,10 @@ def endpoints() -> Iterator[dict[str, str]]:
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert process.stdin is not None
         assert process.stdout is not None
-        with process:
+        with process:  # at its end it closes the standard input that the servers live by
             origins: dict[str, str] = json.loads(process.stdout.readline())
             yield {**origins, "refusing": f"http://127.0.0.1:{reserved.getsockname()[1]}"}
-            process.stdin.close()
 
 
 def serve() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ..harness.processes import Home
-from ..tools.terminal import Terminal
+from ..harness.terminal import Terminal
 
 pytestmark = pytest.mark.contract
 

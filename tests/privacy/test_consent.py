@@ -359,6 +359,11 @@ def test_no_environment_makes_a_decision_raise(environ: dict[str, str]) -> None:
     )
 
 
+def test_the_names_of_the_modes_never_change() -> None:
+    """`watch` and `status` tell them to programs."""
+    assert (SEND, LOG, CLIENT, WATCH, NOTHING) == ("send", "log", "client", "watch", "nothing")
+
+
 def test_every_reason_has_a_sentence() -> None:
     """`status` can say each reason in words."""
     reasons = {reason.partition(" ")[0] for reason, _, _ in REFUSALS + CIRCUMSTANCES}
@@ -370,6 +375,8 @@ def test_a_decision_is_a_value() -> None:
     """Decisions compare by what they say, and show it."""
     assert Decision(NOTHING, "ci") != Decision(NOTHING, "test_run")
     assert Decision(SEND) != "send"
+    found = Decision(NOTHING)
+    assert (found.mode, found.reason, found.detail) == ("nothing", "", "")
     assert repr(Decision(NOTHING, "variable", "NO_ANALYTICS")) == (
         "Decision('nothing', 'variable', 'NO_ANALYTICS')"
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import platformdirs
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from click_telemetry.privacy import directories as module
@@ -215,6 +215,7 @@ def test_each_destination_has_a_spool_of_its_own() -> None:
 
 
 @given(st.text(st.characters(exclude_categories=())), st.text(st.characters(exclude_categories=())))
+@example("https://a.example", "\ud800")
 def test_a_digest_is_sixteen_hexadecimal_digits_of_any_text(host: str, key: str) -> None:
     """Whatever a host and a key are, they name a directory on every system."""
     digest = destination_digest(host, key)
@@ -225,6 +226,30 @@ def test_a_digest_is_sixteen_hexadecimal_digits_of_any_text(host: str, key: str)
 def test_a_digest_is_the_same_in_every_process_and_every_release() -> None:
     """What one version spooled, the next one delivers."""
     assert destination_digest("https://api.segment.io", "key") == "d911931f73838f20"
+
+
+@pytest.mark.parametrize(
+    ("platform", "environ"),
+    [("darwin", {"HOME": "/Users/jane"}), ("freebsd14", {"HOME": "/home/jane"}), ("win32", {})],
+)
+@pytest.mark.parametrize(
+    ("config", "state", "usable"),
+    [("/c", "/s", True), ("c", "/s", False), ("/c", "s", False), ("~/c", "~/s", False)],
+)
+def test_elsewhere_platformdirs_is_asked_and_must_be_absolute(
+    platform: str,
+    environ: dict[str, str],
+    config: str,
+    state: str,
+    usable: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On macOS and Windows its answer is the application's own; a relative one is no place."""
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(platformdirs, "user_config_dir", lambda app, appauthor: f"{config}/{app}")
+    monkeypatch.setattr(platformdirs, "user_state_dir", lambda app, appauthor: f"{state}/{app}")
+    expected = ("/c/acme", "/s/acme/telemetry") if usable else None
+    assert pair(directories("acme", environ)) == expected
 
 
 def test_a_home_that_platformdirs_gives_up_on_is_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,13 @@ class TestForeignUser:
         """Whether anything can be stored there is another question."""
         assert facts(home, {"HOME": value}).foreign_user is False
 
+    def test_on_windows_no_user_is_foreign(
+        self, home: Home, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """There is nothing to compare there."""
+        monkeypatch.delattr(os, "geteuid", raising=False)
+        assert facts(home, {"HOME": "/"}).foreign_user is False
+
     @no_root
     def test_root_s_home_is_not_mine(self, home: Home) -> None:
         """HOME that belongs to another user is not written to."""

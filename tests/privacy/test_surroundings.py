@@ -40,13 +40,40 @@ def test_every_ci_service_is_told_by_what_it_sets(service: str) -> None:
     assert is_ci(SERVICES[service]) is True
 
 
-@pytest.mark.parametrize("variable", CI_VARIABLES)
+CI = (
+    *("CI", "CONTINUOUS_INTEGRATION", "GITHUB_ACTIONS", "GITLAB_CI", "CIRCLECI", "TRAVIS"),
+    *("APPVEYOR", "BUILDKITE", "DRONE", "TEAMCITY_VERSION", "JENKINS_URL", "TF_BUILD"),
+    *("CODEBUILD_BUILD_ID", "BITBUCKET_BUILD_NUMBER", "BUDDY_WORKSPACE_ID", "SEMAPHORE"),
+    *("CIRRUS_CI", "WOODPECKER", "BUILD_ID"),
+)
+AGENTS = (
+    ("CLAUDECODE", "claude-code"),
+    ("CURSOR_AGENT", "cursor"),
+    ("GEMINI_CLI", "gemini-cli"),
+    ("CODEX_SANDBOX", "codex"),
+    ("CODEX_THREAD_ID", "codex"),
+    ("OPENCODE", "opencode"),
+    ("AUGMENT_AGENT", "augment"),
+    ("CLINE_ACTIVE", "cline"),
+    ("REPL_ID", "replit"),
+    ("COPILOT_AGENT", "copilot"),
+)
+
+
+def test_every_row_of_the_tables_is_tried() -> None:
+    """No variable is looked at that this page does not list."""
+    assert CI_VARIABLES == CI
+    assert AGENT_VARIABLES == AGENTS
+    assert TEST_VARIABLES == ("PYTEST_CURRENT_TEST", "PYTEST_VERSION")
+
+
+@pytest.mark.parametrize("variable", CI)
 def test_each_ci_variable_alone_is_enough(variable: str) -> None:
     """One mark of a CI service suffices."""
     assert is_ci({variable: "1"}) is True
 
 
-@pytest.mark.parametrize("variable", CI_VARIABLES)
+@pytest.mark.parametrize("variable", CI)
 @pytest.mark.parametrize("value", FALSE)
 def test_a_ci_variable_that_says_no_is_no_ci(variable: str, value: str) -> None:
     """`CI=false` is how people say that it is not."""
@@ -58,20 +85,20 @@ def test_a_shell_without_marks_is_no_ci() -> None:
     assert is_ci({"HOME": "/home/jane", "CIRCUS": "1", "PATH": "/ci/bin"}) is False
 
 
-@pytest.mark.parametrize(("variable", "name"), AGENT_VARIABLES)
+@pytest.mark.parametrize(("variable", "name"), AGENTS)
 def test_each_agent_is_told_by_its_variable(variable: str, name: str) -> None:
     """A coding agent's runs are told from a person's."""
     assert agent({variable: "1"}) == name
 
 
-@pytest.mark.parametrize(("variable", "name"), AGENT_VARIABLES)
+@pytest.mark.parametrize(("variable", "name"), AGENTS)
 @pytest.mark.parametrize("value", FALSE)
 def test_an_agent_s_variable_that_says_no_is_no_agent(variable: str, name: str, value: str) -> None:
     """A variable that was switched off marks nobody."""
     assert agent({variable: value}) is None
 
 
-KNOWN = sorted({name for _, name in AGENT_VARIABLES} | {"amp", "goose", "crush"})
+KNOWN = sorted({name for _, name in AGENTS} | {"amp", "goose", "crush"})
 
 
 @pytest.mark.parametrize("variable", ["AGENT", "AI_AGENT"])
@@ -115,7 +142,7 @@ def test_the_context_is_the_first_that_holds(
     assert cli_context(environ, is_ci=ci, terminal=terminal) == context
 
 
-@pytest.mark.parametrize("variable", TEST_VARIABLES)
+@pytest.mark.parametrize("variable", ["PYTEST_CURRENT_TEST", "PYTEST_VERSION"])
 @pytest.mark.parametrize("value", ["", "0", "8.3.3", "test_a.py::test_b (call)"])
 def test_a_process_that_a_test_suite_started_is_a_test_run(variable: str, value: str) -> None:
     """Pytest's variables are inherited by whatever the tests run; their value does not matter."""

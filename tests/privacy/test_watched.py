@@ -11,7 +11,13 @@ import pytest
 
 from click_telemetry.privacy.consent import NOTHING, Decision
 from click_telemetry.privacy.directories import Directories
-from click_telemetry.privacy.watched import tell, watch_address, watch_state, watched_places
+from click_telemetry.privacy.watched import (
+    WRITE_KEY,
+    tell,
+    watch_address,
+    watch_state,
+    watched_places,
+)
 
 LOOPBACK = "http://127.0.0.1:4711"
 
@@ -47,6 +53,11 @@ def test_a_watcher_s_directory_is_absolute(given: str | None, found: str | None)
     """Nothing is written to wherever the command happens to run."""
     environ = {} if given is None else {"CLICK_TELEMETRY_WATCH_STATE": given}
     assert watch_state(environ) == found
+
+
+def test_a_watcher_never_learns_the_application_s_key() -> None:
+    """What a watched run sends as its key says nothing."""
+    assert WRITE_KEY == "watch"
 
 
 def test_a_watched_run_keeps_out_of_the_person_s_state() -> None:

@@ -1,0 +1,173 @@
+"""The person at the prompt: told first, believed when they say no, able to see what is sent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ..harness.processes import APP, Cli, Home
+from ..harness.senders import sender_processes
+from ..harness.server import Server
+from ..harness.terminal import Terminal
+
+pytestmark = [
+    pytest.mark.contract,
+    pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal"),
+]
+
+DEMO = str(Path(sys.executable).with_name("demo-cli"))
+
+
+@pytest.fixture
+def polite(make_cli: Callable[..., Cli], server: Server) -> Cli:
+    """The small application, which tells people first."""
+    made = make_cli(APP.replace(", notice=False", ""))
+    made.environ["ACME_TELEMETRY_HOST"] = server.url
+    return made
+
+
+def on_terminal(cli: Cli, home: Home, *args: str) -> str:
+    terminal = Terminal(cli.command(*args), cli.env(), home.path)
+    assert terminal.close() == 0
+    return terminal.shown
+
+
+def tree(home: Home) -> str:
+    """A digest of every path below a home, with what it holds."""
+    digest = hashlib.sha256()
+    for path in sorted(home.path.rglob("*")):
+        digest.update(str(path).encode())
+        digest.update(path.read_bytes() if path.is_file() else b"/")
+    return digest.hexdigest()
+
+
+def test_first_run_tells_and_records_nothing_and_the_second_records(
+    polite: Cli, server: Server, home: Home
+) -> None:
+    """Notice first: on a terminal, once, and nothing is recorded before it."""
+    first = on_terminal(polite, home, "deploy")
+    assert "acme records" in first
+    assert "--no-telemetry" in first
+    assert home.spooled() == []
+    second = on_terminal(polite, home, "deploy")
+    assert second == "deployed\r\n"
+    assert len(server.wait_for(2)) == 2
+
+
+def test_without_a_terminal_nobody_was_told_and_nothing_is_recorded(
+    polite: Cli, server: Server, home: Home
+) -> None:
+    """A first run in a script leaves no trace, however often."""
+    for _ in range(2):
+        run = polite.run("deploy")
+        assert (run.stdout, run.stderr, run.returncode) == ("deployed\n", "", 0)
+    assert home.files() == []
+    assert server.requests == []
+
+
+NO = {
+    "the flag": (("--no-telemetry",), {}, None),
+    "DO_NOT_TRACK": ((), {"DO_NOT_TRACK": "1"}, None),
+    "NO_ANALYTICS": ((), {"NO_ANALYTICS": "yes"}, None),
+    "its own no": ((), {"ACME_NO_TELEMETRY": "true"}, None),
+    "its own switch": ((), {"ACME_TELEMETRY": "0"}, None),
+    "its own switch, empty": ((), {"ACME_TELEMETRY": ""}, None),
+    "a stored choice": ((), {}, '{"enabled": false}'),
+    "a choice that cannot be read": ((), {}, '{"enabled": "false"'),
+    "CI": ((), {"CI": "true"}, None),
+    "a test run": ((), {"PYTEST_CURRENT_TEST": "x"}, None),
+}
+
+
+@pytest.mark.parametrize(("flags", "environ", "stored"), list(NO.values()), ids=list(NO))
+@pytest.mark.parametrize("command", ["deploy", "fail"])
+def test_no_means_zero_bytes_zero_processes_zero_connections(
+    flags: tuple[str, ...],
+    environ: dict[str, str],
+    stored: str | None,
+    command: str,
+    cli: Cli,
+    server: Server,
+    home: Home,
+) -> None:
+    """Whatever says it, whether the command succeeds or fails (row 83)."""
+    if stored is not None:
+        home.choice().parent.mkdir(parents=True)
+        home.choice().write_text(stored)
+    before = tree(home)
+    run = cli.run(command, *flags, env=environ)
+    assert run.returncode == (1 if command == "fail" else 0)
+    assert tree(home) == before
+    assert sender_processes(home) == []
+    assert server.requests == []
+
+
+def test_no_of_a_variable_stops_nothing_that_another_run_recorded(
+    cli: Cli, server: Server, home: Home
+) -> None:
+    """It is for that run: nothing is sent in it, and nothing is lost."""
+    cli.run("deploy", env={"ACME_TELEMETRY_HOST": "http://127.0.0.1:9"})
+    waiting = home.spooled()
+    cli.run("deploy", env={"DO_NOT_TRACK": "1"})
+    assert home.spooled() == waiting
+
+
+def demo(home: Home, *args: str, **environ: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [DEMO, *args],
+        env={**home.environ, **environ},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+        cwd=home.path,
+        check=False,
+    )
+
+
+def test_log_mode_shows_each_message_and_changes_nothing_else(home: Home) -> None:
+    """On stderr, one a line; stdout is the bare run's, nothing is stored, nothing started."""
+    bare = demo(home, "deploy", "--region", "eu", DO_NOT_TRACK="1")
+    logged = demo(home, "deploy", "--region", "eu", DEMO_TELEMETRY="log")
+    assert logged.stdout == bare.stdout
+    assert bare.stderr == b""
+    messages = [json.loads(line) for line in logged.stderr.splitlines()]
+    assert [(m["event"], m["properties"]["flags"]) for m in messages] == [
+        ("Command Invoked", ["region"]),
+        ("Command Completed", ["region"]),
+    ]
+    assert len({m["anonymousId"] for m in messages}) == 1
+    assert home.files() == []
+    assert sender_processes(home) == []
+
+
+def test_lazy_group_of_the_demo_stays_lazy(home: Home) -> None:
+    """Instrumented, `deploy` imports no module of the group that it does not run."""
+    source = """
+import sys
+from demo_cli.main import cli
+try:
+    cli(["deploy"])
+finally:
+    print(sorted(name for name in sys.modules if name.startswith("demo_cli.")), file=sys.stderr)
+"""
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", source],
+            env={**home.environ, **environ},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        for environ in ({"DEMO_TELEMETRY": "log"}, {"DO_NOT_TRACK": "1"})
+    ]
+    modules = [run.stderr.splitlines()[-1] for run in runs]
+    assert modules[0] == modules[1]
+    assert "demo_cli.deploy" in modules[0]
+    assert "demo_cli.db" not in modules[0]
