@@ -197,7 +197,11 @@ ENDINGS: dict[str, tuple[str, Any]] = {
         SAME,
     ),
     "SIGTERM": ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(5)", NONE),
-    "SIGHUP": ("os.kill(os.getpid(), signal.SIGHUP); time.sleep(5)", NONE),
+    "SIGHUP": (
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+        "os.kill(os.getpid(), signal.SIGHUP); time.sleep(5)",
+        NONE,
+    ),
     "SIGKILL": ("os.kill(os.getpid(), signal.SIGKILL); time.sleep(5)", NONE),
     "SIGABRT": ("os.abort()", NONE),
     "segmentation fault": ("ctypes.string_at(0)", NONE),

@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 # A new session has no terminal until somebody in it says which; Popen's `preexec_fn` is not for
-# programs with threads.
+# programs with threads. Tests under `nohup` ignore SIGHUP, which nobody at a terminal does.
 _WITH_TERMINAL = """\
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execvp(sys.argv[1], sys.argv[1:])
 """
