@@ -78,7 +78,7 @@ def error_class_of(
     A ClickException raised `from` another exception is a wrapper, and so is one of the
     application's own classes: the informative one is its cause.
     """
-    homes = (own, "__main__")
+    homes = (_package(own), "__main__")
     seen: list[BaseException] = []
     while len(seen) < _LONGEST_CAUSE and not any(error is one for one in seen):
         seen.append(error)
@@ -99,6 +99,14 @@ def _ended(status: int) -> dict[str, Json]:
         "succeeded": status == 0,
         "outcome": SUCCESS if status == 0 else FAILURE,
     }
+
+
+def _package(own: str) -> str:
+    """The package whose `__main__` is running, where the application comes from there."""
+    if own != "__main__":
+        return own
+    package = getattr(sys.modules.get("__main__"), "__package__", None)
+    return str(package or own).partition(".")[0]
 
 
 def _is_wrapper(error: BaseException, homes: Collection[str]) -> bool:

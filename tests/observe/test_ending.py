@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -29,6 +30,9 @@ class Wall(click.ClickException):
     """An error of the application's own."""
 
     exit_code = 3
+
+    class Inner(Exception):
+        """One inside another."""
 
 
 class Chatty(Exception):
@@ -252,3 +256,49 @@ def test_group_of_exceptions_is_told_as_a_group() -> None:
     """What is inside stays inside."""
     group = vars(builtins)["ExceptionGroup"]
     assert of(group("x", [ValueError()])) == ("ExceptionGroup", False)
+
+
+def test_class_that_is_re_exported_is_told_where_it_says_it_lives() -> None:
+    """A package may give its classes their public home, as long as they are found there."""
+    made = type("Public", (ValueError,), {"__module__": __name__, "__qualname__": "Public"})
+    globals()["Public"] = made
+    try:
+        assert of(made()) == (OWN + "Public", False)
+    finally:
+        del globals()["Public"]
+    assert of(made()) == ("ValueError", True)
+
+
+def test_nested_class_is_told_by_its_full_name() -> None:
+    """What is found inside a class is genuine too."""
+    assert of(Wall.Inner("x")) == (OWN + "Wall.Inner", False)
+
+
+def test_application_that_runs_as_a_module_names_its_own_classes(tmp_path: Path) -> None:
+    """`python -m package`: `__main__` and the package are both its own."""
+    package = tmp_path / "acme"
+    package.mkdir()
+    (package / "errors.py").write_text("class Wall(Exception): pass\n")
+    (package / "__init__.py").write_text("")
+    (package / "__main__.py").write_text(
+        "import click\n"
+        "from click_telemetry import instrument\n"
+        "from acme.errors import Wall\n"
+        "class Here(Exception): pass\n"
+        "def fail(): raise Wall('secret')\n"
+        "def here(): raise Here('secret')\n"
+        "commands = {f.__name__: click.Command(f.__name__, callback=f) for f in (fail, here)}\n"
+        "instrument(click.Group('cli', callback=lambda: None, commands=commands), app='acme')()\n"
+    )
+    for command, named in (("fail", "acme.errors.Wall"), ("here", "Here")):
+        ended = subprocess.run(
+            [sys.executable, "-m", "acme", command],
+            cwd=tmp_path,
+            env={"PATH": "", "HOME": str(tmp_path), "ACME_TELEMETRY": "log"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        messages = [json.loads(line) for line in ended.stderr.splitlines() if line[0] == "{"]
+        assert messages[1]["properties"]["error_class"] == named
+        assert "secret" not in json.dumps(messages)
