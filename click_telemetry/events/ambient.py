@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from typing import TYPE_CHECKING
-from uuid import UUID, uuid4
 
+from ..identifiers import is_random_id, random_id
 from ..privacy import surroundings
 from .text import plain_text
 
@@ -71,7 +71,4 @@ def is_terminal(descriptor: int) -> bool:
 def session_id(environ: Mapping[str, str]) -> str:
     """The session that a parent handed down through `child_env()`, else a new one."""
     given = environ.get(SESSION_VARIABLE, "")
-    try:
-        return str(UUID(given))
-    except ValueError:
-        return str(uuid4())
+    return given if is_random_id(given) else random_id()

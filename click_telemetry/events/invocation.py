@@ -9,8 +9,8 @@ import os
 from threading import RLock
 from time import time
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
+from ..identifiers import random_id
 from . import ambient, message
 from .active import LIVE
 from .names import BASE_PROPERTIES, COMMAND_COMPLETED, COMMAND_INVOKED
@@ -40,7 +40,7 @@ class Run:
         self.invocation = invocation
         self.command = command
         self.flags = flags
-        self.run_id = str(uuid4())
+        self.run_id = random_id()
         self.live = True
 
     @property
@@ -124,7 +124,7 @@ class Invocation:
         self._version = version
         self.closed = False
         self.dropped = lost
-        self.invocation_id = str(uuid4())
+        self.invocation_id = random_id()
         self.session_id = session_id or ambient.session_id(environ)
 
     def start(self, command: str, flags: list[str], waiting: Iterable[Waiting] = ()) -> Run:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
-from uuid import UUID, uuid4
 
 from .. import __version__
+from ..identifiers import derived_id, random_id
 from .ambient import system
 from .text import plain_text
 
@@ -50,7 +50,7 @@ def track_message(
         "type": "track",
         "event": event,
         "properties": properties,
-        "messageId": message_id or str(uuid4()),
+        "messageId": message_id or random_id(),
         "anonymousId": anonymous_id,
         "timestamp": timestamp(at),
         "context": context,
@@ -68,7 +68,7 @@ def completion_id(run_id: str) -> str:
 
     Segment keeps the first of two messages with one ID, so a run cannot end twice.
     """
-    return str(UUID(int=UUID(run_id).int ^ _COMPLETION))
+    return derived_id(run_id, _COMPLETION)
 
 
 _COMPLETION = 0x636F6D70_6C65_0000_0074_656400000001

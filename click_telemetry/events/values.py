@@ -12,7 +12,6 @@ import sys
 from enum import Enum
 from itertools import islice
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from .text import encode, name_or_none, plain_text
 
@@ -130,9 +129,10 @@ def _special(value: Any) -> str:
         return datetime.date.isoformat(value)
     if isinstance(value, datetime.time):
         return datetime.time.isoformat(value)
-    if isinstance(value, UUID):
-        return UUID.__str__(value)
-    decimal = sys.modules.get("decimal")  # who holds a Decimal has loaded it
+    uuid, decimal = sys.modules.get("uuid"), sys.modules.get("decimal")
+    # Who holds one of theirs has loaded them.
+    if uuid is not None and isinstance(value, uuid.UUID):
+        return str(uuid.UUID.__str__(value))
     if decimal is not None and isinstance(value, decimal.Decimal):
         return str(decimal.Decimal.__str__(value))
     return "[object]"

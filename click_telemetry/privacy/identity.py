@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from uuid import UUID, uuid4
 
+from ..identifiers import is_random_id, random_id
 from ..storage import (
     NoLocks,
     TooLarge,
@@ -23,7 +23,7 @@ LIMIT = 256
 
 def fresh() -> str:
     """A new ID, stored nowhere."""
-    return str(uuid4())
+    return random_id()
 
 
 def read(path: str) -> str | None:
@@ -49,11 +49,7 @@ def read_or_create(path: str) -> str:
 def parse(content: bytes) -> str | None:
     """A canonical random UUID (RFC 9562, version 4) and at most a newline, else None."""
     text = content.decode("ascii", "replace").removesuffix("\n")
-    try:
-        found = UUID(text)
-    except ValueError:
-        return None
-    return text if str(found) == text and found.version == 4 else None
+    return text if is_random_id(text) else None
 
 
 def _create(path: str) -> str:
