@@ -28,6 +28,7 @@ from click_telemetry.storage import (
     write_all,
 )
 
+from .privacy.opened import descriptors
 from .privacy.racing import environment, python
 
 fcntl = pytest.importorskip("fcntl")
@@ -50,18 +51,6 @@ def no_descriptor_is_left() -> Iterator[None]:
     before = descriptors()
     yield
     assert descriptors() == before
-
-
-def descriptors() -> list[int]:
-    """The open ones, by number."""
-    found = []
-    for number in range(256):
-        try:
-            os.fstat(number)
-        except OSError:
-            continue
-        found.append(number)
-    return found
 
 
 def mode(path: Path) -> int:
@@ -172,12 +161,34 @@ class TestDirectories:
         assert failed == []
         assert mode(made) == 0o700
 
+    @pytest.mark.parametrize("planted", ["open to all", "link", "file"])
+    def test_what_somebody_plants_meanwhile_is_refused(
+        self, tmp_path: Path, planted: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever makes it first, it is looked at again before it is used."""
+        path = tmp_path / "ours"
+
+        def too_late(*_: object) -> None:
+            if planted == "open to all":
+                make(path, 0o700)
+                path.chmod(0o777)
+            elif planted == "link":
+                path.symlink_to(tmp_path)
+            else:
+                path.touch()
+            raise FileExistsError(errno.EEXIST, "File exists")
+
+        make = os.mkdir
+        monkeypatch.setattr(os, "mkdir", too_late)
+        with pytest.raises(Unusable):
+            make_private_directory(str(path))
+
     def test_whether_it_can_be_made_is_told_without_making_it(self, tmp_path: Path) -> None:
         """Asking leaves no trace."""
-        assert can_be_made(str(tmp_path))
-        assert can_be_made(str(tmp_path / "a" / "b" / "c"))
-        assert not can_be_made("")
-        assert not can_be_made("a/b")
+        assert can_be_made(str(tmp_path)) is True
+        assert can_be_made(str(tmp_path / "a" / "b" / "c")) is True
+        assert can_be_made("") is False
+        assert can_be_made("a/b") is False
         assert list(tmp_path.iterdir()) == []
 
     @no_root
@@ -485,9 +496,9 @@ class TestLocks:
     def test_one_open_file_at_a_time_has_the_lock(self, tmp_path: Path) -> None:
         """The second is told at once; it has the lock as soon as the first gives it back."""
         first, second = self.opened(tmp_path), self.opened(tmp_path)
-        assert try_lock(first)
-        assert not try_lock(second)
-        assert try_lock(first)
+        assert try_lock(first) is True
+        assert try_lock(second) is False
+        assert try_lock(first) is True
         unlock(first)
         assert try_lock(second)
         os.close(second)

@@ -10,7 +10,6 @@ from ..storage import can_be_made
 from . import choice
 from .consent import WATCH_VARIABLE
 from .directories import directories
-from .settings import origin
 from .surroundings import is_ci, is_test_environment
 
 if TYPE_CHECKING:
@@ -119,10 +118,14 @@ def destination(settings: Settings, environ: Mapping[str, str]) -> tuple[str, st
     write_key = settings.write_key or environ.get(prefix + "_TELEMETRY_WRITE_KEY", "").strip()
     if not write_key or not write_key.isprintable():
         return None
-    by_variable = origin(environ.get(prefix + "_TELEMETRY_HOST"))
+    given, host = environ.get(prefix + "_TELEMETRY_HOST"), settings.host
+    if given is None and isinstance(host, str):
+        return host, write_key
+    from .origin import origin
+
+    by_variable = origin(given)
     if by_variable is not None and by_variable[1]:
         return by_variable[0], write_key
-    host = settings.host
     if callable(host):
         try:
             found = origin(host())

@@ -32,7 +32,7 @@ def watch_address(environ: Mapping[str, str]) -> str | None:
     given = environ.get(ADDRESS_VARIABLE)
     if given is None:
         return None
-    from .settings import origin
+    from .origin import origin
 
     found = origin(given)
     return found[0] if found is not None and found[1] else None

@@ -1,10 +1,10 @@
 """What telemetry costs a whole process, as the person at the keyboard feels it.
 
 `python -m tests.benchmarks.whole_process` prints one table of one run. Every round runs each case
-once, in an order that rotates from round to round, and each case is compared with the bare
-application of its own round: what changes slowly (heat, a neighbour) changes both. Timed is the
-foreground alone, from before it is started until it has been waited for; its sender is detached
-and, as on anybody's machine, may be at work while the next process is timed.
+once, in an order of its own, and each case is compared with the bare application of its own round:
+what changes slowly (heat, a neighbour) changes both. Timed is the foreground alone, from before it
+is started until it has been waited for; its sender is detached and, as on anybody's machine, may be
+at work while the next process is timed.
 
 Two situations: *on its own*, when each run finds nothing waiting and starts a sender; and *in a
 burst*, when one run follows the other in the same home, so that most find a sender alive or, where
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import random
 import shutil
 import sys
 import tempfile
@@ -159,11 +160,31 @@ def measure(
     found: list[list[float]] = [[] for _ in compared]
     for turn in range(rounds):
         ready = [watch.home_of_another_day(home) for home in homes] if pause else homes
-        for step in range(len(compared)):
-            index = (turn + step) % len(compared)
+        # Shuffled, not rotated: a case would always follow the same one, and find its caches warm.
+        for index in random.Random(turn).sample(range(len(compared)), len(compared)):
             found[index].append(watch.run(compared[index], ready[index]))
         time.sleep(pause)
+        if pause:
+            wait_until_idle()
     return found
+
+
+def wait_until_idle(patience: float = 30.0) -> None:
+    """Let others finish their work first, where the system tells (Linux), for so many seconds."""
+    until = time.monotonic() + patience
+    while Path("/proc/stat").exists() and time.monotonic() < until:
+        idle, total = processor_time()
+        time.sleep(0.25)
+        idle_later, total_later = processor_time()
+        if idle_later - idle > 0.9 * (total_later - total):
+            return
+
+
+def processor_time() -> tuple[int, int]:
+    """Ticks that the processors have been idle, and all of them (proc(5))."""
+    with open("/proc/stat", encoding="ascii") as stat:
+        ticks = [int(field) for field in stat.readline().split()[1:]]
+    return ticks[3] + ticks[4], sum(ticks)
 
 
 def table(title: str, compared: list[Case], found: list[list[float]]) -> str:

@@ -14,7 +14,6 @@ from uuid import UUID
 import pytest
 
 from click_telemetry.events.ambient import (
-    SESSION_VARIABLE,
     ambient,
     in_container,
     is_terminal,
@@ -173,7 +172,7 @@ def test_a_container_is_told_by_its_marks(mark: str, monkeypatch: pytest.MonkeyP
 
 def test_a_session_is_handed_down() -> None:
     """A command that my command started belongs to the same session."""
-    assert session_id({SESSION_VARIABLE: SESSION}) == SESSION
+    assert session_id({"CLICK_TELEMETRY_SESSION_ID": SESSION}) == SESSION
 
 
 @pytest.mark.parametrize(
@@ -182,7 +181,7 @@ def test_a_session_is_handed_down() -> None:
 )
 def test_a_session_that_is_none_begins_a_new_one(given: str | None) -> None:
     """No free text becomes a session: a new random one begins."""
-    environ = {} if given is None else {SESSION_VARIABLE: given}
+    environ = {} if given is None else {"CLICK_TELEMETRY_SESSION_ID": given}
     found = session_id(environ)
     assert UUID(found).version == 4
     assert session_id(environ) != found

@@ -10,7 +10,6 @@ import enum
 import fractions
 import functools
 import itertools
-import json
 import logging
 import math
 import os
@@ -20,7 +19,7 @@ import sys
 import threading
 import types
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from time import thread_time
 from typing import Any
 from unittest.mock import MagicMock, Mock
@@ -29,7 +28,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from click_telemetry.events.text import MAX_NAME, encode, name_or_none, plain_text
+from click_telemetry.events.text import MAX_NAME, encode
 from click_telemetry.events.values import (
     MAX_BYTES,
     MAX_DEPTH,
@@ -38,7 +37,23 @@ from click_telemetry.events.values import (
     plain_properties,
 )
 
-REPLACED = "\ufffd"
+from .zoo import (
+    ANY_TEXT,
+    BrokenFloat,
+    BrokenInt,
+    BrokenMapping,
+    BrokenText,
+    Colour,
+    Endless,
+    EndlessList,
+    Faceless,
+    Level,
+    Number,
+    Permission,
+    broken_class,
+    liar,
+    strict,
+)
 
 
 def plain(value: Any) -> Any:
@@ -46,15 +61,6 @@ def plain(value: Any) -> Any:
     kept, lost = plain_properties({"value": value})
     assert lost == (0 if kept else 1)
     return kept.get("value", ...)
-
-
-def strict(text: str) -> Any:
-    """Read JSON as Segment's servers do: no NaN, no infinity."""
-
-    def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is no JSON")
-
-    return json.loads(text, parse_constant=refuse)
 
 
 def depth(value: Any) -> int:
@@ -76,93 +82,6 @@ def nodes(value: Any) -> int:
 
 
 # Anything ------------------------------------------------------------------------------------
-
-
-class Colour(enum.Enum):
-    RED = "red"
-    ONE = 1
-    PAIR = ("a", "b")
-    NOTHING = None
-
-
-class Number(enum.IntEnum):
-    TWO = 2
-
-
-class Level(str, enum.Enum):
-    HIGH = "high"
-
-
-class Permission(enum.Flag):
-    READ = enum.auto()
-    WRITE = enum.auto()
-
-
-class BrokenMapping(Mapping[Any, Any]):
-    """Its own code fails."""
-
-    def __getitem__(self, key: Any) -> Any:
-        raise RuntimeError("no")
-
-    def __iter__(self) -> Iterator[Any]:
-        raise RuntimeError("no")
-
-    def __len__(self) -> int:
-        raise RuntimeError("no")
-
-
-def fail(*_: Any) -> Any:
-    raise RuntimeError("no")
-
-
-def broken(kind: type, *names: str) -> Any:
-    """A subclass whose every method that one might call on it fails."""
-    return type("Broken", (kind,), {**dict.fromkeys(names, fail), "__hash__": kind.__hash__})
-
-
-BrokenText = broken(
-    str,
-    *("__str__", "__repr__", "__len__", "__eq__", "__iter__", "__getitem__", "__format__"),
-    *("isascii", "translate", "encode", "lower", "strip"),
-)
-BrokenInt = broken(
-    int, "__str__", "__repr__", "__int__", "__index__", "__lt__", "__le__", "__neg__", "__bool__"
-)
-BrokenFloat = broken(float, "__str__", "__repr__", "__float__", "__sub__", "__eq__", "__bool__")
-
-Faceless = type("Faceless", (), {"__class__": property(fail)})
-"""It does not even say what it is."""
-
-
-def liar(kind: type) -> Any:
-    """An object that says it is of a class that it is not."""
-    return type("Liar", (), {"__class__": property(lambda self: kind)})()
-
-
-def broken_class() -> Any:
-    """A class that cannot be asked for its own name, with instances that have no attributes."""
-
-    class Meta(type):
-        def __getattribute__(cls, name: str) -> Any:
-            raise RuntimeError("no")
-
-    class Broken(metaclass=Meta):
-        def __getattr__(self, name: str) -> Any:
-            raise RuntimeError("no")
-
-    return Broken
-
-
-class Endless(dict[str, int]):
-    """Its items never end."""
-
-    def items(self) -> Any:
-        return ((str(n), n) for n in itertools.count())
-
-
-class EndlessList(list[int]):
-    def __iter__(self) -> Iterator[int]:
-        return iter(itertools.count())
 
 
 HOSTILE: list[tuple[Callable[[], Any], Any]] = [
@@ -196,8 +115,6 @@ HOSTILE: list[tuple[Callable[[], Any], Any]] = [
     (broken_class, ...),
 ]
 """What makes a value whose own code fails, lies or never ends, and what is said of it."""
-
-ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
 LEAVES = st.one_of(
     st.none(),
@@ -296,6 +213,7 @@ TABLE: list[tuple[Any, Any]] = [
     ("", ""),
     ("pro", "pro"),
     ("ünïcödé 🎉", "ünïcödé 🎉"),
+    ("a\0b\u202e\ud800", "a\ufffdb\ufffd\ufffd"),
     ("x" * MAX_TEXT, "x" * MAX_TEXT),
     ("x" * (MAX_TEXT + 1), ...),
     ("x" * 40_000, ...),
@@ -356,6 +274,8 @@ TABLE: list[tuple[Any, Any]] = [
     (iter([1]), "[object]"),
     ((n for n in [1]), "[object]"),
     ({"a": 1}.keys(), "[object]"),
+    (type("Basket", (), {"items": lambda self: [("a", 1)]})(), "[object]"),
+    (type("Ring", (), {"keys": lambda self: ["a"]})(), "[object]"),
     (collections.deque([1]), "[object]"),
     (array.array("i", [1]), "[object]"),
     (re.compile("secret"), "[object]"),
@@ -575,6 +495,50 @@ def test_bytes_are_counted_as_they_are_sent(text: str) -> None:
     assert len(encode(named)) <= MAX_BYTES + 2
 
 
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [
+        ("", 2),
+        ("b", 3),
+        ("é", 8),
+        (b"", 9),
+        ([], 2),
+        ({}, 2),
+        ([""], 5),
+        (["", ""], 8),
+        ({"": 1, "b": ""}, 9),
+        (None, 5),
+        (True, 5),
+        (7, 20),
+        (0.5, 24),
+        ([0], 23),
+    ],
+)
+def test_a_value_is_kept_as_long_as_there_is_room_for_it(value: Any, size: int) -> None:
+    """The last byte is used; with one less a property is left out, or what is in it."""
+    name = len('"a":,')
+    kept, lost = plain_properties({"a": value}, room=name + size)
+    assert lost == 0
+    assert len(encode(kept)) <= 2 + name + size
+    whole, _ = plain_properties({"a": value})
+    assert kept == whole
+    assert plain_properties({"a": value}, room=name + size - 1)[0] != whole
+    assert plain_properties({"a": value}, room=name - 1) == ({}, 1)
+
+
+SMALL = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=9) | st.dictionaries(st.text(max_size=3), inner),
+)
+
+
+@given(st.dictionaries(st.text(max_size=3), SMALL), st.integers(0, 200))
+def test_no_room_is_ever_exceeded(properties: dict[str, Any], room: int) -> None:
+    """However little room there is, what is said fits in it, commas and brackets too."""
+    kept, _ = plain_properties(properties, room=room)
+    assert len(encode(kept)) <= max(2, room + 1)
+
+
 def test_half_a_text_is_never_said() -> None:
     """A text is said whole or not at all: half a secret is still one."""
     kept, lost = plain_properties({str(n): "secret" * 600 for n in range(10)})
@@ -620,112 +584,6 @@ def test_a_dictionary_that_changes_meanwhile_is_no_error() -> None:
     finally:
         done.set()
         thread.join()
-
-
-# Text ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("", ""),
-        ("plain", "plain"),
-        ("ümlaut", "ümlaut"),
-        ("a\0b", f"a{REPLACED}b"),
-        ("ü\0", f"ü{REPLACED}"),
-        ("\ud800", REPLACED),
-        ("a\udfffb\udc80", f"a{REPLACED}b{REPLACED}"),
-        ("\u202egnp.exe", f"{REPLACED}gnp.exe"),
-        ("\u2066\u2067\u2068\u2069", REPLACED * 4),
-        ("\u200e\u200f\u061c", REPLACED * 3),
-        ("line\nline\r\u2028\u2029\x85", "line\nline\r\u2028\u2029\x85"),
-        ("\x1b[31mred", "\x1b[31mred"),
-        ("\ufeff", "\ufeff"),
-        ("👩\u200d💻", "👩\u200d💻"),
-    ],
-)
-def test_text_is_text_for_every_reader(text: str, said: str) -> None:
-    """No surrogate, no NUL, no change of direction; everything else as it is (row 60)."""
-    assert plain_text(text) == said
-    assert plain_text(BrokenText(text)) == said
-    assert plain(text) == said
-
-
-@given(ANY_TEXT)
-def test_every_text_is_utf_8_and_goes_one_way(text: str) -> None:
-    """What is sent can be written down anywhere (row 60)."""
-    said = plain_text(text)
-    said.encode("utf-8")
-    assert type(said) is str
-    assert len(said) == len(text)
-    assert not re.search("[\0\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]", said)
-    assert all(new in (old, REPLACED) for old, new in zip(text, said, strict=True))
-    assert plain_text(said) == said
-
-
-NAMES: list[tuple[Callable[[], Any], str | None]] = [
-    (lambda: "Plan Changed", "Plan Changed"),
-    (lambda: BrokenText("Plan Changed"), "Plan Changed"),
-    (lambda: Level.HIGH, "high"),
-    (lambda: "x" * MAX_NAME, "x" * MAX_NAME),
-    (lambda: "x" * (MAX_NAME + 1), None),
-    (lambda: "", None),
-    (lambda: "a\0", f"a{REPLACED}"),
-    (lambda: None, None),
-    (lambda: 42, None),
-    (lambda: b"Plan Changed", None),
-    (lambda: Colour.RED, None),
-    (lambda: str, None),
-    (lambda: liar(str), None),
-    (Faceless, None),
-]
-
-
-@pytest.mark.parametrize(("make", "found"), NAMES)
-def test_a_name_is_a_short_text_or_none(make: Callable[[], Any], found: str | None) -> None:
-    """An event without a usable name is none; no name makes `track` raise."""
-    name = name_or_none(make())
-    assert name == found
-    assert name is None or type(name) is str
-
-
-# The encoder ---------------------------------------------------------------------------------
-
-PLAIN = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**63 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | ANY_TEXT,
-    lambda inner: st.lists(inner) | st.dictionaries(ANY_TEXT, inner),
-)
-
-
-@given(PLAIN)
-def test_messages_are_encoded_as_json_encodes_them(value: Any) -> None:
-    """Our encoder, which spares an import, says what the standard library says."""
-    text = encode(value)
-    assert text == json.dumps(value, separators=(",", ":"))
-    assert text.isascii()
-    assert strict(text) == value
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["\n", "\r\n", "\u2028", "\u2029", "\x85", "\x0b\x0c\x1c\x1d\x1e", "\x1b]0;x\x07", "\x9b"],
-)
-def test_a_record_is_one_line_that_no_terminal_obeys(text: str) -> None:
-    """Line ends and escape sequences come through as text (rows 87, 88)."""
-    line = encode({"text": text, text: [text]})
-    assert len(line.splitlines()) == 1
-    assert line.isprintable()
-    assert strict(line) == {"text": text, text: [text]}
-
-
-def test_without_the_accelerator_the_encoder_says_the_same() -> None:
-    """On PyPy, which has no `_json`, messages are the same."""
-    source = 'a"\\\n\x01\x7fé\u2028🎉\ud800'
-    assert json.encoder.py_encode_basestring_ascii(source) == encode(source)
 
 
 def test_deep_stacks_are_no_error() -> None:

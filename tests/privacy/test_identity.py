@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from click_telemetry import storage
 from click_telemetry.privacy.identity import fresh, parse, read, read_or_create
 
+from .opened import descriptors
 from .racing import race
 
 AN_ID = "8b6f1f1e-0f6c-4f0e-9d6e-6a1c5f0b2a77"
@@ -32,6 +33,13 @@ root = pytest.mark.skipif(
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "acme" / "telemetry" / "id"
+
+
+@pytest.fixture(autouse=True)
+def no_descriptor_is_left() -> Iterator[None]:
+    before = descriptors()
+    yield
+    assert descriptors() == before
 
 
 @pytest.fixture
@@ -252,6 +260,7 @@ def test_without_locks_junk_is_mended_all_the_same(
 
     monkeypatch.setattr(fcntl, "flock", flock)
     made = read_or_create(stored(path, b"junk"))
+    assert path.read_bytes() == made.encode() + b"\n"
     assert read_or_create(str(path)) == made
 
 

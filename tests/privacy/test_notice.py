@@ -56,7 +56,9 @@ class Terminal:
             open(self.device, "w", encoding="utf-8", closefd=False) as stderr,
             contextlib.redirect_stderr(stderr),
         ):
-            return show(str(path), text)
+            shown = show(str(path), text)
+            assert self.text.endswith(text) or not shown, "it must be seen before it is marked"
+            return shown
 
     def close(self) -> None:
         os.close(self._here)

@@ -12,13 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from click_telemetry.privacy.origin import is_loopback_host, origin
 from click_telemetry.privacy.settings import (
     DEFAULT_HOST,
     OPTIONS,
     DeclarationError,
     Settings,
-    is_loopback_host,
-    origin,
     unknown_option,
     variable_prefix,
 )
@@ -76,6 +75,7 @@ GOOD: list[tuple[str, Any, Any]] = [
     ("version", None, None),
     ("version", "2.1.0", "2.1.0"),
     ("version", "2.1.0 β", "2.1.0 β"),
+    ("version", "2" * 128, "2" * 128),
     ("write_key", None, None),
     ("write_key", "", None),
     ("write_key", "  ", None),
@@ -171,6 +171,8 @@ BAD: list[tuple[str, Any, str]] = [
     ("app", "CON", "reserved on Windows"),
     ("app", "con.txt", "reserved on Windows"),
     ("app", "nul", "reserved on Windows"),
+    ("app", "prn", "reserved on Windows"),
+    ("app", "Aux.x", "reserved on Windows"),
     ("app", "LPT1", "reserved on Windows"),
     ("app", "com9.tar.gz", "reserved on Windows"),
     ("app", 42, 'app="acme"'),
@@ -391,6 +393,7 @@ class Loud:
         (type("Module", (), {"__version__": "3.2.1"}), "3.2.1"),
         (type("Module", (), {"__version__": (3, 2, 1)}), None),
         (type("Module", (), {"__version__": None}), None),
+        (type("Module", (), {"__version__": "3" * 128}), "3" * 128),
         (type("Module", (), {"__version__": "3" * 129}), None),
         (type("Module", (), {}), None),
         (Loud(), None),
@@ -440,6 +443,8 @@ def test_a_client_of_any_class_is_accepted() -> None:
     [
         ("https://api.segment.io", ("https://api.segment.io", False)),
         ("https://api.segment.io/", ("https://api.segment.io", False)),
+        ("https://my-events.example.com", ("https://my-events.example.com", False)),
+        ("https://Xample.com", ("https://Xample.com", False)),
         ("https://a:1", ("https://a:1", False)),
         ("https://a:65535", ("https://a:65535", False)),
         ("http://events.example.com", ("http://events.example.com", False)),
@@ -482,6 +487,12 @@ def test_a_client_of_any_class_is_accepted() -> None:
         ("http://[.]", None),
         ("http://.", None),
         ("http://-", None),
+        ("http://-a", None),
+        ("http://a-.b", None),
+        ("http://[g::1]", None),
+        ("http://[::g]", None),
+        ("http://[::1]]", None),
+        ("http://[::1].a", None),
         ("http://a..b", None),
         ("http://", None),
         ("http:///", None),

@@ -10,7 +10,7 @@ import os
 from time import time
 from typing import Any
 
-from ...privacy.settings import origin
+from ...privacy.origin import origin
 from .answer import LATER, MUCH_LATER, Answer, of_response
 
 CONNECT_TIMEOUT = 5.0
