@@ -126,67 +126,60 @@ class ParseHook(Hook):
         return result
 
 
-class ParametersHook(Hook):
+class LookingHook(Hook):
+    """Lets a method answer, then looks at the answer."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the method, and give what `seen` makes of its answer."""
+        context: Any = args[0] if args else kwargs.get("ctx")
+        command = self.command(context)
+        try:
+            result = self.original(command)(*args, **kwargs)
+        except BaseException as error:
+            _pass_on(error)
+            raise
+        try:
+            return self.seen(command, context, result)
+        except Exception:  # a fault of ours; the answer is the command's own
+            return result
+
+    def seen(self, command: Any, context: Any, result: Any) -> Any:
+        """What the caller gets; the very answer, unless a subclass adds to it."""
+        return result
+
+
+class ParametersHook(LookingHook):
     """Adds our option, and remembers what a command was parsed with."""
 
     __slots__ = ()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Give the command's parameters."""
-        context: Any = args[0] if args else kwargs.get("ctx")
-        command = self.command(context)
-        try:
-            result = self.original(command)(*args, **kwargs)
-        except BaseException as error:
-            _pass_on(error)
-            raise
-        try:
-            if context.command is command:
-                note(context).parameters = result
-            return flag.with_option(command, context, result)
-        except Exception:  # a fault of ours; the command has its own parameters
-            return result
+    def seen(self, command: Any, context: Any, result: Any) -> Any:
+        """The parameters and our option."""
+        if context.command is command:
+            note(context).parameters = result
+        return flag.with_option(command, context, result)
 
 
-class UngroupedHook(Hook):
+class UngroupedHook(LookingHook):
     """Adds our option where cloup and click-extra build their help from."""
 
     __slots__ = ()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Give the options that are in no group."""
-        context: Any = args[0] if args else kwargs.get("ctx")
-        command = self.command(context)
-        try:
-            result = self.original(command)(*args, **kwargs)
-        except BaseException as error:
-            _pass_on(error)
-            raise
-        try:
-            return flag.with_option(command, context, list(result))
-        except Exception:  # a fault of ours; the help is what it would be
-            return result
+    def seen(self, command: Any, context: Any, result: Any) -> Any:
+        """The options that are in no group, and ours."""
+        return flag.with_option(command, context, list(result))
 
 
-class ResolveHook(Hook):
+class ResolveHook(LookingHook):
     """Hooks a sub-command when it is resolved, so that lazy groups stay lazy."""
 
     __slots__ = ()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Find a sub-command."""
-        context: Any = args[0] if args else kwargs.get("ctx")
-        command = self.command(context)
-        try:
-            result = self.original(command)(*args, **kwargs)
-        except BaseException as error:
-            _pass_on(error)
-            raise
-        try:
-            # resolve_command gives (name, command, rest), get_command the command
-            install(result[1] if isinstance(result, tuple) else result)
-        except Exception:  # a fault of ours; the sub-command runs unobserved
-            pass
+    def seen(self, command: Any, context: Any, result: Any) -> Any:
+        """The same: `resolve_command`'s (name, command, rest), or `get_command`'s command."""
+        install(result[1] if isinstance(result, tuple) else result)
         return result
 
 
