@@ -128,7 +128,9 @@ class Watch:
     def in_background(self, command: str, then: str) -> str:
         """A line for the shell: a command in the background, and once it has begun, another."""
         output = self.directory / "output"
-        return f"{command} > {output} & until test -s {output}; do sleep 0.05; done; {then}"
+        # As long as it lives: if it is killed before its first word, so is the wait for it.
+        begun = f"until test -s {output} || ! kill -0 $!; do sleep 0.05; done"
+        return f"{command} > {output} & {begun}; {then}"
 
     def left(self) -> list[str]:
         """What is left in the temporary directory."""

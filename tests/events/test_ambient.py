@@ -127,7 +127,7 @@ def test_a_person_types_and_sees(
     assert (found["is_tty"], found["cli_context"]) == (tty, context)
 
 
-def test_a_closed_stream_is_no_terminal() -> None:
+def test_a_closed_stream_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """With `<&- >&-` the question is answered, not raised (row 72)."""
     reading, writing = os.pipe()
     assert is_terminal(reading) is False
@@ -135,6 +135,12 @@ def test_a_closed_stream_is_no_terminal() -> None:
     os.close(writing)
     assert is_terminal(reading) is False
     assert is_terminal(-1) is False
+
+    def refuse(descriptor: int) -> bool:
+        raise OSError("Bad file descriptor")
+
+    monkeypatch.setattr(os, "isatty", refuse)
+    assert is_terminal(0) is False
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,13 @@ def test_text_is_text_for_every_reader(text: str, said: str) -> None:
     assert plain_text(BrokenText(text)) == said
 
 
+def test_exactly_these_characters_are_replaced() -> None:
+    """NUL, what turns the reading direction (Unicode's Bidi_Control), and half characters."""
+    replaced = [code for code in range(0x1_1000) if plain_text(chr(code)) != chr(code)]
+    marks = [0, 0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+    assert replaced == [*marks, *range(0xD800, 0xE000)]
+
+
 @given(ANY_TEXT)
 def test_every_text_is_utf_8_and_goes_one_way(text: str) -> None:
     """What is sent can be written down anywhere (row 60)."""

@@ -254,6 +254,7 @@ TABLE: list[tuple[Any, Any]] = [
     ({1: "a", Colour.RED: "b", Number.TWO: "c"}, {"1": "a", "red": "b", "2": "c"}),
     ({(1, 2): "a", None: "b", True: "c", 0.5: "d", b"e": "f", "g": "h"}, {"g": "h"}),
     ({"": 1, "x" * (MAX_NAME + 1): 2, "x" * MAX_NAME: 3, 10**5000: 4}, {"x" * MAX_NAME: 3}),
+    ({**{(n,): n for n in range(250)}, "a": 1}, ...),
     (["x" * 40_000, 10**5000, "kept"], ["kept"]),
     ({"a": "x" * 40_000, "b": "kept"}, {"b": "kept"}),
     ([[[["four"]]]], [[[["four"]]]]),
