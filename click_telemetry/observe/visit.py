@@ -81,7 +81,7 @@ class Visit:
     def _ending(self, root: Root, error: BaseException | None) -> dict[str, Json]:
         if error is None:
             return {"exit_code": 0, "succeeded": True, "outcome": "success"}
-        from . import ending
+        from ..events import ending
 
         return ending.raised(
             error,

@@ -32,6 +32,11 @@ OPTIONS = (
     "no_telemetry_option",
 )
 
+CLICK_FAMILY = frozenset(
+    ("click", "rich_click", "typer", "cloup", "click_extra", "asyncclick", "click_repl")
+)
+"""Packages that are Click, extend it, or carry a copy of it: their errors may always be named."""
+
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _DEVICES = frozenset(
     ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))]

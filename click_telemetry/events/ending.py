@@ -1,4 +1,4 @@
-"""How a leaf ended: the exit code that the shell will see, and a class that may be named.
+"""How something ended: the exit code that the shell will see, and a class that may be named.
 
 Exceptions are told apart by name and home, never by `isinstance` against Click: some libraries
 carry their own copy of it. No exception's own code runs here.
@@ -10,12 +10,12 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from .state import CLICK_FAMILY
+from ..privacy.settings import CLICK_FAMILY
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from ..events.text import Json
+    from .text import Json
 
 SUCCESS = "success"
 FAILURE = "failure"
