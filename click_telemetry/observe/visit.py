@@ -125,7 +125,7 @@ def enter(command: Any, context: Any) -> Visit | None:
     first.root = Root(settings, active.ACTIVE.get())
     active.LIVE.enter(first.root)
     if sys.version_info < (3, 11):
-        from .frames import unlink_at_close
+        from ..frames import unlink_at_close
 
         unlink_at_close(contexts[0])
     return _visit(command, context, contexts, first.root, owner=True)
