@@ -11,16 +11,14 @@ from functools import wraps
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from ..frames import unlink
 from ..privacy.settings import DeclarationError
-from . import active
-from .flow import Flow
 from .flow_plan import FlowPlan
-from .loud import complain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
+
+    from .flow import Flow
 
     Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -141,6 +139,11 @@ class DeclaredFlow:
         Raises:
             DeclarationError: in a test, for a mistake in the declaration.
         """
+        # At the first walk, and not at the declaration: these are nine modules, about 1.5 ms.
+        from . import active
+        from .flow import Flow
+        from .loud import complain
+
         speaker = active.speaker()
         complain(self.plan.problem, speaker)
         if speaker is None or self.plan.name is None:
@@ -157,6 +160,8 @@ class DeclaredFlow:
         found = next((one for one in reversed(entered) if one[0] == here), None)
         if found is None:  # left in another thread or task than it was entered in
             if not entered:
+                from .flow import Flow
+
                 return Flow.of(None)
             found = entered[-1]
         self._entered.remove(found)
@@ -189,7 +194,7 @@ def _around(declared: DeclaredFlow, function: Any) -> Any:
                 result = await function(*args, **kwargs)
             except BaseException as error:
                 walk.end_by(error)
-                unlink(error)
+                _unlink(error)
                 raise
             walk.end_by(None)
             return result
@@ -203,7 +208,7 @@ def _around(declared: DeclaredFlow, function: Any) -> Any:
                 result = yield from function(*args, **kwargs)
             except BaseException as error:
                 walk.end_by(error)
-                unlink(error)
+                _unlink(error)
                 raise
             walk.end_by(None)
             return result
@@ -217,12 +222,18 @@ def _around(declared: DeclaredFlow, function: Any) -> Any:
                 result = function(*args, **kwargs)
             except BaseException as error:
                 walk.end_by(error)
-                unlink(error)
+                _unlink(error)
                 raise
             walk.end_by(None)
             return result
 
     return walked
+
+
+def _unlink(error: BaseException) -> None:
+    from ..frames import unlink  # a function that comes back does not pay for it
+
+    unlink(error)
 
 
 def _not_a_function(function: Any) -> str:

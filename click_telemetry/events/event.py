@@ -11,8 +11,6 @@ import typing
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..privacy.settings import DeclarationError
-from .active import speaker
-from .loud import complain
 from .names import BASE_PROPERTIES, COMMAND_COMPLETED, COMMAND_INVOKED
 from .schema import EventPlan, Property, Unusable, Wrong
 from .words import name_problem, spaced, word_problem
@@ -76,7 +74,12 @@ class Event:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         names = list(type(self).__telemetry__.properties)
         given = {**dict(zip(names, args, strict=False)), **kwargs}
-        complain(_misfit(type(self), names, len(args), kwargs, given), speaker())
+        misfit = _misfit(type(self), names, len(args), kwargs, given)
+        if misfit is not None:
+            from .active import speaker
+            from .loud import complain
+
+            complain(misfit, speaker())
         for name, value in given.items():
             object.__setattr__(self, name, value)
 

@@ -12,7 +12,7 @@ import typing
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal
 
-from .values import MAX_TEXT
+from .text import MAX_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

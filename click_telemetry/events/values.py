@@ -13,6 +13,7 @@ from enum import Enum
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from .text import MAX_TEXT as MAX_TEXT
 from .text import encode, name_or_none, plain_text
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 MAX_DEPTH = 4
 MAX_NODES = 200
 """Values that are looked at, containers included."""
-MAX_TEXT = 4096
-"""Characters; a longer string is left out whole, since half a secret is still one."""
 MAX_BYTES = 24_000
 """Of one event's own properties on the wire; Segment refuses a message over 32 KB."""
 
