@@ -207,8 +207,6 @@ class Flow(Questions):
                 return
             self._ended = True
             self._lost += lost
-            if self._undeclared:
-                own = {**own, "undeclared": True}
             try:
                 self._say(moment, {**found, **own, "duration_ms": self._elapsed()}, ENDS)
             except BaseException:
@@ -217,12 +215,14 @@ class Flow(Questions):
                 raise
 
     def _say(self, moment: str, own: Mapping[str, Json], role: str) -> None:
-        step = {} if self._step is None else {"step": self._step}
+        at: dict[str, Json] = {} if self._step is None else {"step": self._step}
+        if self._undeclared:
+            at["undeclared"] = True
         lost, self._lost = self._lost, 0
         try:
             self._speaker.track(
                 f"{self._plan.name} {moment}",
-                {**self._properties, **own, **step},
+                {**self._properties, **own, **at},
                 Place(self, role, lost),
             )
         except Exception:  # a fault of ours
