@@ -10,18 +10,21 @@ from ..privacy.consent import CLIENT, LOG, WATCH
 from ..privacy.facts import destination
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..privacy.consent import Decision
     from ..privacy.directories import Directories
     from ..privacy.facts import RealFacts
     from .client import Client
 
 
-def choose(decision: Decision, facts: RealFacts) -> tuple[Client, str]:
+def choose(decision: Decision, facts: RealFacts, leaving: Callable[[], bool]) -> tuple[Client, str]:
     """A client, and the anonymous ID that goes with it.
 
     Args:
         decision: not NOTHING.
         facts: what the decision was made from.
+        leaving: tells, when something is handed off, whether the process is about to end.
 
     Raises:
         OSError: the ID or the spool cannot be stored.
@@ -38,10 +41,10 @@ def choose(decision: Decision, facts: RealFacts) -> tuple[Client, str]:
 
         return NullClient(), identity.fresh()
     if decision.mode == WATCH:
-        return _watched(facts, places), identity.fresh()
+        return _watched(facts, places, leaving), identity.fresh()
     host, write_key = destination(facts.settings, facts.environ) or ("", "")
     anonymous_id = identity.read_or_create(places.anonymous_id)
-    return _spooled(facts, places, host, write_key, anonymous_id), anonymous_id
+    return _spooled(facts, places, host, write_key, anonymous_id, leaving), anonymous_id
 
 
 def _id_at_hand(places: Directories | None) -> str:
@@ -50,14 +53,14 @@ def _id_at_hand(places: Directories | None) -> str:
     return stored or identity.fresh()
 
 
-def _watched(facts: RealFacts, places: Directories) -> Client:
+def _watched(facts: RealFacts, places: Directories, leaving: Callable[[], bool]) -> Client:
     from ..privacy.watched import WRITE_KEY, watch_address, watch_state, watched_places
 
     address = watch_address(facts.environ) or ""
     apart = watched_places(places, facts.settings.app, facts.environ)
     state = watch_state(facts.environ)
     if state is None:
-        return _spooled(facts, apart, address, WRITE_KEY, None)
+        return _spooled(facts, apart, address, WRITE_KEY, None, leaving)
     if not os.path.isdir(state):
         from .plain import NullClient
 
@@ -74,6 +77,7 @@ def _spooled(
     host: str,
     write_key: str,
     anonymous_id: str | None,
+    leaving: Callable[[], bool],
 ) -> Client:
     from .launcher import Letter, hand_off
     from .spool import SpoolClient
@@ -85,4 +89,4 @@ def _spooled(
         from .inline import hand_off_inline
 
         return SpoolClient(spool, lambda: hand_off_inline(letter, settings.flush_timeout))
-    return SpoolClient(spool, lambda: hand_off(letter))
+    return SpoolClient(spool, lambda: hand_off(letter, leaving=leaving()))
