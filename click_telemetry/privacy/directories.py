@@ -43,9 +43,16 @@ class Directories:
         """The marker that the notice was claimed, then shown."""
         return os.path.join(self.state, "notice")
 
-    def spool(self, host: str, write_key: str) -> str:
-        """The spool of one destination; no run can deliver what was meant for another."""
-        return os.path.join(self.state, "spool", destination_digest(host, write_key))
+    def spool(self, host: str, write_key: str, *, identified: bool = False) -> str:
+        """The spool of one destination; no run can deliver what was meant for another.
+
+        Args:
+            host: an origin.
+            write_key: Segment's.
+            identified: whether a token goes with its events: no sender without one takes them.
+        """
+        digest = destination_digest(host, write_key, identified=identified)
+        return os.path.join(self.state, "spool", digest)
 
 
 def directories(app: str, environ: Mapping[str, str]) -> Directories | None:
@@ -99,11 +106,12 @@ def platform_directories(app: str) -> Directories:
     )
 
 
-def destination_digest(host: str, write_key: str) -> str:
+def destination_digest(host: str, write_key: str, *, identified: bool = False) -> str:
     """Sixteen hexadecimal digits for a destination, the same in every process."""
     try:
         from _blake2 import blake2b  # hashlib loads OpenSSL: 3 ms
     except ImportError:
         from hashlib import blake2b
-    text = f"{host}\0{write_key}".encode("utf-8", "surrogatepass")
+    tier = "\0bearer" if identified else ""  # no key has a NUL
+    text = f"{host}\0{write_key}{tier}".encode("utf-8", "surrogatepass")
     return blake2b(text, digest_size=8).hexdigest()
