@@ -1,4 +1,4 @@
-"""The token that `auth` gives: asking for it, and whether it could stand in a header. Stores none."""
+"""The token that `auth` gives: asking for it, and whether it could stand in a header."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeGuard
 
 LONGEST = 16 * 1024
 """Characters; servers refuse larger headers, and a pipe must hold it with all that goes along."""
@@ -23,7 +24,7 @@ def ask(auth: Callable[[], object]) -> str | None:
     return found if is_token(found) else None
 
 
-def is_token(found: object) -> bool:
+def is_token(found: object) -> TypeGuard[str]:
     """Whether this is visible ASCII, and nothing that would end a header or begin another one.
 
     (RFC 6750, section 2.1. Nothing is cut off: a token with a newline is no token.)
