@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from ..privacy import identity
 from ..privacy.consent import CLIENT, LOG, WATCH
-from ..privacy.facts import destination
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,9 +41,14 @@ def choose(decision: Decision, facts: RealFacts, leaving: Callable[[], bool]) ->
         return NullClient(), identity.fresh()
     if decision.mode == WATCH:
         return _watched(facts, places, leaving), identity.fresh()
-    host, write_key = destination(facts.settings, facts.environ) or ("", "")
+    if facts.destination is None:
+        from .plain import NullClient
+
+        return NullClient(), identity.fresh()  # a token, and no host that the code names
+    host, write_key = facts.destination
     anonymous_id = identity.read_or_create(places.anonymous_id)
-    return _spooled(facts, places, host, write_key, anonymous_id, leaving), anonymous_id
+    client = _spooled(facts, places, host, write_key, anonymous_id, leaving, facts.token)
+    return client, anonymous_id
 
 
 def _id_at_hand(places: Directories | None) -> str:
@@ -78,12 +82,13 @@ def _spooled(
     write_key: str,
     anonymous_id: str | None,
     leaving: Callable[[], bool],
+    token: str | None = None,
 ) -> Client:
     from .launcher import Letter, hand_off
     from .spool import SpoolClient
 
-    spool = places.spool(host, write_key)
-    letter = Letter(spool, host, write_key, places.choice, anonymous_id)
+    spool = places.spool(host, write_key, identified=token is not None)
+    letter = Letter(spool, host, write_key, places.choice, anonymous_id, token)
     settings = facts.settings
     if settings.delivery == "inline" or os.getpid() == 1:
         from .inline import hand_off_inline

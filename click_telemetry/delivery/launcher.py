@@ -77,18 +77,26 @@ class Letter:
         write_key: Segment's write key.
         choice: the file with the person's choice; the sender asks again before each request.
         anonymous_id: the ID to identify once, or None for an ID of the moment.
+        token: what to authorise with instead of the write key, or None.
     """
 
-    __slots__ = ("anonymous_id", "choice", "host", "spool", "write_key")
+    __slots__ = ("anonymous_id", "choice", "host", "spool", "token", "write_key")
 
     def __init__(
-        self, spool: str, host: str, write_key: str, choice: str | None, anonymous_id: str | None
+        self,
+        spool: str,
+        host: str,
+        write_key: str,
+        choice: str | None,
+        anonymous_id: str | None,
+        token: str | None = None,
     ) -> None:
         self.spool = spool
         self.host = host
         self.write_key = write_key
         self.choice = choice
         self.anonymous_id = anonymous_id
+        self.token = token
 
     def written(self) -> bytes:
         """One line of JSON, with where the sender finds its own code."""
@@ -104,6 +112,7 @@ class Letter:
             "write_key": self.write_key,
             "choice": self.choice,
             "anonymous_id": self.anonymous_id,
+            "token": self.token,
             "package": package,
             "paths": paths,
         }
@@ -178,8 +187,14 @@ def _start(letter: Letter, *, away: bool) -> None:
         os.close(lock)  # never unlocked: that would free the child's lock too
 
 
-def too_early(spool: str) -> bool:
-    """Whether a failure has put off the next attempt."""
+def too_early(spool: str, token: str | None = None) -> bool:
+    """Whether a failure has put off the next attempt: with this token, where there is one."""
+    if token is not None:
+        from .refusal import is_refused
+
+        refused = is_refused(spool, token)
+        if refused is not None:
+            return refused  # a fresh token does not wait for the sake of the one before
     try:
         until = os.stat(os.path.join(spool, NOT_BEFORE)).st_mtime
     except OSError:
@@ -193,7 +208,7 @@ def turn(letter: Letter) -> int | None:
     Raises:
         OSError: the lock cannot be opened, or the file system has no locks.
     """
-    if not can_start() or too_early(letter.spool):
+    if not can_start() or too_early(letter.spool, letter.token):
         return None
     lock = open_private(os.path.join(letter.spool, LOCK), os.O_RDWR | os.O_CREAT)
     try:
