@@ -53,6 +53,13 @@ def _quote(text: str) -> str:
     return encode_basestring_ascii(text)
 
 
+def copied(value: Json) -> Json:
+    """A plain value anew, to the last list."""
+    if isinstance(value, dict):
+        return {name: copied(item) for name, item in value.items()}
+    return [copied(item) for item in value] if isinstance(value, list) else value
+
+
 def encode(value: Json) -> str:
     """JSON text, ASCII alone, on one line; only for what this module made plain."""
     if isinstance(value, str):
