@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from contextvars import ContextVar
     from typing import Any, Protocol
 
+    from ..privacy.settings import Settings
+    from .bound import Place
+
     class Speaker(Protocol):
         """Somebody who can record an event now: a run, or a root before its first leaf."""
 
@@ -21,8 +24,14 @@ if TYPE_CHECKING:
         def session_id(self) -> str | None:
             """The session, once something is recorded."""
 
-        def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
-            """Record one event of the application's own."""
+        @property
+        def settings(self) -> Settings | None:
+            """What the application declared; None for nobody."""
+
+        def track(
+            self, name: object, properties: Mapping[Any, Any] | None, place: Place | None = None
+        ) -> None:
+            """Record one event of the application's own; `place` if it is one of several."""
 
         def now_speaking(self) -> Speaker:
             """Who speaks for the same invocation at this moment: its innermost live run."""
@@ -92,7 +101,14 @@ class Silent:
         """None: nothing is recorded."""
         return None
 
-    def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
+    @property
+    def settings(self) -> Settings | None:
+        """None: it speaks for no application."""
+        return None
+
+    def track(
+        self, name: object, properties: Mapping[Any, Any] | None, place: Place | None = None
+    ) -> None:
         """Say nothing."""
 
     def now_speaking(self) -> Speaker:

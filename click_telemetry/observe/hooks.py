@@ -280,7 +280,7 @@ def _meet(context: Any) -> None:
 def _pass_on(error: BaseException) -> None:
     """Let an exception through without a trace of ours; only for the `except` of a hook."""
     try:
-        from .frames import unlink  # a command that comes back does not pay for it
+        from ..frames import unlink  # a command that comes back does not pay for it
 
         unlink(error)
     except Exception:  # at the edge of the stack, say: then our frame is seen

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from ..events.active import Speaker
+    from ..events.bound import Bound, Place
     from ..events.invocation import Invocation, Run
     from ..events.text import Json
     from ..privacy.facts import RealFacts
@@ -38,6 +39,7 @@ class Root:
     """
 
     __slots__ = (
+        "_bound",
         "_enclosing",
         "_invocation",
         "_leaving",
@@ -52,13 +54,14 @@ class Root:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.decision: Decision | None = None
+        self._bound: Bound | None = None
         self._enclosing = ACTIVE.get()
         self._invocation: Invocation | None = None
         self._leaving = False
         self._lost = 0
         self._runs: list[Run] = []
         self._unrun: list[Run] = []
-        self._waiting: list[tuple[object, Mapping[str, Any], float]] = []
+        self._waiting: list[tuple[object, Mapping[str, Any], float, Place | None]] = []
 
     @property
     def session_id(self) -> str | None:
@@ -70,18 +73,20 @@ class Root:
         """Whether a leaf is running now."""
         return any(run.live for run in self._runs)
 
-    def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
+    def track(
+        self, name: object, properties: Mapping[Any, Any] | None, place: Place | None = None
+    ) -> None:
         """Record an event outside any leaf: a group's callback, a result callback."""
         if self._runs:
-            self.now_speaking().track(name, properties)
+            self.now_speaking().track(name, properties, place)
         elif self.decision is not None:
             return  # nothing is recorded, so there is nothing to wait for
-        elif len(self._waiting) < WAITING_EVENTS:
+        elif self._waits(place):
             from ..events.values import plain_properties
 
             snapshot, lost = plain_properties(properties) if properties else ({}, 0)
             self._lost += lost
-            self._waiting.append((name, snapshot, time()))
+            self._waiting.append((name, snapshot, time(), place))
         else:
             self._lost += 1
 
@@ -126,7 +131,15 @@ class Root:
             self._leaving = LIVE.alone(self) and main_ends_the_process()
             self._invocation.close()
 
-    def _take_waiting(self) -> list[tuple[object, Mapping[str, Any], float]]:
+    def _waits(self, place: Place | None) -> bool:
+        """Whether one more event may wait for the first leaf."""
+        if self._bound is None:
+            from ..events.bound import Bound
+
+            self._bound = Bound(WAITING_EVENTS)
+        return self._bound.take(place)
+
+    def _take_waiting(self) -> list[tuple[object, Mapping[str, Any], float, Place | None]]:
         waiting, self._waiting = self._waiting, []
         return waiting
 

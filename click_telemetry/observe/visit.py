@@ -80,7 +80,7 @@ class Visit:
     def _ending(self, root: Root, error: BaseException | None) -> dict[str, Json]:
         if error is None:
             return {"exit_code": 0, "succeeded": True, "outcome": "success"}
-        from . import ending
+        from ..events import ending
 
         return ending.raised(
             error,
@@ -105,7 +105,7 @@ def visit(command: Any, context: Any, contexts: list[Any], settings: Settings) -
     first.root = Root(settings)
     LIVE.enter(first.root)
     if sys.version_info < (3, 11):
-        from .frames import unlink_at_close
+        from ..frames import unlink_at_close
 
         unlink_at_close(contexts[0])
     return _visit(command, context, contexts, first.root, owner=True)

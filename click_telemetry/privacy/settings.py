@@ -54,6 +54,11 @@ _NAMES = frozenset(OPTIONS)
 _RESERVED = frozenset(("con", "prn", "aux", "nul", "com", "lpt"))
 """How the names begin that Windows reserves; `declaration` knows them all."""
 
+CLICK_FAMILY = frozenset(
+    ("click", "rich_click", "typer", "cloup", "click_extra", "asyncclick", "click_repl")
+)
+"""Packages that are Click, extend it, or carry a copy of it: their errors may always be named."""
+
 
 class DeclarationError(TypeError, ValueError):
     """A declaration that cannot be used; its message names the fix.
