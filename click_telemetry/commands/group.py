@@ -13,7 +13,7 @@ from ..observe.state import mark
 NAMES = ("status", "enable", "disable", "show", "flush", "purge", "reset-id")
 """In the order of the help."""
 
-HELP = "See, allow, refuse and delete what this application records about its use."
+HELP = "See, refuse, allow and delete what is recorded of your use."
 
 
 class TelemetryCommand(click.Command):
@@ -28,6 +28,8 @@ class TelemetryCommand(click.Command):
 
 class TelemetryGroup(click.Group):
     """The group; its commands are declared when one of them is looked up."""
+
+    is_telemetry_group = True
 
     def __init__(self, name: str, help: str) -> None:  # noqa: A002
         super().__init__(name, help=help)

@@ -73,9 +73,10 @@ def lines(found: Account) -> Iterator[Text | str]:
         "yellow" if choice == "unreadable" else "",
     )
     yield _fact("", visible(at_home(places.choice, home)), "dim")
-    contained = " (in a container)" if in_container(application.environ) else ""
-    yield _fact("Anonymous ID", (found.anonymous_id or "none yet") + contained)
+    yield _fact("Anonymous ID", found.anonymous_id or "none yet")
     yield _fact("Stored in", visible(at_home(places.state, home)))
+    if in_container(application.environ):
+        yield _fact("", "in a container, and gone with it unless it is mounted", "dim")
     if not found.spools:
         yield _fact("Waiting", "nothing")
     for spool in found.spools:
