@@ -104,7 +104,7 @@ class Root:
             contexts: from the root's context down to the leaf's.
         """
         if self.decision is None:
-            self._begin()
+            self._begin(contexts[0])
         if self._invocation is None:
             return None
         run = self._invocation.start(
@@ -143,8 +143,12 @@ class Root:
         waiting, self._waiting = self._waiting, []
         return waiting
 
-    def _begin(self) -> None:
-        """Decide, and open what the decision asks for."""
+    def _begin(self, context: Any) -> None:
+        """Decide, and open what the decision asks for.
+
+        Args:
+            context: the root's.
+        """
         facts: list[RealFacts] = []
 
         def look() -> RealFacts:
@@ -163,7 +167,7 @@ class Root:
         if decision.mode == NOTHING:
             self.decision = decision
             if decision.reason == "notice_not_shown":
-                _show_notice(self.settings, facts[0])
+                _show_notice(self.settings, facts[0], context)
             return
         from ..delivery.choose import choose
         from ..events.invocation import Invocation
@@ -196,12 +200,14 @@ def main_ends_the_process() -> bool:
     return False
 
 
-def _show_notice(settings: Settings, facts: RealFacts) -> None:
+def _show_notice(settings: Settings, facts: RealFacts, context: Any) -> None:
     from ..privacy import notice
 
-    if facts.places is None:
-        return
-    text = settings.notice
-    if not isinstance(text, str):
-        text = notice.TEXT.format(app=settings.app, prefix=settings.variable_prefix)
-    notice.show(facts.places.notice, text if text.endswith("\n") else text + "\n")
+    if facts.places is not None:
+        notice.show(facts.places.notice, lambda: _notice_text(settings, context))
+
+
+def _notice_text(settings: Settings, context: Any) -> str:
+    from .told import notice_text
+
+    return notice_text(settings, context)
