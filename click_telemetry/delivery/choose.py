@@ -85,4 +85,5 @@ def _spooled(
         from .inline import hand_off_inline
 
         return SpoolClient(spool, lambda: hand_off_inline(letter, settings.flush_timeout))
-    return SpoolClient(spool, lambda: hand_off(letter))
+    client = SpoolClient(spool, lambda: hand_off(letter, client.written))
+    return client

@@ -1,7 +1,8 @@
 """Starts the sender, detached, at the end of an invocation; owns the hand-over and nothing else.
 
 The foreground never waits for it: whoever holds the sender's lock will look at the spool again, so
-a busy lock means that all is done.
+a busy lock means that all is done. Where a failure has put off delivery a sender is started all the
+same, once in a while, to keep the spool within its bounds; it then opens no connection.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from ..events.text import encode
-from ..storage import open_private, try_lock, write_all
+from ..storage import NoLocks, open_private, try_lock, write_all
 from .spool import LOCK
 
 if TYPE_CHECKING:
@@ -30,6 +31,12 @@ NOT_BEFORE = "not-before"
 """A file in the spool whose mtime is the time before which no sender may be started."""
 LONGEST_WAIT = 24 * 3600.0
 """Seconds; a not-before further ahead is a clock that was wrong."""
+
+TALLY = "tally"
+"""A file in the spool with a byte for each page that was put by while delivery is put off."""
+PAGE = 4096
+TRIM_AFTER = 100
+"""Pages; a tenth of the files, and of the bytes, that may wait at most."""
 
 KEPT_VARIABLES = (
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
@@ -49,6 +56,9 @@ _LAST_SIGNAL = 65 if sys.platform == "linux" else 32
 # application's ever sees a child of ours. In it the letter is named by number, since a shell gives
 # what runs in its background an empty standard input. OLDPWD would name the person's directory.
 SCRIPT = 'cd /; unset PWD OLDPWD; { sleep 1; exec "$@"; } <&4 4<&- &'
+
+# The same where there is no shell: 12 ms of Python, for the child to be given away all the same.
+WITHOUT_SHELL = "import os, time\nos.fork() and os._exit(0)\ntime.sleep(1)\n"
 
 # Finds this very package by its place, whatever else is installed, and nothing in the cwd.
 BOOT = """\
@@ -75,9 +85,12 @@ class Letter:
         write_key: Segment's write key.
         choice: the file with the person's choice; the sender asks again before each request.
         anonymous_id: the ID to identify once, or None for an ID of the moment.
+
+    Attributes:
+        deliver: whether the sender may speak to the server; else it keeps the bounds and ends.
     """
 
-    __slots__ = ("anonymous_id", "choice", "host", "spool", "write_key")
+    __slots__ = ("anonymous_id", "choice", "deliver", "host", "spool", "write_key")
 
     def __init__(
         self, spool: str, host: str, write_key: str, choice: str | None, anonymous_id: str | None
@@ -87,6 +100,7 @@ class Letter:
         self.write_key = write_key
         self.choice = choice
         self.anonymous_id = anonymous_id
+        self.deliver = True
 
     def written(self) -> bytes:
         """One line of JSON, with where the sender finds its own code."""
@@ -102,15 +116,20 @@ class Letter:
             "write_key": self.write_key,
             "choice": self.choice,
             "anonymous_id": self.anonymous_id,
+            "deliver": self.deliver,
             "package": package,
             "paths": paths,
         }
         return encode(letter).encode("ascii") + b"\n"
 
 
-def command_line() -> list[str]:
-    """How the sender is started: isolated from the cwd and from Python's variables."""
-    return [sys.executable, "-I", "-c", BOOT]
+def command_line(before: str = "") -> list[str]:
+    """How the sender is started: isolated from the cwd and from Python's variables.
+
+    Args:
+        before: lines that it runs first.
+    """
+    return [sys.executable, "-I", "-c", before + BOOT]
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -128,13 +147,17 @@ def can_start() -> bool:
     )
 
 
-def hand_off(letter: Letter) -> None:
+def hand_off(letter: Letter, written: int = 0) -> None:
     """Have the spool delivered: start a sender, unless one is alive or it is too early.
+
+    Args:
+        letter: what the sender is told.
+        written: bytes that were added to the spool since the last call.
 
     Raises:
         OSError: none could be started; the spool keeps everything for the next invocation.
     """
-    lock = turn(letter)
+    lock = turn(letter, written)
     if lock is None:
         return
     try:
@@ -142,13 +165,17 @@ def hand_off(letter: Letter) -> None:
             from .portable import start
 
             start(letter)
-        elif os.access(SHELL, os.X_OK):
+            return
+        if os.access(SHELL, os.X_OK):
             child = spawn(letter, lock, [SHELL, "-c", SCRIPT, "sh", *command_line()])
-            os.waitpid(child, 0)
         else:
-            spawn(letter, lock, command_line())
+            child = spawn(letter, lock, command_line(WITHOUT_SHELL))
     finally:
         os.close(lock)  # never unlocked: that would free the child's lock too
+    try:
+        os.waitpid(child, 0)
+    except ChildProcessError:
+        return  # the application has reaped it, or wants to hear of no child
 
 
 def too_early(spool: str) -> bool:
@@ -160,21 +187,49 @@ def too_early(spool: str) -> bool:
     return 0 < until - time() <= LONGEST_WAIT
 
 
-def turn(letter: Letter) -> int | None:
+def trim_is_due(spool: str, written: int) -> bool:
+    """Whether so much was put by, since this was last true, that the bounds may be exceeded.
+
+    A byte is added to a file for each page, so that nobody has to count what waits.
+
+    Raises:
+        OSError: it cannot be told.
+    """
+    tally = open_private(os.path.join(spool, TALLY), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        write_all(tally, b"." * (written // PAGE + 1))
+        if os.fstat(tally).st_size < TRIM_AFTER:
+            return False
+        os.ftruncate(tally, 0)
+        return True
+    finally:
+        os.close(tally)
+
+
+def turn(letter: Letter, written: int = 0) -> int | None:
     """The sender's lock, held, when it is our turn to start one.
 
     Raises:
-        OSError: the lock cannot be opened, or the file system has no locks.
+        OSError: the lock cannot be opened, or there is none and no mark can be made instead.
     """
-    if not can_start() or too_early(letter.spool):
+    if not can_start():
+        return None
+    letter.deliver = not too_early(letter.spool)
+    if not letter.deliver and not trim_is_due(letter.spool, written):
         return None
     lock = open_private(os.path.join(letter.spool, LOCK), os.O_RDWR | os.O_CREAT)
     try:
         if try_lock(lock):
             return lock
-    except OSError:
-        os.close(lock)
-        raise
+    except NoLocks:
+        from .unlocked import take_turn
+
+        try:
+            take_turn(letter.spool)
+        except OSError:
+            os.close(lock)
+            raise
+        return lock
     os.close(lock)
     return None
 
