@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from click_telemetry.delivery.launcher import (
-    LOCK,
     NOT_BEFORE,
     PAGE,
     TALLY,
@@ -18,6 +17,7 @@ from click_telemetry.delivery.launcher import (
     Letter,
     turn,
 )
+from click_telemetry.delivery.spool import LOCK
 from click_telemetry.storage import open_private, try_lock
 
 pytest.importorskip("fcntl")
