@@ -6,6 +6,7 @@ Nothing here does anything; `observe` sees, `events` says, `privacy` decides, `d
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .commands.group import telemetry_group as telemetry_group
     from .delivery.client import Client as Client
     from .events.current import current as current
     from .events.current import track as track
@@ -29,6 +30,7 @@ __all__ = (
     "flow",
     "instrument",
     "instrumented_group",
+    "telemetry_group",
     "track",
 )
 
@@ -42,6 +44,7 @@ _HOME = {
     "flow": "events.declared",
     "instrument": "observe.declare",
     "instrumented_group": "observe.declare",
+    "telemetry_group": "commands.group",
     "track": "events.current",
 }
 

@@ -29,6 +29,7 @@ NAMES = (
     "flow",
     "instrument",
     "instrumented_group",
+    "telemetry_group",
     "track",
 )
 """What may be imported from `click_telemetry`; that a name leaves this list breaks somebody."""

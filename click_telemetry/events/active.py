@@ -6,12 +6,12 @@ It is a register, not state: it holds what is running now, and nothing else.
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from threading import RLock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextvars import ContextVar
     from typing import Any, Protocol
 
     from ..privacy.settings import Settings
@@ -37,12 +37,20 @@ if TYPE_CHECKING:
             """Who speaks for the same invocation at this moment: its innermost live run."""
 
 
+else:
+    try:
+        from _contextvars import ContextVar  # contextvars adds abstract classes, and 0.1 ms
+    except ImportError:
+        from contextvars import ContextVar
+
+
 class Register:
     """The roots that are running in this process, and the events that found none of them."""
 
-    __slots__ = ("_lock", "_roots", "_strays")
+    __slots__ = ("_ended", "_lock", "_roots", "_strays")
 
     def __init__(self) -> None:
+        self._ended = False
         self._lock = RLock()
         self._roots: list[Speaker] = []
         self._strays = 0
@@ -56,6 +64,11 @@ class Register:
         """A root has ended; it need not have begun."""
         with self._lock:
             self._roots = [other for other in self._roots if other is not root]
+            self._ended = True
+
+    def alone(self, root: Speaker) -> bool:
+        """Whether a root is the first and only one of this process."""
+        return not self._ended and self._roots == [root]
 
     def only(self) -> Speaker | None:
         """The live root, if there is exactly one; a choice between two would be a guess."""

@@ -14,7 +14,6 @@ from ..identifiers import random_id
 from . import ambient, message
 from .active import LIVE
 from .names import BASE_PROPERTIES, COMMAND_COMPLETED, COMMAND_INVOKED
-from .text import name_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -99,6 +98,8 @@ class Invocation:
         "_lock",
         "_pid",
         "_publication",
+        "_said",
+        "_saying",
         "_sequence",
         "_settings",
         "_version",
@@ -128,6 +129,8 @@ class Invocation:
         self._lock = RLock()  # an event may be tracked by a signal handler, amid another
         self._pid = os.getpid()
         self._publication = 0
+        self._said: list[tuple[str, dict[str, Json], Run, float, str | None]] = []
+        self._saying = False
         self._sequence = 0
         self._version = version
         self.closed = False
@@ -161,13 +164,13 @@ class Invocation:
         """Record an event of the application's own; drop and count what cannot be said."""
         if os.getpid() != self._pid:
             return  # as in `record`, and before its lock is touched
-        event = name_or_none(name)
+        from .values import plain_name, plain_properties  # 1 ms, for who has something to say
+
+        event = plain_name(name)
         with self._lock:
             if event is None or not self._has_room(place):
                 self.dropped += 1
                 return
-        from .values import plain_properties  # 0.3 ms, for who has something to say
-
         # Outside the lock: a value's own code may be slow, or wait for another thread's event.
         own, lost = plain_properties({} if properties is None else properties)
         with self._lock:
@@ -175,15 +178,17 @@ class Invocation:
             self.record(event, own, run, at)
 
     def _has_room(self, place: Place | None) -> bool:
+        if self._bound is None:
+            from .bound import Bound  # for who has something to say
+
+            self._bound = Bound(OWN_EVENTS)
+        if self._bound.full and not self._saying:
+            # A server that says more than fits: without this its silence would last for ever.
+            getattr(self._client, "publish_if_due", bool)()
         publication = getattr(self._client, "publication", 0)
         if publication != self._publication:
             self._publication = publication
-            if self._bound is not None:
-                self._bound.renew()
-        if self._bound is None:
-            from .bound import Bound
-
-            self._bound = Bound(OWN_EVENTS)
+            self._bound.renew()
         return self._bound.take(place)
 
     def record(
@@ -209,22 +214,35 @@ class Invocation:
             if self.closed:
                 LIVE.stray()
                 return
+            self._said.append((event, own, run, time() if at is None else at, message_id))
+            if self._saying:
+                return  # amid another event of this thread, by a signal handler: after that one
+            self._saying = True
             try:
-                properties = self._properties(own, run)
-                self._client.record(
-                    message.track_message(
-                        event,
-                        properties,
-                        anonymous_id=self._anonymous_id,
-                        context=message.context(self._settings.app, self._version),
-                        at=time() if at is None else at,
-                        message_id=message_id,
-                    )
+                while self._said:
+                    self._say(*self._said.pop(0))
+            finally:
+                self._saying = False
+
+    def _say(
+        self, event: str, own: dict[str, Json], run: Run, at: float, message_id: str | None
+    ) -> None:
+        try:
+            properties = self._properties(own, run)
+            self._client.record(
+                message.track_message(
+                    event,
+                    properties,
+                    anonymous_id=self._anonymous_id,
+                    context=message.context(self._settings.app, self._version),
+                    at=at,
+                    message_id=message_id,
                 )
-                if "dropped" in properties:
-                    self.dropped = 0
-            except Exception:  # a client that fails must not be noticed by the command
-                self.dropped += 1
+            )
+            if "dropped" in properties:
+                self.dropped = 0
+        except Exception:  # a client that fails must not be noticed by the command
+            self.dropped += 1
 
     def close(self) -> None:
         """The root has ended: nothing more is recorded. Closing twice is harmless."""
@@ -275,9 +293,9 @@ class Invocation:
 
     def _copied_application(self) -> dict[str, Json]:
         """The application's properties anew: a message is the client's."""
-        from .values import plain_properties
+        from .text import copied
 
-        return plain_properties(self._application)[0]
+        return {name: copied(value) for name, value in self._application.items()}
 
     def _declare(self) -> None:
         """Find the application's own properties; a function is called once, None is left out.
