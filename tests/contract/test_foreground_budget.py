@@ -192,6 +192,42 @@ def test_a_recording_run_imports_these_of_pythons_modules_and_no_other(
     server.wait_for(2)
 
 
+OF_FLOWS = ("bound", "declared", "event", "flow", "flow_plan", "loud", "outcome", "questions")
+OF_EVENTS = ("schema", "timed", "typed", "words", "values", "ending")
+
+
+def test_who_declares_nothing_loads_nothing_of_it(recording: Cli, server: Server) -> None:
+    """Flows, typed events and questions cost those who use them, and nobody else."""
+    loaded = modules(recording)
+    rooms = {f"click_telemetry.events.{room}" for room in OF_FLOWS + OF_EVENTS}
+    assert rooms & loaded == set()
+    server.wait_for(2)
+
+
+DECLARING = INSTRUMENTED.replace(
+    "import click\n",
+    "import click\nfrom typing import Literal\nfrom click_telemetry import Event, flow\n"
+    'CREATE = flow("Application Create", steps=("one", "two"))\n'
+    "class PlanChanged(Event):\n    plan: Literal['free', 'pro']\n",
+    1,
+)
+
+
+def test_who_declares_and_does_not_walk_loads_declarations_alone(
+    make_cli: MakeCli, bare: Cli, server: Server
+) -> None:
+    """The other commands of an application with flows pay for seven small modules."""
+    cli = make_cli(DECLARING, "declaring.py")
+    cli.environ["ACME_TELEMETRY_HOST"] = server.url
+    rooms = (".events", ".declared", ".event", ".flow_plan", ".names", ".schema", ".text", ".words")
+    expected = {"click_telemetry.events"} | {f"click_telemetry.events{room}" for room in rooms[1:]}
+    off = {name for name in modules(cli, env=REFUSED) if name.startswith("click_telemetry.events")}
+    assert off == expected
+    beyond = modules(cli) - modules(bare)
+    assert [name for name in beyond if f"{name}.".startswith(COSTLY)] == []
+    server.wait_for(2)
+
+
 @pytest.mark.parametrize(
     ("line", "env"),
     [
