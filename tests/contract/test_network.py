@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ..harness.direct import Spool, message, pair
+from ..harness.direct import OFFLINE, Spool, message, pair
 from ..harness.server import Reply, Request, Server
 
 pytestmark = pytest.mark.contract
@@ -105,14 +105,9 @@ def test_name_that_is_never_resolved_is_left_at_the_deadline(how: str, spool: Sp
 
 def test_name_that_does_not_exist_keeps_everything_and_starts_no_clock(spool: Spool) -> None:
     """Offline (row 42)."""
-    before = (
-        "import socket\n"
-        "def unknown(*a, **k): raise socket.gaierror(-2, 'Name or service not known')\n"
-        "socket.getaddrinfo = unknown\n"
-    )
     spool.host = "https://events.example"
     name = spool.put().name
-    assert spool.send(before=before) == 0
+    assert spool.send(before=OFFLINE) == 0
     kept(spool, name, "ConnectionError", tried=False)
 
 
