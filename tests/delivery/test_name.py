@@ -24,7 +24,7 @@ YEAR = 365 * DAY
 NAMES = st.builds(
     FileName,
     st.integers(0, 10**20 - 1),
-    st.from_regex(r"[0-9a-f]{16}", fullmatch=True),
+    st.from_regex(r"[0-9a-z]{1,32}", fullmatch=True),
     st.integers(0, 10**9 - 1),
     st.none() | st.integers(0, 10**12 - 1),
     st.booleans(),

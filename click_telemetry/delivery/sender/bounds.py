@@ -12,6 +12,7 @@ import re
 from time import time
 from typing import TYPE_CHECKING
 
+from .. import refusal
 from . import name as naming
 from .standing import FILE
 from .waiting import Claim, claim, names, waiting
@@ -29,8 +30,8 @@ AT_ONCE = 100
 STALE = 3600.0
 """Seconds after which a file that was to be renamed is the remains of a writer that was killed."""
 
-_OURS = re.compile(re.escape(FILE) + r"\.[0-9a-f]{12}")
-_WRITERS = re.compile(r"[0-9]{20}-[0-9a-f]{16}\.whole\.jsonl\.[0-9a-f]{12}")
+_OURS = re.compile(rf"(?:{re.escape(FILE)}|{re.escape(refusal.FILE)})\.[0-9a-f]{{12}}")
+_WRITERS = re.compile(r"[0-9]{20}-[0-9a-z]{1,32}\.whole\.jsonl\.[0-9a-f]{12}")
 
 
 class Blocked(OSError):

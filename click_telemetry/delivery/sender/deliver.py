@@ -12,6 +12,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 from ...privacy import choice
 from ...storage import check_private_directory
+from .. import refusal
 from ..spool import LOCK
 from .answer import ACCEPTED, MUCH_LATER, SPLIT, UNASKED, Answer
 from .attempt import Attempt, Withdrawn
@@ -142,6 +143,7 @@ class Delivery:
             return Answer(UNASKED)
         answer = self._open_transport().post(batch, attempt.leaving)
         attempt.answered(answer)
+        self._judge_token(answer)
         if answer.verdict != SPLIT:
             return answer
         self._deadline.progress()
@@ -151,6 +153,15 @@ class Delivery:
         middle = len(batch) // 2
         first = self._post(batch[:middle], attempt, refused)
         return first if first.verdict != ACCEPTED else self._post(batch[middle:], attempt, refused)
+
+    def _judge_token(self, answer: Answer) -> None:
+        """A refused token is not tried again; with a fresh one its events need not wait."""
+        if self._token is None:
+            return
+        if answer.status in (401, 403):
+            refusal.remember(self._spool, self._token)
+        else:
+            refusal.forget(self._spool)
 
     def _failed(self, answer: Answer) -> None:
         """Put off the next request, longer where only people can mend it."""

@@ -35,6 +35,7 @@ def main(letter: dict[str, Any], deadline: float = DEADLINE) -> int:
         The process's exit status: 0, also when somebody else delivers; 1 after a fault of ours.
     """
     spool: str = letter["spool"]
+    token: str | None = letter.get("token")
     lock = _inherited_lock(spool)
     _leave_the_parent()
     _take_no_more_memory()
@@ -53,7 +54,7 @@ def main(letter: dict[str, Any], deadline: float = DEADLINE) -> int:
         end.too_late = int
         os.close(lock)
         # Released, then looked: who found the lock busy until now relies on this look.
-        lock = _take_lock(spool) if gone and not too_early(spool) and _waits(spool) else None
+        lock = _take_lock(spool) if gone and not too_early(spool, token) and _waits(spool) else None
     return status
 
 

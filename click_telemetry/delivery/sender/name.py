@@ -2,7 +2,7 @@
 
 A file keeps its writer's bytes. What is learnt later stands in its name, since a rename happens
 whole or not at all, survives every kill, and is forgotten together with the file:
-`<nanoseconds>-<16 hex>[.lost-<count>][.tried-<seconds>][.whole].jsonl`.
+`<nanoseconds>-<random>[.lost-<count>][.tried-<seconds>][.whole].jsonl`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 _NAME = re.compile(
-    r"([0-9]{20})-([0-9a-f]{16})"
+    r"([0-9]{20})-([0-9a-z]{1,32})"
     r"(?:\.lost-([0-9]{1,9}))?(?:\.tried-([0-9]{1,12}))?(\.whole)?\.jsonl"
 )
 
@@ -78,6 +78,11 @@ def parse(name: str) -> FileName | None:
     return FileName(
         int(begun), tail, int(lost or 0), None if tried is None else int(tried), whole is not None
     )
+
+
+def stem(name: str) -> str:
+    """What stays of a file's name whatever senders learn of it."""
+    return name.partition(".")[0]
 
 
 def verdict(name: FileName, written_at: float, now: float) -> str:

@@ -28,8 +28,8 @@ class SegmentTransport:
 
     Args:
         host: an origin.
-        write_key: Segment's write key.
-        token: of a signed-in user; the write key's own credentials without one.
+        write_key: Segment's write key; empty with a token.
+        token: what to authorise with instead, or None.
 
     Raises:
         RuntimeError: segment-analytics-python posts in another way than we know.

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...storage import NoLocks, open_private, try_lock
 from ..spool import FILE_LIMIT
-from .content import MESSAGE_LIMIT, ROOM_FOR_LOST, length
-from .content import messages as messages
+from .content import MESSAGE_LIMIT, ROOM_FOR_LOST, length, messages
 from .name import FileName, parse
 
 if TYPE_CHECKING:
