@@ -22,11 +22,18 @@ from .privacy.racing import environment, python
 NAMES = (
     "Client",
     "InstrumentedGroup",
+    "child_env",
     "current",
     "exclude",
+    "identify",
     "instrument",
     "instrumented_group",
+    "resource",
+    "set_context",
     "track",
+    "track_command",
+    "track_error",
+    "track_warning",
 )
 """What may be imported from `click_telemetry`; that a name leaves this list breaks somebody."""
 

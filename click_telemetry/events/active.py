@@ -11,8 +11,11 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, Protocol
+
+    from ..privacy.settings import Settings
+    from .invocation import Run
 
     class Speaker(Protocol):
         """Somebody who can record an event now: a run, or a root before its first leaf."""
@@ -21,8 +24,15 @@ if TYPE_CHECKING:
         def session_id(self) -> str | None:
             """The session, once something is recorded."""
 
+        @property
+        def settings(self) -> Settings | None:
+            """What the application declared; None where nothing is recorded."""
+
         def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
             """Record one event of the application's own."""
+
+        def act(self, do: Callable[[Run], None]) -> None:
+            """Do something with the run that speaks: now, or once the first leaf begins."""
 
         def now_speaking(self) -> Speaker:
             """Who speaks for the same invocation at this moment: its innermost live run."""
@@ -79,8 +89,16 @@ class Silent:
         """None: nothing is recorded."""
         return None
 
+    @property
+    def settings(self) -> Settings | None:
+        """None: nothing is recorded."""
+        return None
+
     def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
         """Say nothing."""
+
+    def act(self, do: Callable[[Run], None]) -> None:
+        """Do nothing."""
 
     def now_speaking(self) -> Speaker:
         """Nobody still."""
@@ -88,6 +106,8 @@ class Silent:
 
 
 SILENT = Silent()
+REFUSED = Silent()
+"""Nobody, since a person said no: what the run starts is to be silent too."""
 
 
 def speaker() -> Speaker | None:

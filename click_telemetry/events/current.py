@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .active import Speaker
+    from .invocation import Run
 
 
 class Handle:
@@ -24,6 +25,12 @@ class Handle:
     def track(self, event: str, properties: Mapping[str, Any] | None = None) -> None:
         """Record an event of the application's own, as `click_telemetry.track` does."""
         _say(self._speaker, event, properties)
+
+    def reset(self) -> None:
+        """The user has signed out: later messages name nobody, as after `identify(None)`."""
+        from .user import signed_out
+
+        _act(self._speaker, signed_out)
 
 
 def track(event: str, properties: Mapping[str, Any] | None = None) -> None:
@@ -49,6 +56,18 @@ def current() -> Handle:
     return Handle(active.speaker() or active.SILENT)
 
 
+def act(do: Callable[[Run], None]) -> None:
+    """Have something done with the run that speaks here; where there is none, it is counted.
+
+    Args:
+        do: called with the run, at once or when the first leaf begins; never, when nothing is
+            recorded.
+    """
+    from . import active
+
+    _act(active.speaker(), do)
+
+
 def _say(speaker: Speaker | None, event: str, properties: Mapping[str, Any] | None) -> None:
     from .active import LIVE
 
@@ -59,3 +78,12 @@ def _say(speaker: Speaker | None, event: str, properties: Mapping[str, Any] | No
     except Exception:  # a fault of ours, or of a value that cannot even be looked at
         pass
     LIVE.stray()
+
+
+def _act(speaker: Speaker | None, do: Callable[[Run], None]) -> None:
+    from .active import LIVE
+
+    if speaker is None:
+        LIVE.stray()
+    else:
+        speaker.act(do)

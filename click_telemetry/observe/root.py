@@ -15,7 +15,7 @@ from . import flag
 from .state import mark_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ..events.active import Speaker
     from ..events.invocation import Invocation, Run
@@ -53,7 +53,7 @@ class Root:
         self._lost = 0
         self._runs: list[Run] = []
         self._unrun: list[Run] = []
-        self._waiting: list[tuple[object, Mapping[str, Any], float]] = []
+        self._waiting: list[Callable[[Run], None]] = []
 
     @property
     def session_id(self) -> str | None:
@@ -69,16 +69,29 @@ class Root:
         """Record an event outside any leaf: a group's callback, a result callback."""
         if self._runs:
             self.now_speaking().track(name, properties)
-        elif self.decision is not None:
-            return  # nothing is recorded, so there is nothing to wait for
-        elif len(self._waiting) < WAITING_EVENTS:
+        elif self._may_wait():
             from ..events.values import plain_properties
 
             snapshot, lost = plain_properties(properties) if properties else ({}, 0)
             self._lost += lost
-            self._waiting.append((name, snapshot, time()))
-        else:
+            at = time()
+            self._waiting.append(lambda run: run.invocation.track(name, snapshot, run, at))
+
+    def act(self, do: Callable[[Run], None]) -> None:
+        """Do something with the run that speaks: now, or once the first leaf begins."""
+        if self._runs:
+            self.now_speaking().act(do)
+        elif self._may_wait():
+            self._waiting.append(do)
+
+    def _may_wait(self) -> bool:
+        """Whether what is said before the first leaf is remembered; what is too much is counted."""
+        if self.decision is not None:
+            return False  # nothing is recorded, so there is nothing to wait for
+        if len(self._waiting) >= WAITING_EVENTS:
             self._lost += 1
+            return False
+        return True
 
     def now_speaking(self) -> Speaker:
         """The innermost live run, else the latest, else the root itself."""
@@ -122,7 +135,7 @@ class Root:
         if self._invocation is not None:
             self._invocation.close()
 
-    def _take_waiting(self) -> list[tuple[object, Mapping[str, Any], float]]:
+    def _take_waiting(self) -> list[Callable[[Run], None]]:
         waiting, self._waiting = self._waiting, []
         return waiting
 

@@ -20,6 +20,14 @@ CLICK_FAMILY = frozenset(
 """Top-level packages that are Click, extend it, or carry a copy of it."""
 
 
+REFUSED_LINES: set[object] = set()
+"""The lines running now that a person said no to: what they start is to be silent too.
+
+A register of what runs, not state; and not a context variable, which a run that is off would have
+to import.
+"""
+
+
 class Mark:
     """On a command: it is a root with these settings and this flag, or excluded, or both."""
 

@@ -10,8 +10,9 @@ from time import monotonic_ns
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
+from ..privacy.consent import INHERITED
 from .root import Root, refused_already, refused_here, tell_watcher
-from .state import contexts_from_root, mark_of, note
+from .state import REFUSED_LINES, contexts_from_root, mark_of, note
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ..events.active import Speaker
     from ..events.invocation import Run
     from ..events.text import Json
+    from ..privacy.consent import Decision
 
 _ACTIVE_MODULE = f"{__package__.partition('.')[0]}.events.active"
 
@@ -75,6 +77,7 @@ class Visit:
         except Exception:  # a fault of ours; the command must not notice, the spool keeps the rest
             return
         finally:
+            REFUSED_LINES.discard(self)
             if self._token is not None:
                 _give_back(self._token, self._root if self._owner else None)
 
@@ -119,7 +122,10 @@ def enter(command: Any, context: Any) -> Visit | None:
     refusal = refused_already(settings, contexts)
     if refusal is not None:
         tell_watcher(settings, refusal)
-        return Visit(command, _silence())
+        silent = Visit(command, _silence(refusal))
+        if refusal.reason in INHERITED:
+            REFUSED_LINES.add(silent)
+        return silent
     from ..events import active
 
     first.root = Root(settings, active.ACTIVE.get())
@@ -155,27 +161,34 @@ def is_unrun(result: object) -> bool:
 
 
 def _visit(command: Any, context: Any, contexts: list[Any], root: Root, *, owner: bool) -> Visit:
-    from ..events.active import ACTIVE, SILENT
+    from ..events.active import ACTIVE, REFUSED, SILENT
 
     speaker: Speaker = root
     run = None
     refusal = refused_here(contexts)
     if refusal is not None:
         tell_watcher(root.settings, refusal)
-        speaker = SILENT
+        speaker = REFUSED if refusal.reason in INHERITED else SILENT
     elif is_leaf(command, context):
         try:
             run = root.start(contexts)
         except Exception:  # a fault of ours; the command runs, and its owner still closes the root
             run = None
-        speaker = run or SILENT
-    return Visit(command, ACTIVE.set(speaker), root, run, owner=owner)
+        refused = root.decision is not None and root.decision.reason in INHERITED
+        speaker = run or (REFUSED if refused else SILENT)
+    visit = Visit(command, ACTIVE.set(speaker), root, run, owner=owner)
+    if speaker is REFUSED:
+        REFUSED_LINES.add(visit)
+    return visit
 
 
-def _silence() -> Token[Speaker | None] | None:
+def _silence(refusal: Decision) -> Token[Speaker | None] | None:
     """What is tracked inside goes nowhere, not to an enclosing application's invocation."""
     active = sys.modules.get(_ACTIVE_MODULE)
-    return active.ACTIVE.set(active.SILENT) if active is not None else None
+    if active is None:
+        return None
+    silent = active.REFUSED if refusal.reason in INHERITED else active.SILENT
+    return active.ACTIVE.set(silent)  # type: ignore[no-any-return]
 
 
 def _give_back(token: Token[Speaker | None], ended: Root | None) -> None:

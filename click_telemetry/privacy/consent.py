@@ -63,6 +63,8 @@ WATCH = "watch"
 NOTHING = "nothing"
 
 WATCH_VARIABLE = "CLICK_TELEMETRY_WATCH"
+OFF_VARIABLE = "CLICK_TELEMETRY_OFF"
+"""A no to every application that uses this library; `child_env()` hands a run's no down with it."""
 
 _FALSE = frozenset(("", "0", "false", "no", "off"))
 _NO_OPINION = frozenset(("1", "true", "yes", "on"))
@@ -105,7 +107,7 @@ def refused(environ: Mapping[str, str], prefix: str, *, flag: bool) -> Decision 
     """
     if flag:
         return Decision(NOTHING, "flag")
-    for variable in ("DO_NOT_TRACK", "NO_ANALYTICS", prefix + "_NO_TELEMETRY"):
+    for variable in ("DO_NOT_TRACK", "NO_ANALYTICS", OFF_VARIABLE, prefix + "_NO_TELEMETRY"):
         value = environ.get(variable)
         if value is not None and value.strip().lower() not in _FALSE:
             return Decision(NOTHING, "variable", variable)
@@ -173,3 +175,8 @@ REASONS = {
     "not_opted_in": "the application asks first, and nobody has enabled telemetry",
     "notice_not_shown": "the notice has not been shown yet",
 }
+
+INHERITED = frozenset(
+    ("flag", "variable", "choice", "unreadable_choice", "foreign_user", "test_run")
+)
+"""The reasons that hold for what a run starts too: a person's, and that a test suite runs it."""

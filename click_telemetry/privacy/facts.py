@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from ..storage import can_be_made
 from . import choice
 from .consent import WATCH_VARIABLE
 from .directories import directories
-from .surroundings import is_ci, is_test_environment
+from .surroundings import is_ci, is_test_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,11 +48,7 @@ class RealFacts:
     @property
     def test_run(self) -> bool:
         """Whether pytest is loaded here or above, or Click's own runner holds stdout."""
-        return (
-            "_pytest" in sys.modules
-            or is_test_environment(self.environ)
-            or type(self.stdout).__module__.endswith("click.testing")
-        )
+        return is_test_run(self.environ, self.stdout)
 
     @property
     def ci(self) -> bool:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from click_telemetry.events.active import Register
 
 if TYPE_CHECKING:
     from click_telemetry.events.active import Speaker
+    from click_telemetry.events.invocation import Run
 
 
 class Voice:
     """A live root, and the run that speaks for it."""
 
     session_id = None
+    settings = None
 
     def __init__(self, speaking: Voice | None = None) -> None:
         self.speaking = speaking or self
 
     def track(self, name: object, properties: Mapping[Any, Any] | None) -> None: ...
+
+    def act(self, do: Callable[[Run], None]) -> None: ...
 
     def now_speaking(self) -> Speaker:
         return self.speaking

@@ -26,12 +26,16 @@ class Voice:
     """Somebody who speaks, and keeps what was said."""
 
     session_id = None
+    settings = None
 
     def __init__(self) -> None:
         self.said: list[tuple[object, Mapping[Any, Any] | None]] = []
 
     def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
         self.said.append((name, properties))
+
+    def act(self, do: Any) -> None:
+        self.said.append(("act", None))
 
     def now_speaking(self) -> Speaker:
         return self
