@@ -27,6 +27,7 @@ MAX_KIND = 64
 """Characters."""
 
 _HEX = frozenset("0123456789abcdef")
+_LARGEST = 2**63
 _MOST = 10**9
 _MILLISECONDS = 10**11
 """A number of seconds that is larger would be after the year 5000: it is milliseconds."""
@@ -214,9 +215,11 @@ class Resource:
 
 def _name(found: object) -> str:
     """What an ID finds its record by; empty for what is none."""
-    if isinstance(found, bool) or not isinstance(found, (str, int)):
-        return ""
-    return str.__str__(found) if isinstance(found, str) else repr(int.__int__(found))
+    if isinstance(found, str):
+        return str.__str__(found)
+    if isinstance(found, int) and not isinstance(found, bool) and -_LARGEST <= found < _LARGEST:
+        return repr(int.__int__(found))
+    return ""
 
 
 def _is_kind(kind: object) -> bool:
