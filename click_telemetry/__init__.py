@@ -6,6 +6,7 @@ Nothing here does anything; `observe` sees, `events` says, `privacy` decides, `d
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .commands.group import telemetry_group as telemetry_group
     from .delivery.client import Client as Client
     from .events.context import set_context as set_context
     from .events.current import current as current
@@ -34,6 +35,7 @@ __all__ = (
     "instrumented_group",
     "resource",
     "set_context",
+    "telemetry_group",
     "track",
     "track_command",
     "track_error",
@@ -51,6 +53,7 @@ _HOME = {
     "instrumented_group": "observe.declare",
     "resource": "events.resources",
     "set_context": "events.context",
+    "telemetry_group": "commands.group",
     "track": "events.current",
     "track_command": "observe.foreign",
     "track_error": "events.faults",

@@ -30,6 +30,7 @@ NAMES = (
     "instrumented_group",
     "resource",
     "set_context",
+    "telemetry_group",
     "track",
     "track_command",
     "track_error",

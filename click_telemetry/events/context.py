@@ -9,8 +9,9 @@ from __future__ import annotations
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from .loud import complain
 from .names import RESERVED_PROPERTIES
-from .strict import mistake
+from .text import copied
 from .values import plain_properties
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def set_context(**properties: Any) -> None:
             removes.
 
     Raises:
-        MisuseError: in a test alone, for a name that every event carries already (`sequence`,
+        DeclarationError: in a test alone, for a name that every event carries already (`sequence`,
             `command` …), that `Command Completed` has (`outcome`), or that names a user. At a
             prompt such a property is left out and counted.
     """
@@ -60,9 +61,9 @@ def set_context(**properties: Any) -> None:
         left_out = run.invocation.context().update(plain, removed)
         run.invocation.lose(lost + len(refused) + left_out)
 
-    act(do)
+    speaking = act(do)
     for name in refused:
-        mistake(_refusal(name))
+        complain(_refusal(name), speaking)
 
 
 class Context:
@@ -126,11 +127,11 @@ class Context:
 
     def declared(self) -> dict[str, Json]:
         """What `properties=` says, anew: a message is the client's."""
-        return plain_properties(self._declared)[0]
+        return {name: copied(value) for name, value in self._declared.items()}
 
     def said(self) -> dict[str, Json]:
         """What `set_context` said, anew."""
-        return plain_properties(self._said)[0]
+        return {name: copied(value) for name, value in self._said.items()}
 
 
 def _is_reserved(name: str) -> bool:

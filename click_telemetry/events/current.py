@@ -56,16 +56,21 @@ def current() -> Handle:
     return Handle(active.speaker() or active.SILENT)
 
 
-def act(do: Callable[[Run], None]) -> None:
+def act(do: Callable[[Run], None]) -> Speaker | None:
     """Have something done with the run that speaks here; where there is none, it is counted.
 
     Args:
         do: called with the run, at once or when the first leaf begins; never, when nothing is
             recorded.
+
+    Returns:
+        Who speaks here.
     """
     from . import active
 
-    _act(active.speaker(), do)
+    speaking = active.speaker()
+    _act(speaking, do)
+    return speaking
 
 
 def _say(speaker: Speaker | None, event: str, properties: Mapping[str, Any] | None) -> None:

@@ -6,9 +6,9 @@ import errno
 from time import time
 from typing import TYPE_CHECKING
 
-from ..observe.ending import error_class_of
+from .ending import error_class_of
+from .loud import complain
 from .names import ERROR_OCCURRED, WARNING_OCCURRED
-from .strict import mistake
 
 if TYPE_CHECKING:
     from .invocation import Run
@@ -39,8 +39,8 @@ def track_error(error: BaseException, handled: bool = True, code: str | None = N
         code: a code of the application's own, such as `"billing_required"`; see `track_warning`.
 
     Raises:
-        MisuseError: in a test alone, for what is no exception or no code. At a prompt the event
-            goes without it, and the loss is counted.
+        DeclarationError: in a test alone, for what is no exception or no code. At a prompt the
+            event goes without it, and the loss is counted.
     """
     own: dict[str, Json] = {"handled": bool(handled)}
     _occurred(ERROR_OCCURRED, own, code, error)
@@ -54,8 +54,8 @@ def track_warning(code: str) -> None:
             64, declared in the code. No text: a sentence may hold what a person typed.
 
     Raises:
-        MisuseError: in a test alone, for what is no code. At a prompt the event goes without it,
-            and the loss is counted.
+        DeclarationError: in a test alone, for what is no code. At a prompt the event goes without
+            it, and the loss is counted.
     """
     _occurred(WARNING_OCCURRED, {}, code)
 
@@ -86,7 +86,7 @@ def _occurred(event: str, own: dict[str, Json], code: object, error: object = _N
     from .active import LIVE, speaker
 
     found = speaker()
-    problem = ""
+    problem = None
     if code is not None or event == WARNING_OCCURRED:
         if is_code(code):
             own["code"] = str(code)
@@ -113,9 +113,8 @@ def _occurred(event: str, own: dict[str, Json], code: object, error: object = _N
         at = time()
 
         def do(run: Run) -> None:
-            run.invocation.lose(bool(problem))
+            run.invocation.lose(problem is not None)
             run.invocation.track(event, own, run, at)
 
         found.act(do)
-    if problem:
-        mistake(problem)
+    complain(problem, found)

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 from ..identifiers import random_id
 from . import ambient, message
 from .active import LIVE
+from .bound import Bound
 from .names import COMMAND_COMPLETED, COMMAND_INVOKED
-from .text import name_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ..delivery.client import Client
     from ..privacy.settings import Settings
+    from .bound import Place
     from .context import Context
     from .text import Json
 
@@ -52,9 +53,11 @@ class Run:
         """What the application declared."""
         return self.invocation.settings
 
-    def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
+    def track(
+        self, name: object, properties: Mapping[Any, Any] | None, place: Place | None = None
+    ) -> None:
         """Record an event of the application's own in this run."""
-        self.invocation.track(name, properties, self)
+        self.invocation.track(name, properties, self, place=place)
 
     def act(self, do: Act) -> None:
         """Do something with this run, unless its invocation has ended."""
@@ -93,10 +96,10 @@ class Invocation:
     __slots__ = (
         "_ambient",
         "_anonymous_id",
+        "_bound",
         "_context",
         "_declared",
         "_lock",
-        "_own_events",
         "_pid",
         "_publication",
         "_sequence",
@@ -125,10 +128,10 @@ class Invocation:
         self.client = client
         self._anonymous_id = anonymous_id
         self._ambient = ambient.ambient(environ, version)
+        self._bound = Bound(OWN_EVENTS)
         self._context: Context | None = None
         self._declared = False
         self._lock = RLock()  # an event may be tracked by a signal handler, amid another
-        self._own_events = 0
         self._pid = os.getpid()
         self._publication = 0
         self._sequence = 0
@@ -187,30 +190,31 @@ class Invocation:
         properties: Mapping[Any, Any] | None,
         run: Run,
         at: float | None = None,
+        place: Place | None = None,
     ) -> None:
         """Record an event of the application's own; drop and count what cannot be said."""
         if os.getpid() != self._pid:
             return  # as in `say`, and before its lock is touched
-        event = name_or_none(name)
-        if event is None or not self.has_room():
+        from .values import plain_name, plain_properties  # 1 ms, for who has something to say
+
+        event = plain_name(name)
+        if event is None or not self.has_room(place):
             self.lose(1)
             return
-        from .values import plain_properties  # 0.3 ms, for who has something to say
-
         # Outside the lock: a value's own code may be slow, or wait for another thread's event.
         own, lost = plain_properties({} if properties is None else properties)
         with self._lock:
             self.dropped += lost
             self.record(event, own, run, at)
 
-    def has_room(self) -> bool:
-        """Whether one more event of the application's own may be said; it takes the place."""
+    def has_room(self, place: Place | None = None) -> bool:
+        """Whether one more event of the application's own fits; if so, it has its place."""
         with self._lock:
             publication = getattr(self.client, "publication", 0)
             if publication != self._publication:
-                self._publication, self._own_events = publication, 0
-            self._own_events += 1
-            return self._own_events <= OWN_EVENTS
+                self._publication = publication
+                self._bound.renew()
+            return self._bound.take(place)
 
     def record(
         self,
@@ -267,14 +271,27 @@ class Invocation:
         """The root has ended: nothing more is recorded. Closing twice is harmless."""
         if os.getpid() != self._pid:
             return
-        with self._lock:
-            if self.closed:
-                return
-            self.closed = True
+        if not self._shut():
+            return
         try:
             self.client.close()  # outside the lock: a thread that tracks now must not wait for it
         except Exception:  # as above; what the spool holds is safe already
             return
+
+    def _shut(self) -> bool:
+        """Let what is open end, and record nothing after it; False if that was done before."""
+        while True:
+            with self._lock:
+                if self.closed:
+                    return False
+                left = self._bound.latest()
+                if left is None:
+                    self.closed = True
+                    return True
+            # Outside the lock: a thread may be ending it at this moment, and wait for the lock.
+            left.abandon()
+            with self._lock:
+                self._bound.forget(left)
 
     def _properties(self, own: dict[str, Json], run: Run) -> dict[str, Json]:
         """What was set, own, declared, then ours, so that no call site can override them."""
@@ -294,7 +311,7 @@ class Invocation:
         }
         if self.dropped:
             properties["dropped"] = self.dropped
-        elif "dropped" in properties:
+        elif "dropped" in own:
             del properties["dropped"]
         return properties
 

@@ -14,7 +14,7 @@ from ..identifiers import is_random_id
 from ..storage import (
     NoLocks,
     TooLarge,
-    make_private_directory,
+    check_private_directory,
     open_private,
     read_small,
     replace_file,
@@ -92,7 +92,8 @@ class Records:
     def _lock(self) -> int | None:
         """The lock, held; None where nothing can be stored now."""
         try:
-            make_private_directory(self._directory)
+            # Never made: somebody who deletes it while the command runs does not want it back.
+            check_private_directory(self._directory)
             lock = open_private(os.path.join(self._directory, LOCK), os.O_RDWR | os.O_CREAT)
         except OSError:
             return None

@@ -12,8 +12,8 @@ from time import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..identifiers import is_random_id, random_id
+from .loud import complain
 from .message import timestamp
-from .strict import mistake
 from .values import plain_properties
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def resource(kind: str, id: str | int, /, *, store: Store | None = None) -> Reso
             which holds digests in place of IDs, at most 200 resources.
 
     Raises:
-        MisuseError: in a test alone, for a kind or an ID that cannot be used. At a prompt nothing
-            is said of such a resource, and the loss is counted.
+        DeclarationError: in a test alone, for a kind or an ID that cannot be used. At a prompt
+            nothing is said of such a resource, and the loss is counted.
     """
     name = _name(id)
     problem = ""
@@ -87,7 +87,9 @@ def resource(kind: str, id: str | int, /, *, store: Store | None = None) -> Reso
     elif store is not None and not (hasattr(store, "load") and hasattr(store, "save")):
         problem = f"resource({kind!r}, …): a store has load(kind, id) and save(kind, id, record)"
     if problem:
-        mistake(problem)
+        from .active import speaker
+
+        complain(problem, speaker())
     return Resource("" if problem else kind, name, store)
 
 

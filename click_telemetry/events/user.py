@@ -6,7 +6,7 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from . import message
-from .strict import mistake
+from .loud import complain
 from .values import plain_properties
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def identify(user_id: str | int | None, traits: Mapping[str, Any] | None = None)
         traits: facts about the user, such as the plan; treated like the properties of `track`.
 
     Raises:
-        MisuseError: in a test alone, for an ID that is no ID. At a prompt nobody is identified, the
-            user before included, and the loss is counted.
+        DeclarationError: in a test alone, for an ID that is no ID. At a prompt nobody is
+            identified, the user before included, and the loss is counted.
     """
     from .current import act
 
@@ -62,12 +62,13 @@ def identify(user_id: str | int | None, traits: Mapping[str, Any] | None = None)
         else:
             invocation.lose(1)
 
-    act(do)
+    speaking = act(do)
     if problem:
-        mistake(
+        complain(
             "identify() takes the ID of a user in your own database, a text of at most "
             f"{MAX_USER_ID} printable characters or a number, and no e-mail address: pass "
-            "identify(user.id), and what else you want to know as traits"
+            "identify(user.id), and what else you want to know as traits",
+            speaking,
         )
 
 

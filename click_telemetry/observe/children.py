@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ..events.ambient import SESSION_VARIABLE
-from ..privacy.consent import OFF_VARIABLE
+from ..privacy.refusal import OFF_VARIABLE
 from .state import REFUSED_LINES
 
 if TYPE_CHECKING:

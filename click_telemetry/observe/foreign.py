@@ -8,9 +8,9 @@ from __future__ import annotations
 from time import monotonic_ns, time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..events.strict import mistake
+from ..events import ending
+from ..events.loud import complain
 from ..privacy.settings import DeclarationError
-from . import ending
 from .path import DYNAMIC
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def track_command(
         message_id: the ID of the message that asked for it: at most 64 letters, digits, `_`, `-`.
 
     Raises:
-        MisuseError: in a test alone, for what cannot be said. At a prompt a name is told as
+        DeclarationError: in a test alone, for what cannot be said. At a prompt a name is told as
             `<dynamic>`, anything else left out and counted.
     """
     own: dict[str, Json] = {}
@@ -80,8 +80,10 @@ def track_command(
             problems.append(
                 f"track_command(): message_id is an ID, at most {MAX_NAME} letters, digits, _ and -"
             )
-    for problem in problems:
-        mistake(problem)
+    if problems:
+        from ..events.active import speaker
+
+        complain("; ".join(problems), speaker())
     return ForeignCommand(name, own, len(problems))
 
 

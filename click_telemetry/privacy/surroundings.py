@@ -1,11 +1,10 @@
 """Who runs the command, told from its environment: CI services, coding agents, test runs.
 
-Functions of a mapping. Each row of a table has the page that documents its variable.
+Pure functions of a mapping. Each row of a table has the page that documents its variable.
 """
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -88,12 +87,3 @@ def cli_context(environ: Mapping[str, str], *, is_ci: bool, terminal: bool) -> s
 def is_test_environment(environ: Mapping[str, str]) -> bool:
     """Whether a test suite, or a process that it started, left its mark in the environment."""
     return any(name in environ for name in TEST_VARIABLES)
-
-
-def is_test_run(environ: Mapping[str, str], stdout: object) -> bool:
-    """Whether pytest is loaded here or above, or Click's own runner holds stdout."""
-    return (
-        "_pytest" in sys.modules
-        or is_test_environment(environ)
-        or type(stdout).__module__.endswith("click.testing")
-    )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from click_telemetry.events.active import Register
 
 if TYPE_CHECKING:
     from click_telemetry.events.active import Speaker
-    from click_telemetry.events.invocation import Run
 
 
 class Voice:
@@ -22,9 +21,11 @@ class Voice:
     def __init__(self, speaking: Voice | None = None) -> None:
         self.speaking = speaking or self
 
-    def track(self, name: object, properties: Mapping[Any, Any] | None) -> None: ...
+    def track(
+        self, name: object, properties: Mapping[Any, Any] | None, place: Any = None
+    ) -> None: ...
 
-    def act(self, do: Callable[[Run], None]) -> None: ...
+    def act(self, do: Any) -> None: ...
 
     def now_speaking(self) -> Speaker:
         return self.speaking

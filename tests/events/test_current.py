@@ -31,7 +31,7 @@ class Voice:
     def __init__(self) -> None:
         self.said: list[tuple[object, Mapping[Any, Any] | None]] = []
 
-    def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
+    def track(self, name: object, properties: Mapping[Any, Any] | None, place: Any = None) -> None:
         self.said.append((name, properties))
 
     def act(self, do: Any) -> None:
@@ -44,7 +44,7 @@ class Voice:
 class Hoarse(Voice):
     """Somebody whose own code fails."""
 
-    def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
+    def track(self, name: object, properties: Mapping[Any, Any] | None, place: Any = None) -> None:
         raise RuntimeError("no")
 
 

@@ -15,7 +15,7 @@ from click_telemetry import instrument, track_error, track_warning
 from click_telemetry.events.active import LIVE
 from click_telemetry.events.faults import is_code
 from click_telemetry.events.names import BASE_PROPERTIES
-from click_telemetry.events.strict import MisuseError
+from click_telemetry.privacy.settings import DeclarationError
 from click_telemetry.testing import RecordingClient
 
 from ..harness.processes import Cli, Home
@@ -187,7 +187,7 @@ def test_a_code_is_an_identifier(code: Any, good: bool, recording_client: Record
         if good:
             track_warning(code)
             return
-        with pytest.raises(MisuseError, match="a code is snake_case"):
+        with pytest.raises(DeclarationError, match="a code is snake_case"):
             track_warning(code)
 
     found = record(recording_client, go)

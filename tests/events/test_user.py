@@ -10,8 +10,8 @@ import pytest
 
 from click_telemetry import current, identify, instrument, track
 from click_telemetry.events.invocation import OWN_EVENTS
-from click_telemetry.events.strict import MisuseError
 from click_telemetry.events.text import encode
+from click_telemetry.privacy.settings import DeclarationError
 from click_telemetry.testing import RecordingClient
 
 from ..harness.processes import Cli, Home
@@ -170,7 +170,7 @@ def test_an_id_that_is_none_is_refused_loudly_in_a_test(
     def go() -> None:
         identify("before")
         if sent is None:
-            with pytest.raises(MisuseError, match=r"pass identify\(user\.id\)"):
+            with pytest.raises(DeclarationError, match=r"pass identify\(user\.id\)"):
                 identify(given)
         else:
             identify(given)
