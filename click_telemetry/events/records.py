@@ -37,8 +37,9 @@ LOCK = "resources.lock"
 MAX_RECORDS = 200
 MAX_BYTES = 64 * 1024
 
-_PATIENCE = 0.25
-"""Seconds; a writer needs about one of its milliseconds. Rather a count missed than a wait."""
+PATIENCE = 0.25
+"""Seconds that the lock is waited for; who holds it needs a millisecond. Rather a count missed
+than a command that waits."""
 
 
 class Keeper(Protocol):
@@ -54,12 +55,14 @@ class Records:
     Args:
         directory: its state directory.
         read_only: whether nothing is to be written.
+        patience: seconds to wait for another process's change.
     """
 
-    __slots__ = ("_directory", "_read_only")
+    __slots__ = ("_directory", "_patience", "_read_only")
 
-    def __init__(self, directory: str, *, read_only: bool) -> None:
+    def __init__(self, directory: str, *, read_only: bool, patience: float = PATIENCE) -> None:
         self._directory = directory
+        self._patience = patience
         self._read_only = read_only
 
     def change(self, kind: str, name: str, do: Change) -> None:
@@ -98,7 +101,7 @@ class Records:
         except OSError:
             return None
         try:
-            for _ in range(round(_PATIENCE / 0.001)):
+            for _ in range(round(self._patience / 0.001)):
                 if try_lock(lock):
                     return lock
                 sleep(0.001)
