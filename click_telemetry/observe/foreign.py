@@ -32,7 +32,7 @@ MAX_WORDS = 4
 """More words are a sentence, and a sentence is what a person typed."""
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
-_IN_A_NAME = _LETTERS | frozenset("_-.:/")
+_IN_A_NAME = _LETTERS | frozenset("_-.:")
 _IN_AN_ID = _LETTERS | frozenset("_-")
 
 
@@ -53,7 +53,7 @@ def track_command(
 
     Args:
         name: declared in the code, never what was typed: at most four words of letters, digits and
-            `_-.:/`, 64 characters.
+            `_-.:`, perhaps a slash before them, 64 characters.
         source: `command`, `skill`, `mcp` or `repl`.
         message_id: the ID of the message that asked for it: at most 64 letters, digits, `_`, `-`.
 
@@ -66,7 +66,7 @@ def track_command(
     if not _is_name(name):
         problems.append(
             f"track_command() takes a name that is declared in the code: at most {MAX_WORDS} words "
-            f'of letters, digits and _-.:/, {MAX_NAME} characters, as in track_command("review")'
+            f'of letters, digits and _-.:, {MAX_NAME} characters, as in track_command("review")'
         )
         name = DYNAMIC
     if source in SOURCES:
@@ -210,7 +210,7 @@ class _Pair:
 def _is_name(name: object) -> bool:
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
         return False
-    words = name.split(" ")
+    words = name.removeprefix("/").split(" ")  # a slash within is a path
     return len(words) <= MAX_WORDS and all(word and _IN_A_NAME.issuperset(word) for word in words)
 
 
