@@ -247,7 +247,6 @@ def test_a_name_is_declared_and_not_typed(
         if good:
             with track_command(name):
                 return
-        LIVE.take_strays()
         with pytest.raises(DeclarationError, match="declared in the code"):
             track_command(name)
 
