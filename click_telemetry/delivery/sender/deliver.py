@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, uuid5
 
 from ...privacy import choice
+from .. import refusal
 from ..spool import LOCK
 from .answer import ACCEPTED, MUCH_LATER, SPLIT, Answer
 from .batches import MOST_BYTES, MOST_MESSAGES, batches
@@ -35,6 +36,7 @@ class Delivery:
         self._write_key: str = letter["write_key"]
         self._choice: str | None = letter["choice"]
         self._anonymous_id: str | None = letter["anonymous_id"]
+        self._token: str | None = letter.get("token")
         self._lock = lock
         self._standing = Standing(self._spool)
         self._transport: SegmentTransport | None = None
@@ -78,9 +80,11 @@ class Delivery:
                         configuration=answer.verdict == MUCH_LATER,
                         retry_after=answer.retry_after,
                     )
+                    self._judge_token(answer)
                 for taken in group:
                     taken.release()
                 return False
+            self._judge_token(answer)
         gone = True
         for taken in group:
             try:
@@ -108,11 +112,20 @@ class Delivery:
             return first
         return self._post(batch[middle:])
 
+    def _judge_token(self, answer: Answer) -> None:
+        """A refused token is not tried again; with a fresh one its events need not wait."""
+        if self._token is None:
+            return
+        if answer.status in (401, 403):
+            refusal.remember(self._spool, self._token)
+        else:
+            refusal.forget(self._spool)
+
     def _open_transport(self) -> SegmentTransport:
         if self._transport is None:
             from .transport import SegmentTransport  # 110 ms, only when there is something to send
 
-            self._transport = SegmentTransport(self._host, self._write_key)
+            self._transport = SegmentTransport(self._host, self._write_key, self._token)
         return self._transport
 
     def _may_send(self) -> bool:
