@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..events.ambient import in_container
 from ..privacy import identity, notice
-from ..privacy.consent import NOTHING, REASONS
+from ..privacy.consent import NOTHING
+from ..privacy.reasons import REASONS
 from .problems import choice_problem, delivery_error
 from .spools import spools
 from .switches import switches, winner

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ..privacy import choice, identity
-from ..privacy.consent import LOG, NOTHING, REASONS
+from ..privacy.consent import LOG, NOTHING
+from ..privacy.reasons import REASONS
 from ..tools.visible import visible
 from .account import at_home
 from .application import Application, application

@@ -13,7 +13,8 @@ import click
 from ..delivery.attended import Attended
 from ..delivery.launcher import NOT_BEFORE, Letter
 from ..delivery.sender.deadline import DEADLINE
-from ..privacy.consent import NOTHING, REASONS, SEND
+from ..privacy.consent import NOTHING, SEND
+from ..privacy.reasons import REASONS
 from ..tools.visible import visible
 from .account import current_spool
 from .application import application

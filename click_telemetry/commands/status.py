@@ -10,7 +10,8 @@ import click
 from rich.text import Text
 
 from ..events.ambient import in_container
-from ..privacy.consent import CLIENT, LOG, NOTHING, REASONS, SEND, WATCH
+from ..privacy.consent import CLIENT, LOG, NOTHING, SEND, WATCH
+from ..privacy.reasons import REASONS
 from ..tools.visible import visible
 from . import account as accounts
 from .account import at_home

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from click_telemetry.commands.application import Application
 from click_telemetry.commands.switches import NO, SILENT, YES, Switch, switches, winner
-from click_telemetry.privacy.consent import LOG, NOTHING, REASONS, SEND, decide
+from click_telemetry.privacy.consent import LOG, NOTHING, SEND, decide
+from click_telemetry.privacy.reasons import REASONS
 
 VARIABLES = ("DO_NOT_TRACK", "NO_ANALYTICS", "ACME_NO_TELEMETRY", "ACME_TELEMETRY")
 QUIET: dict[str, Any] = {
