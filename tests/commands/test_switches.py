@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from click_telemetry.commands.application import Application
+from click_telemetry.commands.destinations import Destination
 from click_telemetry.commands.switches import NO, SILENT, YES, Switch, switches, winner
 from click_telemetry.privacy.consent import LOG, NOTHING, SEND, decide
 from click_telemetry.privacy.reasons import REASONS
@@ -24,7 +25,6 @@ QUIET: dict[str, Any] = {
     "watched": False,
     "client": False,
     "write_key": True,
-    "destination": ("https://events.example", "key"),
     "storable": True,
     "opt_in": False,
     "notice_shown": True,
@@ -39,7 +39,10 @@ def application(
     found = SimpleNamespace(**{**QUIET, **facts}, environ=environ)
     settings = SimpleNamespace(app="acme", app_known=True, variable_prefix="ACME", notice=True)
     decision = decide(environ, "ACME", flag=flag, look=lambda: cast(Any, found))
-    return Application(cast(Any, settings), cast(Any, found), decision, flag, "acme telemetry")
+    known = [Destination("/spool", "https://events.example", "key", False)]
+    return Application(
+        cast(Any, settings), cast(Any, found), decision, flag, "acme telemetry", known
+    )
 
 
 def by_key(told: Application) -> dict[str, Switch]:
@@ -110,7 +113,7 @@ def test_the_application_s_own_variable_is_closed_to_what_it_does_not_know(
         ({"choice": "disabled"}, "choice", "disabled"),
         ({"choice": "unreadable"}, "unreadable_choice", "cannot be read"),
         ({"test_run": True}, "test_run", "in this process"),
-        ({"write_key": False, "destination": None}, "no_write_key", "none: no write key"),
+        ({"write_key": False}, "no_write_key", "none: no write key"),
         ({"storable": False}, "not_storable", "cannot be used"),
         ({"opt_in": True}, "not_opted_in", "yes, and nobody has enabled it"),
         ({"notice_shown": False}, "notice_not_shown", "not shown yet"),
@@ -160,8 +163,7 @@ def test_the_first_no_of_the_list_is_the_one_that_decides(
     flag: bool, values: dict[str, str], choice: str, facts: dict[str, bool], key: bool
 ) -> None:
     """Over every combination: the list and the decision never disagree."""
-    there = ("https://events.example", "key") if key else None
-    told = application(values, flag=flag, choice=choice, write_key=key, destination=there, **facts)
+    told = application(values, flag=flag, choice=choice, write_key=key, **facts)
     said = [switch.key for switch in switches(told) if switch.says == NO]
     if told.decision.mode == NOTHING:
         assert said[0] == winner(told)
@@ -182,7 +184,7 @@ def test_every_pair_of_switches_keeps_the_order() -> None:
         ("foreign_user", {"foreign_user": True}),
         ("test_run", {"test_run": True}),
         ("ci", {"ci": True}),
-        ("no_write_key", {"write_key": False, "destination": None}),
+        ("no_write_key", {"write_key": False}),
         ("not_storable", {"storable": False}),
         ("not_opted_in", {"opt_in": True}),
         ("notice_not_shown", {"notice_shown": False}),

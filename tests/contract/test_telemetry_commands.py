@@ -97,8 +97,8 @@ KEYS = [
     "dropped", "destinations",
 ]  # fmt: skip
 DESTINATION_KEYS = [
-    "directory", "current", "host", "sending", "files", "messages", "oldest", "delivered",
-    "delivered_at", "refused", "dropped", "failures", "failed_at", "last_error",
+    "directory", "current", "host", "identified", "sending", "files", "messages", "oldest",
+    "delivered", "delivered_at", "refused", "dropped", "failures", "failed_at", "last_error",
     "last_error_in_words", "not_before",
 ]  # fmt: skip
 
@@ -550,13 +550,35 @@ def test_flush_tells_of_what_waits_for_another_destination(
     record(offline, home)
     offline.environ["ACME_TELEMETRY_HOST"] = server.url
     run = offline.run("telemetry", "flush")
-    assert (run.stdout, run.returncode) == ("Nothing waits to be delivered.\n", 1)
+    assert (run.stdout, run.returncode) == ("0 messages delivered.\n", 1)
     assert "2 messages wait for another key or server than now" in run.stderr
     assert server.requests == []
     found = status(offline)
     assert [one["current"] for one in found["destinations"]] == [False]
     assert found["waiting"]["messages"] == 2
     assert "for another key or server than now" in offline.run("telemetry", "show").stdout
+
+
+def test_flush_and_status_know_who_is_signed_in(
+    make_cli: Callable[..., Cli], server: Server, home: Home
+) -> None:
+    """What was recorded with an account goes with it alone, and waits while nobody is signed in."""
+    auth = f'host="{server.url}", auth=lambda: __import__("os").environ.get("TOKEN"), notice='
+    cli = make_cli(WITH_GROUP.replace("notice=", auth))
+    server.reply = Reply(500)
+    cli.run("deploy", env={"TOKEN": "secret"})
+    wait_until(lambda: bool(server.requests))
+    wait_for_end(home)
+    (destination,) = status(cli)["destinations"]
+    assert (destination["identified"], destination["host"]) == (True, server.url)
+    assert "Signed in" in cli.run("telemetry", "status").stdout
+    server.reply = Reply()
+    out = cli.run("telemetry", "flush")
+    assert (out.stdout, out.returncode) == ("0 messages delivered.\n", 1)
+    assert out.stderr == "2 messages wait until you are signed in.\n"
+    assert server.accepted == []
+    assert cli.run("telemetry", "flush", env={"TOKEN": "secret"}).returncode == 0
+    assert [one.headers["Authorization"] for one in server.accepted] == ["Bearer secret"]
 
 
 @pytest.mark.parametrize(
