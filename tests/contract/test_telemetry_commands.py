@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ from ..harness.processes import APP, Cli, Home
 from ..harness.senders import is_alive, lock_of, sender_processes, wait_for_end, wait_until
 from ..harness.server import Reply, Request, Server
 from ..harness.terminal import Terminal
+from .test_foreground_budget import needs_strace
 from .test_person import on_terminal, tree
 
 pytestmark = [
@@ -419,10 +421,36 @@ def test_a_command_that_runs_meanwhile_records_nothing_more(
     wait_until(lambda: any(path.stat().st_size for path in home.spooled()))
     acme.run("telemetry", command)
     before = tree(home)
-    running.terminate()
-    running.communicate(timeout=60)
+    running.send_signal(signal.SIGINT)  # it ends as cancelled, and would say so
+    assert "Aborted!" in running.communicate(timeout=60)[1]
     assert tree(home) == before
     assert server.requests == []
+
+
+@needs_strace
+@pytest.mark.parametrize("at", [1, 3])
+def test_a_purge_that_is_killed_has_purged(acme: Cli, server: Server, home: Home, at: int) -> None:
+    """All spools go at one moment: nobody sends what is left of them, and the next purge has it."""
+    acme.run("deploy")
+    senders = sender_processes(home)
+    killed = subprocess.run(
+        [
+            *("strace", "-f", "-o", os.devnull),
+            *("-e", f"inject=unlink,unlinkat,rmdir:signal=SIGKILL:when={at}"),
+            *acme.command("telemetry", "purge"),
+        ],
+        env=acme.env(),
+        cwd=home.path,
+        capture_output=True,
+        check=False,
+    )
+    assert killed.returncode != 0
+    assert home.state().exists()
+    wait_until(lambda: not any(os.path.exists(f"/proc/{sender}") for sender in senders))
+    assert server.requests == []
+    assert home.spooled() == []
+    acme.run("telemetry", "purge")
+    assert home.files() == [".local", ".local/state"]
 
 
 def test_what_is_recorded_after_a_purge_is_delivered(acme: Cli, server: Server, home: Home) -> None:
