@@ -13,6 +13,7 @@ import click
 from ..delivery.attended import Attended
 from ..delivery.launcher import NOT_BEFORE, Letter
 from ..delivery.sender.deadline import DEADLINE
+from ..delivery.sender.name import stem
 from ..privacy import identity
 from ..privacy.consent import NOTHING, SEND
 from ..privacy.reasons import REASONS
@@ -102,7 +103,7 @@ def deliver(told: Application, before: Spool, seen: Callable[[int], None]) -> Re
             by_now = max(before.waits - now.waits, gone)
             seen(by_now - gone)
             gone = by_now
-            free = {file.name for file in now.files if not file.held}
+            free = {stem(file.name) for file in now.files if not file.held}
             letter = _letter(told, before)
             if not busy and letter is not None:
                 if not free - tried:

@@ -99,6 +99,8 @@ class Invocation:
         "_lock",
         "_pid",
         "_publication",
+        "_said",
+        "_saying",
         "_sequence",
         "_settings",
         "_version",
@@ -128,6 +130,8 @@ class Invocation:
         self._lock = RLock()  # an event may be tracked by a signal handler, amid another
         self._pid = os.getpid()
         self._publication = 0
+        self._said: list[tuple[str, dict[str, Json], Run, float, str | None]] = []
+        self._saying = False
         self._sequence = 0
         self._version = version
         self.closed = False
@@ -175,6 +179,9 @@ class Invocation:
             self.record(event, own, run, at)
 
     def _has_room(self, place: Place | None) -> bool:
+        if self._bound.full and not self._saying:
+            # A server that says more than fits: without this its silence would last for ever.
+            getattr(self._client, "publish_if_due", bool)()
         publication = getattr(self._client, "publication", 0)
         if publication != self._publication:
             self._publication = publication
@@ -204,22 +211,35 @@ class Invocation:
             if self.closed:
                 LIVE.stray()
                 return
+            self._said.append((event, own, run, time() if at is None else at, message_id))
+            if self._saying:
+                return  # amid another event of this thread, by a signal handler: after that one
+            self._saying = True
             try:
-                properties = self._properties(own, run)
-                self._client.record(
-                    message.track_message(
-                        event,
-                        properties,
-                        anonymous_id=self._anonymous_id,
-                        context=message.context(self._settings.app, self._version),
-                        at=time() if at is None else at,
-                        message_id=message_id,
-                    )
+                while self._said:
+                    self._say(*self._said.pop(0))
+            finally:
+                self._saying = False
+
+    def _say(
+        self, event: str, own: dict[str, Json], run: Run, at: float, message_id: str | None
+    ) -> None:
+        try:
+            properties = self._properties(own, run)
+            self._client.record(
+                message.track_message(
+                    event,
+                    properties,
+                    anonymous_id=self._anonymous_id,
+                    context=message.context(self._settings.app, self._version),
+                    at=at,
+                    message_id=message_id,
                 )
-                if "dropped" in properties:
-                    self.dropped = 0
-            except Exception:  # a client that fails must not be noticed by the command
-                self.dropped += 1
+            )
+            if "dropped" in properties:
+                self.dropped = 0
+        except Exception:  # a client that fails must not be noticed by the command
+            self.dropped += 1
 
     def close(self) -> None:
         """The root has ended: nothing more is recorded. Closing twice is harmless."""
