@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .delivery.client import Client as Client
     from .events.current import current as current
     from .events.current import track as track
+    from .events.declared import flow as flow
+    from .events.event import Event as Event
+    from .events.flow import Flow as Flow
     from .observe.declare import exclude as exclude
     from .observe.declare import instrument as instrument
     from .observe.declare import instrumented_group as instrumented_group
@@ -19,9 +22,12 @@ __version__ = "0.1.0"
 
 __all__ = (
     "Client",
+    "Event",
+    "Flow",
     "InstrumentedGroup",
     "current",
     "exclude",
+    "flow",
     "instrument",
     "instrumented_group",
     "telemetry_group",
@@ -30,9 +36,12 @@ __all__ = (
 
 _HOME = {
     "Client": "delivery.client",
+    "Event": "events.event",
+    "Flow": "events.flow",
     "InstrumentedGroup": "observe.group",
     "current": "events.current",
     "exclude": "observe.declare",
+    "flow": "events.declared",
     "instrument": "observe.declare",
     "instrumented_group": "observe.declare",
     "telemetry_group": "commands.group",

@@ -21,9 +21,12 @@ from .privacy.racing import environment, python
 
 NAMES = (
     "Client",
+    "Event",
+    "Flow",
     "InstrumentedGroup",
     "current",
     "exclude",
+    "flow",
     "instrument",
     "instrumented_group",
     "telemetry_group",

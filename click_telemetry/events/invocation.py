@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from ..identifiers import random_id
 from . import ambient, message
 from .active import LIVE
-from .bound import Bound
 from .names import BASE_PROPERTIES, COMMAND_COMPLETED, COMMAND_INVOKED
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from ..delivery.client import Client
     from ..privacy.settings import Settings
-    from .bound import Place
+    from .bound import Bound, Place
     from .text import Json
 
     Waiting = tuple[object, Mapping[Any, Any], float, Place | None]
@@ -125,7 +124,7 @@ class Invocation:
         self._anonymous_id = anonymous_id
         self._ambient = ambient.ambient(environ, version)
         self._application: dict[str, Json] = {}
-        self._bound = Bound(OWN_EVENTS)
+        self._bound: Bound | None = None
         self._declared = False
         self._lock = RLock()  # an event may be tracked by a signal handler, amid another
         self._pid = os.getpid()
@@ -175,7 +174,7 @@ class Invocation:
         # Outside the lock: a value's own code may be slow, or wait for another thread's event.
         own, lost = plain_properties({} if properties is None else properties)
         with self._lock:
-            self.dropped += lost
+            self.dropped += lost if place is None else lost + place.lost
             self.record(event, own, run, at)
 
     def _has_room(self, place: Place | None) -> bool:
@@ -185,7 +184,12 @@ class Invocation:
         publication = getattr(self._client, "publication", 0)
         if publication != self._publication:
             self._publication = publication
-            self._bound.renew()
+            if self._bound is not None:
+                self._bound.renew()
+        if self._bound is None:
+            from .bound import Bound
+
+            self._bound = Bound(OWN_EVENTS)
         return self._bound.take(place)
 
     def record(
@@ -258,14 +262,15 @@ class Invocation:
             with self._lock:
                 if self.closed:
                     return False
-                left = self._bound.latest()
+                left = self._bound.latest() if self._bound is not None else None
                 if left is None:
                     self.closed = True
                     return True
             # Outside the lock: a thread may be ending it at this moment, and wait for the lock.
             left.abandon()
             with self._lock:
-                self._bound.forget(left)
+                if self._bound is not None:
+                    self._bound.forget(left)
 
     def _properties(self, own: dict[str, Json], run: Run) -> dict[str, Json]:
         """Own, then the application's, then ours, so that no call site can override them."""
