@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from .pairs import names_secret
 from .scrub import scrub, scrub_under
-from .text import MAX_NAME, MAX_TEXT, encode, name_or_none, plain_text
+from .text import MAX_NAME, encode, name_or_none, plain_text
+from .text import MAX_TEXT as MAX_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

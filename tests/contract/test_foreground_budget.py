@@ -192,16 +192,23 @@ def test_a_recording_run_imports_these_of_pythons_modules_and_no_other(
     server.wait_for(2)
 
 
-OF_FLOWS = ("bound", "declared", "event", "flow", "flow_plan", "loud", "outcome", "questions")
-OF_EVENTS = ("schema", "timed", "typed", "words", "values", "ending")
+FOR_WHO_USES_THEM = {
+    *(".events.context", ".events.faults", ".events.records", ".events.resources"),
+    *(".events.user", ".events.loud", ".events.values", ".observe.children", ".observe.foreign"),
+    *(".events.bound", ".events.declared", ".events.flow", ".events.flow_plan", ".events.ending"),
+    *(".events.outcome", ".events.questions", ".events.words"),
+    *(".events.event", ".events.schema", ".events.timed", ".events.typed"),
+}
+"""Rooms that an application which says nothing of its own never enters."""
 
 
-def test_who_declares_nothing_loads_nothing_of_it(recording: Cli, server: Server) -> None:
-    """Flows, typed events and questions cost those who use them, and nobody else."""
-    loaded = modules(recording)
-    rooms = {f"click_telemetry.events.{room}" for room in OF_FLOWS + OF_EVENTS}
-    assert rooms & loaded == set()
-    server.wait_for(2)
+@pytest.mark.parametrize("env", [{}, LOG, REFUSED], ids=["recording", "log", "off"])
+def test_who_says_nothing_of_their_own_loads_nothing_for_it(
+    recording: Cli, env: dict[str, str]
+) -> None:
+    """Flows, events, context, users, resources and the rest cost those who use them."""
+    ours = {name.removeprefix("click_telemetry") for name in modules(recording, env=env)}
+    assert ours & FOR_WHO_USES_THEM == set()
 
 
 DECLARING = INSTRUMENTED.replace(
@@ -219,8 +226,8 @@ def test_who_declares_and_does_not_walk_loads_declarations_alone(
     """The other commands of an application with flows pay for seven small modules."""
     cli = make_cli(DECLARING, "declaring.py")
     cli.environ["ACME_TELEMETRY_HOST"] = server.url
-    rooms = (".events", ".declared", ".event", ".flow_plan", ".names", ".schema", ".text", ".words")
-    expected = {"click_telemetry.events"} | {f"click_telemetry.events{room}" for room in rooms[1:]}
+    rooms = ("declared", "event", "flow_plan", "names", "schema", "text", "words")
+    expected = {"click_telemetry.events"} | {f"click_telemetry.events.{room}" for room in rooms}
     off = {name for name in modules(cli, env=REFUSED) if name.startswith("click_telemetry.events")}
     assert off == expected
     beyond = modules(cli) - modules(bare)
