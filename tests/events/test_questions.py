@@ -197,7 +197,7 @@ def test_a_prompt_s_text_never_takes_the_place_of_its_name(
 ) -> None:
     """Somebody who gives the text twice tells nothing of it."""
     monkeypatch.setattr("sys.stdin", None)
-    monkeypatch.setattr(click, "prompt", lambda text, **_: text)
+    monkeypatch.setattr("click.termui.prompt", lambda text, **_: text)
 
     def go() -> None:
         with SPAWN as f:
@@ -217,9 +217,18 @@ def test_the_running_command_s_own_click_asks(monkeypatch: pytest.MonkeyPatch) -
         def get_current_context(silent: bool) -> object:
             return object()
 
+        Abort = KeyError
+
+        @staticmethod
+        def confirm(text: str) -> bool:
+            return False
+
         @staticmethod
         def prompt(text: str) -> str:
             return f"copy: {text}"
 
-    monkeypatch.setitem(sys.modules, "typer._click", Copy)
+    monkeypatch.setitem(sys.modules, "typer._click.globals", Copy)
+    monkeypatch.setitem(sys.modules, "typer._click.termui", Copy)
     assert Flow.of(None).prompt("agent", "Agent") == "copy: Agent"
+    with pytest.raises(KeyError):
+        Flow.of(None).confirm("sure", "Sure?", abort=True)
