@@ -15,6 +15,7 @@ from click_telemetry import Flow, flow
 from click_telemetry.privacy.settings import DeclarationError
 from click_telemetry.testing import RecordingClient
 
+from ..harness.keyboard import Keyboard
 from ..harness.stories import run
 from .walks import at_a_prompt, command, told, walk
 
@@ -139,7 +140,7 @@ def test_a_no_that_aborts_is_an_answer_first(positional: bool) -> None:
     shown = ("Spawn Prompt Shown", {"prompt": "sure"})
     assert walk(go, "n\n") == [STARTED, shown, no, end]
     assert walk(go, "") == [STARTED, shown, ("Spawn Prompt Cancelled", {"prompt": "sure"}), end]
-    bare = CliRunner().invoke(click.Command("go", callback=go), input="n\n")
+    bare = CliRunner().invoke(click.Command("go", callback=go), input=Keyboard("n\n"))
     assert (bare.exit_code, bare.output) == (1, "Sure? [y/N]: n\nAborted!\n")
 
 
