@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -171,7 +172,9 @@ def test_fault_at_any_call_is_not_noticed_and_loses_nothing_that_was_written(
             noticed.append((call, "its end was not written"))
         assert walk.cli(home).run("go").returncode == 3
     walk.settle(homes)
-    print(f"{scenario}, {fault}: {len(homes)} of {len(calls)} calls, {len(promised)} written")
+    sys.stdout.write(
+        f"{scenario}, {fault}: {len(homes)} of {len(calls)} calls, {len(promised)} written\n"
+    )
     assert noticed == []
 
     arrived = list(tracks(server))[before:]
