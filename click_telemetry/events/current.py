@@ -37,9 +37,13 @@ def track(event: str, properties: Mapping[str, Any] | None = None) -> None:
         properties: facts of this event. Values that are not JSON are coerced or left out;
             those that every event carries (`sequence`, `command` …) cannot be set from here.
     """
-    from . import active  # contextvars: 0.4 ms, not for a program that tracks nothing
+    try:
+        from . import active  # contextvars: 0.4 ms, not for a program that tracks nothing
 
-    _say(active.speaker(), event, properties)
+        found = active.speaker()
+    except Exception:  # a signal's handler amid this import, or an interpreter that shuts down
+        return
+    _say(found, event, properties)
 
 
 def current() -> Handle:

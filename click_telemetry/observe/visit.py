@@ -179,11 +179,12 @@ def _silence() -> Token[Speaker | None] | None:
 
 
 def _give_back(token: Token[Speaker | None], ended: Root | None) -> None:
-    from ..events.active import ACTIVE, LIVE
-
+    active = sys.modules.get(_ACTIVE_MODULE)  # `import` may be the application's own by now
+    if active is None:
+        return
     if ended is not None:
-        LIVE.leave(ended)
+        active.LIVE.leave(ended)
     try:
-        ACTIVE.reset(token)
+        active.ACTIVE.reset(token)
     except ValueError:
         return  # the command was resumed in another context, which never saw our value

@@ -103,7 +103,7 @@ def destination_digest(host: str, write_key: str) -> str:
     """Sixteen hexadecimal digits for a destination, the same in every process."""
     try:
         from _blake2 import blake2b  # hashlib loads OpenSSL: 3 ms
-    except ImportError:
+    except ModuleNotFoundError:  # no more: where memory is short hashlib would write to stderr
         from hashlib import blake2b
     text = f"{host}\0{write_key}".encode("utf-8", "surrogatepass")
     return blake2b(text, digest_size=8).hexdigest()
