@@ -6,9 +6,13 @@ Nothing here does anything; `observe` sees, `events` says, `privacy` decides, `d
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .commands.group import telemetry_group as telemetry_group
     from .delivery.client import Client as Client
     from .events.current import current as current
     from .events.current import track as track
+    from .events.declared import flow as flow
+    from .events.event import Event as Event
+    from .events.flow import Flow as Flow
     from .observe.declare import exclude as exclude
     from .observe.declare import instrument as instrument
     from .observe.declare import instrumented_group as instrumented_group
@@ -18,21 +22,29 @@ __version__ = "0.1.0"
 
 __all__ = (
     "Client",
+    "Event",
+    "Flow",
     "InstrumentedGroup",
     "current",
     "exclude",
+    "flow",
     "instrument",
     "instrumented_group",
+    "telemetry_group",
     "track",
 )
 
 _HOME = {
     "Client": "delivery.client",
+    "Event": "events.event",
+    "Flow": "events.flow",
     "InstrumentedGroup": "observe.group",
     "current": "events.current",
     "exclude": "observe.declare",
+    "flow": "events.declared",
     "instrument": "observe.declare",
     "instrumented_group": "observe.declare",
+    "telemetry_group": "commands.group",
     "track": "events.current",
 }
 

@@ -21,11 +21,15 @@ from .privacy.racing import environment, python
 
 NAMES = (
     "Client",
+    "Event",
+    "Flow",
     "InstrumentedGroup",
     "current",
     "exclude",
+    "flow",
     "instrument",
     "instrumented_group",
+    "telemetry_group",
     "track",
 )
 """What may be imported from `click_telemetry`; that a name leaves this list breaks somebody."""

@@ -52,13 +52,16 @@ _FIXED_SIGNALS = (9, 19, 32, 33) if sys.platform == "linux" else (9, 17)
 _LAST_SIGNAL = 65 if sys.platform == "linux" else 32
 # By number, since the module `signal` costs 1 ms. An ignored signal would stay ignored otherwise.
 
-# The subshell is given away: its parent ends at once and is reaped, so that no `wait` of the
-# application's ever sees a child of ours. In it the letter is named by number, since a shell gives
-# what runs in its background an empty standard input. OLDPWD would name the person's directory.
-SCRIPT = 'cd /; unset PWD OLDPWD; { sleep 1; exec "$@"; } <&4 4<&- &'
+# OLDPWD would name the person's directory.
+SCRIPT = 'cd /; unset PWD OLDPWD; sleep 1; exec "$@"'
+# Where the program goes on, the subshell is given away: its parent ends at once and is reaped, so
+# that no `wait` of the application's ever sees a child of ours. In it the letter is named by
+# number, since a shell gives what runs in its background an empty standard input.
+SCRIPT_AWAY = 'cd /; unset PWD OLDPWD; { sleep 1; exec "$@"; } <&4 4<&- &'
 
-# The same where there is no shell: 12 ms of Python, for the child to be given away all the same.
-WITHOUT_SHELL = "import os, time\nos.fork() and os._exit(0)\ntime.sleep(1)\n"
+# The same where there is no shell; giving the child away is 12 ms of Python's life then.
+WITHOUT_SHELL = "import time\ntime.sleep(1)\n"
+WITHOUT_SHELL_AWAY = "import os\nos.fork() and os._exit(0)\n" + WITHOUT_SHELL
 
 # Finds this very package by its place, whatever else is installed, and nothing in the cwd.
 BOOT = """\
@@ -85,21 +88,29 @@ class Letter:
         write_key: Segment's write key.
         choice: the file with the person's choice; the sender asks again before each request.
         anonymous_id: the ID to identify once, or None for an ID of the moment.
+        token: what to authorise with instead of the write key, or None.
 
     Attributes:
         deliver: whether the sender may speak to the server; else it keeps the bounds and ends.
     """
 
-    __slots__ = ("anonymous_id", "choice", "deliver", "host", "spool", "write_key")
+    __slots__ = ("anonymous_id", "choice", "deliver", "host", "spool", "token", "write_key")
 
     def __init__(
-        self, spool: str, host: str, write_key: str, choice: str | None, anonymous_id: str | None
+        self,
+        spool: str,
+        host: str,
+        write_key: str,
+        choice: str | None,
+        anonymous_id: str | None,
+        token: str | None = None,
     ) -> None:
         self.spool = spool
         self.host = host
         self.write_key = write_key
         self.choice = choice
         self.anonymous_id = anonymous_id
+        self.token = token
         self.deliver = True
 
     def written(self) -> bytes:
@@ -116,6 +127,7 @@ class Letter:
             "write_key": self.write_key,
             "choice": self.choice,
             "anonymous_id": self.anonymous_id,
+            "token": self.token,
             "deliver": self.deliver,
             "package": package,
             "paths": paths,
@@ -147,16 +159,36 @@ def can_start() -> bool:
     )
 
 
-def hand_off(letter: Letter, written: int = 0) -> None:
+def hand_off(letter: Letter, written: int = 0, *, leaving: bool = False) -> None:
     """Have the spool delivered: start a sender, unless one is alive or it is too early.
 
     Args:
         letter: what the sender is told.
         written: bytes that were added to the spool since the last call.
+        leaving: whether the process is about to end. Then that is awaited: nobody is left who
+            could `wait` for a child, which saves giving it away (1.7 ms of a shell's life).
 
     Raises:
         OSError: none could be started; the spool keeps everything for the next invocation.
     """
+    if leaving:
+        import atexit
+
+        atexit.register(_leave, letter, written, os.getpid())
+    else:
+        _start(letter, written, away=True)
+
+
+def _leave(letter: Letter, written: int, pid: int) -> None:
+    """As the process ends; what goes wrong here would be printed, and it waits in the spool."""
+    if os.getpid() == pid:
+        try:
+            _start(letter, written, away=False)
+        except Exception:  # no descriptor, no memory, no process: the next invocation starts one
+            return
+
+
+def _start(letter: Letter, written: int, *, away: bool) -> None:
     lock = turn(letter, written)
     if lock is None:
         return
@@ -167,19 +199,29 @@ def hand_off(letter: Letter, written: int = 0) -> None:
             start(letter)
             return
         if os.access(SHELL, os.X_OK):
-            child = spawn(letter, lock, [SHELL, "-c", SCRIPT, "sh", *command_line()])
+            script = SCRIPT_AWAY if away else SCRIPT
+            child = spawn(letter, lock, [SHELL, "-c", script, "sh", *command_line()])
         else:
-            child = spawn(letter, lock, command_line(WITHOUT_SHELL))
+            script = WITHOUT_SHELL_AWAY if away else WITHOUT_SHELL
+            child = spawn(letter, lock, command_line(script))
     finally:
         os.close(lock)  # never unlocked: that would free the child's lock too
+    if not away:
+        return
     try:
         os.waitpid(child, 0)
     except ChildProcessError:
         return  # the application has reaped it, or wants to hear of no child
 
 
-def too_early(spool: str) -> bool:
-    """Whether a failure has put off the next attempt."""
+def too_early(spool: str, token: str | None = None) -> bool:
+    """Whether a failure has put off the next attempt: with this token, where there is one."""
+    if token is not None:
+        from .refusal import is_refused
+
+        refused = is_refused(spool, token)
+        if refused is not None:
+            return refused  # a fresh token does not wait for the sake of the one before
     try:
         until = os.stat(os.path.join(spool, NOT_BEFORE)).st_mtime
     except OSError:
@@ -214,7 +256,7 @@ def turn(letter: Letter, written: int = 0) -> int | None:
     """
     if not can_start():
         return None
-    letter.deliver = not too_early(letter.spool)
+    letter.deliver = not too_early(letter.spool, letter.token)
     if not letter.deliver and not trim_is_due(letter.spool, written):
         return None
     lock = open_private(os.path.join(letter.spool, LOCK), os.O_RDWR | os.O_CREAT)

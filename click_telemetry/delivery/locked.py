@@ -22,9 +22,10 @@ class LockedFile:
 
     Attributes:
         size: bytes that were written to it.
+        unlinked: whether it had lost its name when `is_ours` looked last.
     """
 
-    __slots__ = ("_descriptor", "_identity", "_path", "_torn", "size")
+    __slots__ = ("_descriptor", "_identity", "_path", "_torn", "size", "unlinked")
 
     def __init__(self, path: str, descriptor: int, found: os.stat_result) -> None:
         self._path = path
@@ -32,6 +33,7 @@ class LockedFile:
         self._identity = (found.st_dev, found.st_ino)
         self._torn = False
         self.size = 0
+        self.unlinked = False
 
     def is_ours(self) -> bool:
         """Whether the descriptor still names our file: the command may have closed it.
@@ -47,6 +49,7 @@ class LockedFile:
             if error.errno == _EBADF:
                 return False
             raise
+        self.unlinked = not found.st_nlink
         return (found.st_dev, found.st_ino) == self._identity
 
     def found_again(self) -> LockedFile | None:
@@ -58,7 +61,7 @@ class LockedFile:
         try:
             if try_lock(descriptor):
                 self._descriptor = descriptor
-                if self.is_ours() and os.fstat(descriptor).st_nlink:
+                if self.is_ours() and not self.unlinked:
                     return self
         except OSError:
             pass

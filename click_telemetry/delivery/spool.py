@@ -43,8 +43,10 @@ CARRIED = 256 * 1024
 PUBLISH_AFTER = 5.0
 """Seconds from one publication of a long-lived invocation to the next."""
 
+CONTINUED = b'#{"continued":true}\n'
+"""The note at the end of a file that another one continues."""
+
 _LIFECYCLE = (COMMAND_INVOKED, COMMAND_COMPLETED)
-_CONTINUED = b'#{"continued":true}\n'
 _NOTES = 256
 """Bytes that are kept for the notes around the open runs."""
 _TRIES = 16
@@ -53,6 +55,10 @@ _TRIES = 16
 
 class Full(OSError):
     """The file has no room for an event of the application's own."""
+
+
+class Erased(OSError):
+    """What the invocation recorded was deleted while it ran: it must leave nothing more."""
 
 
 class SpoolClient:
@@ -70,6 +76,7 @@ class SpoolClient:
 
     __slots__ = (
         "_directory",
+        "_erased",
         "_file",
         "_hand_off",
         "_locks",
@@ -85,6 +92,7 @@ class SpoolClient:
 
     def __init__(self, directory: str, hand_off: Callable[[], None]) -> None:
         self._directory = directory
+        self._erased = False
         self._file: LockedFile | UnlockedFile | None = None
         self._hand_off = hand_off
         self._locks = True
@@ -103,6 +111,7 @@ class SpoolClient:
         Raises:
             OSError: it could not be written; nothing half of it will ever be delivered. One of the
                 lifecycle pair is kept instead, and tried again with the next event and at the end.
+                `Erased` from the moment on that somebody deletes what this invocation recorded.
         """
         line = encode(message).encode("ascii") + b"\n"
         lifecycle = message.get("event") in _LIFECYCLE
@@ -110,7 +119,7 @@ class SpoolClient:
             self._file_with_room(len(line), lifecycle).write(self._owed + line)
             self._owed = b""
         except OSError:
-            if not lifecycle or len(self._owed) + len(line) > RESERVED:
+            if self._erased or not lifecycle or len(self._owed) + len(line) > RESERVED:
                 raise
             self._owed += line
         self._follow(message)
@@ -165,7 +174,7 @@ class SpoolClient:
         if self._open_runs and self._file is not None:
             following = self._new_file(self._file.written_at())
             try:
-                self._file.write(_CONTINUED)
+                self._file.write(CONTINUED)
                 self._release()
             except BaseException:
                 following.discard()
@@ -196,9 +205,12 @@ class SpoolClient:
             Full: only the lifecycle pair has room.
             OSError: there is none and none can be made.
         """
-        if isinstance(self._file, LockedFile) and not self._file.is_ours():
-            # What the sender takes for dead it completes, so be back before the next one looks.
-            self._file = self._file.found_again()
+        if isinstance(self._file, LockedFile):
+            if not self._file.is_ours():
+                # What a sender takes for dead it completes, so be back before the next one looks.
+                self._file = self._file.found_again()
+            elif self._file.unlinked:
+                self._forget()  # no sender unlinks a file that it cannot lock
         size = (self._file.size if self._file is not None else 0) + len(self._owed) + length
         if not lifecycle and size > FILE_LIMIT - RESERVED:
             before = self.publication
@@ -217,8 +229,13 @@ class SpoolClient:
         Raises:
             OSError: it cannot be made; nothing is left of it.
         """
+        if self._erased:
+            raise Erased("what was recorded has been deleted")
         if self._made:
-            check_private_directory(self._directory)
+            try:
+                check_private_directory(self._directory)
+            except FileNotFoundError:
+                self._forget()
         else:
             make_private_directory(self._directory)
             self._made = True
@@ -234,6 +251,18 @@ class SpoolClient:
                 file.discard()
                 raise
         return file
+
+    def _forget(self) -> None:
+        """Whoever deleted what was here does not want it back.
+
+        Raises:
+            Erased: always.
+        """
+        self._erased = True
+        self._release()
+        self.written = 0
+        self._owed = b""
+        raise Erased("what was recorded has been deleted")
 
     def _locked_file(self) -> LockedFile | None:
         """A new file, locked; None where there are no locks."""

@@ -13,8 +13,9 @@ import pytest
 
 from click_telemetry.delivery import locked as locked_module
 from click_telemetry.delivery.locked import LockedFile
-from click_telemetry.delivery.sender.waiting import claim, messages, waiting
-from click_telemetry.delivery.spool import FILE_LIMIT, Full, SpoolClient
+from click_telemetry.delivery.sender.content import messages
+from click_telemetry.delivery.sender.waiting import claim, waiting
+from click_telemetry.delivery.spool import FILE_LIMIT, Erased, Full, SpoolClient
 from click_telemetry.events.names import COMMAND_COMPLETED, COMMAND_INVOKED
 from click_telemetry.storage import try_lock
 
@@ -300,7 +301,7 @@ def test_spool_that_somebody_deletes_is_not_made_again(directory: Path) -> None:
     client.close()
     only_file(directory).unlink()
     directory.rmdir()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(Erased):
         client.record(message())
     assert not directory.exists()
 
