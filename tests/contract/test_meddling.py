@@ -107,8 +107,8 @@ def test_command_that_replaces_pythons_own_is_not_disturbed(
     body: str, where: str, make: MakeCli, home: Home
 ) -> None:
     """Whenever it does so; that we may lose our event then is our affair (row 74)."""
-    if where == "head" and "import;" not in body and "__import__" in body:
-        pytest.skip("nothing can be imported: there is no program")
+    if "__import__" in body and where != "body":
+        pytest.skip("Click itself imports until then")
     cli = make(**{"body": "", where: body, "head": BROKEN + (body if where == "head" else "")})
     same(cli)
 
