@@ -113,7 +113,7 @@ def test_file_that_a_forked_child_holds_is_not_told_as_unfinished(
     process.stdout.close()
     assert process.stderr is not None
     process.stderr.close()
-    direct = _spool_of(waiting.parent, server)
+    direct = Spool(waiting.parent, server.url)
     assert direct.send() == 0
     assert (server.requests, home.spooled()) == ([], [waiting])
     os.kill(child, signal.SIGKILL)
@@ -128,13 +128,6 @@ def _holds(pid: int, path: Path) -> bool:
         return any(os.readlink(f"/proc/{pid}/fd/{n}") == str(path) for n in numbers)
     except OSError:
         return False
-
-
-def _spool_of(path: Path, server: Server) -> Spool:
-    """A spool that an application has made."""
-    found = Spool.__new__(Spool)
-    found.path, found.host = path, server.url
-    return found
 
 
 KILLS = ["rename", "unlink", "openat", "write", "flock", "sendto", "utimensat", "close"]
