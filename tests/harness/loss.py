@@ -33,6 +33,7 @@ def cli(): pass
 @click.argument("mark")
 @click.argument("count", type=int)
 def work(mark, count):
+    click.echo("begun")
     journal = os.open(os.environ["JOURNAL"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     for n in range(count):
         os.write(journal, f"before {mark}-{n}\\n".encode())
@@ -117,8 +118,12 @@ class Soak:
             self._marks += 1
             mark, count = f"m{self._marks}", self._chance.randrange(1, 60)
         process = self._cli.start("work", mark, str(count))
-        # Mostly where something is written: the first 100 ms are Python's own.
-        time.sleep(self._random(0.07, 0.35))
+        if self._random(0, 1) < 0.8:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(self._random(0.0, 0.005 * count))
+        else:
+            time.sleep(self._random(0.0, 0.2))  # while it is starting
         process.kill()
         process.communicate()
         with self._lock:
@@ -133,9 +138,14 @@ class Soak:
         host = self._refusing if self._random(0, 1) < 0.1 else self._server.url
         anonymous_id = (self._home.state() / "id").read_text().strip()
         process = self._spool.start(host=host, anonymous_id=anonymous_id)
-        until = time.monotonic() + self._random(0.15, 0.9)
+        requests = len(self._server.requests)
+        blind = self._random(0, 1) < 0.3
+        until = time.monotonic() + (self._random(0.0, 1.0) if blind else 3.0)
         while time.monotonic() < until and process.poll() is None:
-            time.sleep(0.005)
+            if not blind and len(self._server.requests) > requests:
+                time.sleep(self._random(0.0, 0.1))
+                break
+            time.sleep(0.002)
         process.kill()
         with self._lock:
             (self.kills if process.wait() == -9 else self.ended)["sender"] += 1
