@@ -11,6 +11,7 @@ ACCEPTED = "accepted"
 SPLIT = "split"
 LATER = "later"
 MUCH_LATER = "much later"
+GIVEN_UP = "given up"
 
 _PAGE = (b"<!doctype", b"<html", b"<head", b"<body", b"<?xml")
 LONGEST_RETRY_AFTER = 24 * 3600.0
@@ -22,7 +23,8 @@ class Answer:
 
     Attributes:
         verdict: ACCEPTED; SPLIT, one of its messages is at fault; LATER, the server or the network
-            is; MUCH_LATER, the configuration is.
+            is; MUCH_LATER, the configuration is; GIVEN_UP, nobody waited for it any longer: no
+            fault of the server's.
         status: of HTTP, or None when no answer came.
         retry_after: seconds that the server asked for, or None.
         error: one word for people, never a server's text.

@@ -13,12 +13,13 @@ from uuid import NAMESPACE_OID, uuid5
 from ...privacy import choice
 from .. import refusal
 from ..spool import LOCK
-from .answer import ACCEPTED, MUCH_LATER, SPLIT, Answer
+from .answer import ACCEPTED, GIVEN_UP, MUCH_LATER, SPLIT, Answer
 from .batches import MOST_BYTES, MOST_MESSAGES, batches
 from .standing import Standing
 from .waiting import Claim, claim, waiting
 
 if TYPE_CHECKING:
+    from .patience import Patience
     from .transport import SegmentTransport
 
 
@@ -28,9 +29,10 @@ class Delivery:
     Args:
         letter: what the launcher wrote (`launcher.Letter`).
         lock: the sender's lock, held.
+        patience: how long somebody waits for it, or None where nobody does.
     """
 
-    def __init__(self, letter: dict[str, Any], lock: int) -> None:
+    def __init__(self, letter: dict[str, Any], lock: int, patience: Patience | None = None) -> None:
         self._spool: str = letter["spool"]
         self._host: str = letter["host"]
         self._write_key: str = letter["write_key"]
@@ -38,6 +40,7 @@ class Delivery:
         self._anonymous_id: str | None = letter["anonymous_id"]
         self._token: str | None = letter.get("token")
         self._lock = lock
+        self._patience = patience
         self._standing = Standing(self._spool)
         self._transport: SegmentTransport | None = None
 
@@ -65,6 +68,11 @@ class Delivery:
             size += taken.size
         return self._send(group) if group else True
 
+    def close(self) -> None:
+        """Leave no connection behind."""
+        if self._transport is not None:
+            self._transport.close()
+
     def _send(self, group: list[Claim]) -> bool:
         """Deliver some files together; all of them are acknowledged or none."""
         messages = [message for taken in group for message in taken.messages]
@@ -74,7 +82,7 @@ class Delivery:
         for batch in batches(messages):
             answer = self._post(batch) if self._may_send() else None
             if answer is None or answer.verdict != ACCEPTED:
-                if answer is not None:
+                if answer is not None and answer.verdict != GIVEN_UP:
                     self._standing.failed(
                         answer.error,
                         configuration=answer.verdict == MUCH_LATER,
@@ -121,11 +129,15 @@ class Delivery:
         if self._transport is None:
             from .transport import SegmentTransport  # 110 ms, only when there is something to send
 
-            self._transport = SegmentTransport(self._host, self._write_key, self._token)
+            self._transport = SegmentTransport(
+                self._host, self._write_key, self._token, self._patience
+            )
         return self._transport
 
     def _may_send(self) -> bool:
         """Whether nobody has said no, taken the spool away, or made it read-only since."""
+        if self._patience is not None and self._patience.left() <= 0:
+            return False
         if self._choice is not None:
             said = choice.read(self._choice)
             if said in (choice.DISABLED, choice.UNREADABLE):

@@ -7,7 +7,7 @@ what was not acknowledged is sent again, under the same message IDs.
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...storage import LOWEST_DESCRIPTOR, NoLocks, open_private, try_lock
 from ..launcher import LETTER_DESCRIPTOR, LOCK_DESCRIPTOR, too_early
@@ -16,6 +16,9 @@ from .deadline import set_deadline
 from .deliver import Delivery
 from .standing import put_off
 from .waiting import claim, waiting
+
+if TYPE_CHECKING:
+    from .patience import Patience
 
 AFTER_DEADLINE = 300.0
 """Seconds to wait after a server has held a sender until its deadline."""
@@ -31,18 +34,37 @@ def main(letter: dict[str, Any]) -> int:
         The process's exit status: 0, also when somebody else delivers.
     """
     spool: str = letter["spool"]
-    token: str | None = letter.get("token")
     lock = _inherited_lock(spool)
     _leave_the_parent()
     set_deadline(lambda: put_off(spool, AFTER_DEADLINE))
     if lock is None:
         lock = _take_lock(spool)
-    while lock is not None:
-        gone = Delivery(letter, lock).run()
-        os.close(lock)
-        # Released, then looked: who found the lock busy until now relies on this look.
-        lock = _take_lock(spool) if gone and not too_early(spool, token) and _waits(spool) else None
+    if lock is not None:
+        work(letter, lock)
     return 0
+
+
+def work(letter: dict[str, Any], lock: int, patience: Patience | None = None) -> None:
+    """Deliver until nothing waits any more, or nothing can be delivered now.
+
+    Args:
+        letter: what the launcher wrote (`launcher.Letter`).
+        lock: the sender's lock, held; it is closed here.
+        patience: how long somebody waits for it, or None where nobody does.
+    """
+    spool: str = letter["spool"]
+    again: int | None = lock
+    while again is not None:
+        delivery = Delivery(letter, again, patience)
+        try:
+            gone = delivery.run()
+        finally:
+            os.close(again)
+            delivery.close()
+        # Released, then looked: who found the lock busy until now relies on this look.
+        if not gone or too_early(spool, letter.get("token")) or not _waits(spool):
+            return
+        again = _take_lock(spool)
 
 
 def _inherited_lock(spool: str) -> int | None:

@@ -6,12 +6,16 @@ client's threads or its retries. Its session is private, so what we need of it i
 
 from __future__ import annotations
 
-import os
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...privacy.origin import origin
-from .answer import LATER, MUCH_LATER, Answer, of_response
+from .answer import GIVEN_UP, LATER, MUCH_LATER, Answer, of_response
+from .bounded import BoundedAdapter
+from .segment import segment_request
+
+if TYPE_CHECKING:
+    from .patience import Patience
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 10.0
@@ -27,29 +31,32 @@ class SegmentTransport:
         host: an origin.
         write_key: Segment's write key; empty with a token.
         token: what to authorise with instead, or None.
+        patience: how long somebody waits for it, or None where nobody does.
 
     Raises:
         RuntimeError: segment-analytics-python no longer has what keeps credentials in.
     """
 
-    def __init__(self, host: str, write_key: str, token: str | None = None) -> None:
-        if is_loopback(host):
-            # A proxy that was asked for this machine would be given the events, and find its own.
-            for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
-                del os.environ[name]
-        # A `default` entry in ~/.netrc would replace the write key by the user's own password.
-        os.environ["NETRC"] = os.devnull
-        from segment.analytics import request
-
-        from .bounded import BoundedAdapter
-
-        session = getattr(request, "_session", None)
-        if session is None or not hasattr(session, "mount"):
-            raise RuntimeError("segment-analytics-python has changed its session: pin it below")
+    def __init__(
+        self,
+        host: str,
+        write_key: str,
+        token: str | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        # Neither a netrc file's password in the place of ours, nor any redirect; a proxy that was
+        # asked for this machine would be given the events, and find its own.
+        request = segment_request()
+        session = request._session
         session.auth = _keep
         session.max_redirects = 0
-        session.mount("https://", BoundedAdapter(MOST_OF_AN_ANSWER))
-        session.mount("http://", BoundedAdapter(MOST_OF_AN_ANSWER))
+        direct = is_loopback(host)
+        for scheme in ("https://", "http://"):
+            session.mount(
+                scheme, BoundedAdapter(MOST_OF_AN_ANSWER, direct=direct, patience=patience)
+            )
+        self._session = session
+        self._patience = patience
         self._request = request
         self._host = host
         self._write_key = write_key
@@ -57,12 +64,28 @@ class SegmentTransport:
 
     def post(self, batch: list[dict[str, Any]]) -> Answer:
         """Send a batch once. Never raises for what a network or a server can do."""
+        answer = self._post(batch, *self._timeouts())
+        if self._patience is not None and self._patience.left() <= 0 and answer.status is None:
+            return Answer(GIVEN_UP)
+        return answer
+
+    def close(self) -> None:
+        """Leave no connection behind."""
+        self._session.close()
+
+    def _timeouts(self) -> tuple[float, float]:
+        if self._patience is None:
+            return CONNECT_TIMEOUT, READ_TIMEOUT
+        left = max(self._patience.left(), 0.001)  # 0 would be no timeout
+        return min(left, CONNECT_TIMEOUT), min(left, READ_TIMEOUT)
+
+    def _post(self, batch: list[dict[str, Any]], connect: float, read: float) -> Answer:
         try:
             response = self._request.post(
                 self._write_key,
                 self._host,
                 gzip=True,
-                timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+                timeout=(connect, read),
                 oauth_manager=self._bearer,
                 batch=batch,
             )
