@@ -9,13 +9,17 @@ It takes no signal, changes no variable, no handler and no filter, and says noth
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from threading import Thread
 
     from .launcher import Letter
     from .sender.patience import Patience
+
+_TALKATIVE = ("urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry")
 
 
 def deliver(letter: Letter, lock: int, until: float) -> None:
@@ -57,9 +61,35 @@ def _wait_for(thread: Thread, patience: Patience) -> None:
 def _work(letter: Letter, lock: int, patience: Patience) -> None:
     try:
         import json
+        import warnings
 
         from .sender.main import work
 
-        work(json.loads(letter.written()), lock, patience)
+        with warnings.catch_warnings():  # requests and urllib3 set filters when they are imported
+            warnings.simplefilter("ignore")
+            from .sender import transport  # noqa: F401
+        with _unheard():
+            work(json.loads(letter.written()), lock, patience)
     except Exception:
         return  # what was not acknowledged is still in the spool
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Keep out of the application's logs what libraries say in this thread."""
+    import logging
+    from threading import get_ident
+
+    ours = get_ident()
+
+    def others(record: logging.LogRecord) -> bool:
+        return record.thread != ours
+
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    for logger in loggers:
+        logger.addFilter(others)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(others)

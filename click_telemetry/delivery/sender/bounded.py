@@ -52,6 +52,7 @@ class BoundedAdapter(HTTPAdapter):
         finally:
             response.close()
         response._content = content[: self._most]
+        response.encoding = response.encoding or "utf-8"  # nobody is asked to guess it, and to log
         return response
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
