@@ -33,11 +33,18 @@ RESERVED = 96 * 1024
 PUBLISH_AFTER = 5.0
 """Seconds from one publication of a long-lived invocation to the next."""
 
+CONTINUED = b'#{"continued":true}\n'
+"""The note at the end of a file that another one continues."""
+
 _LIFECYCLE = (COMMAND_INVOKED, COMMAND_COMPLETED)
 
 
 class Full(OSError):
     """The file has no room for an event of the application's own."""
+
+
+class Erased(OSError):
+    """What the invocation recorded was deleted while it ran: it must leave nothing more."""
 
 
 class SpoolClient:
@@ -54,6 +61,7 @@ class SpoolClient:
     __slots__ = (
         "_descriptor",
         "_directory",
+        "_erased",
         "_hand_off",
         "_identity",
         "_open_runs",
@@ -67,6 +75,7 @@ class SpoolClient:
 
     def __init__(self, directory: str, hand_off: Callable[[], None]) -> None:
         self._directory = directory
+        self._erased = False
         self._hand_off = hand_off
         self._descriptor: int | None = None
         self._identity = (0, 0)
@@ -82,7 +91,8 @@ class SpoolClient:
         """Append a message; it survives the death of this process from then on.
 
         Raises:
-            OSError: it could not be written; nothing half of it will ever be delivered.
+            OSError: it could not be written; nothing half of it will ever be delivered. `Erased`
+                from the moment on that somebody deletes what this invocation has recorded.
         """
         line = encode(message).encode("ascii") + b"\n"
         if (
@@ -114,10 +124,12 @@ class SpoolClient:
 
     def _publish(self, *, continued: bool) -> None:
         if continued and self._open_runs:
-            self._write(b'#{"continued":true}\n')
+            self._write(CONTINUED)
         self._release()
         self._published_at = monotonic()
         self.publication += 1
+        if self._erased:
+            return
         self._hand_off()
         if continued and self._open_runs:
             # Held open from now on: should we vanish, the next sender finds who was running.
@@ -125,6 +137,10 @@ class SpoolClient:
 
     def _open(self) -> None:
         """Make a file that no sender has seen, and hold its lock."""
+        if self._path and not os.path.isdir(self._directory):
+            self._erased = True  # it was there: whoever deleted it does not want it back
+        if self._erased:
+            raise Erased("what was recorded has been deleted")
         make_private_directory(self._directory)
         while True:
             name = f"{time_ns():020d}-{os.urandom(8).hex()}{SUFFIX}"
@@ -160,6 +176,11 @@ class SpoolClient:
             found = None
         if found is None or (found.st_dev, found.st_ino) != self._identity:
             self._descriptor = None
+            return False
+        if not found.st_nlink:  # no sender unlinks a file that it cannot lock
+            os.close(self._descriptor)
+            self._descriptor = None
+            self._erased = True
             return False
         return True
 

@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 from ..identifiers import random_id
 from . import ambient, message
 from .active import LIVE
+from .bound import Bound
 from .names import BASE_PROPERTIES, COMMAND_COMPLETED, COMMAND_INVOKED
-from .text import name_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ..delivery.client import Client
     from ..privacy.settings import Settings
+    from .bound import Place
     from .text import Json
 
-    Waiting = tuple[object, Mapping[Any, Any], float]
+    Waiting = tuple[object, Mapping[Any, Any], float, Place | None]
 
 OWN_EVENTS = 200
 """Events of the application's own between two publications; the lifecycle always fits."""
@@ -48,9 +49,16 @@ class Run:
         """The invocation's session."""
         return self.invocation.session_id
 
-    def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
+    @property
+    def settings(self) -> Settings:
+        """What the application declared."""
+        return self.invocation._settings
+
+    def track(
+        self, name: object, properties: Mapping[Any, Any] | None, place: Place | None = None
+    ) -> None:
         """Record an event of the application's own in this run."""
-        self.invocation.track(name, properties, self)
+        self.invocation.track(name, properties, self, place=place)
 
     def now_speaking(self) -> Run:
         """This run: who was handed a run keeps it."""
@@ -85,10 +93,10 @@ class Invocation:
         "_ambient",
         "_anonymous_id",
         "_application",
+        "_bound",
         "_client",
         "_declared",
         "_lock",
-        "_own_events",
         "_pid",
         "_publication",
         "_sequence",
@@ -115,9 +123,9 @@ class Invocation:
         self._anonymous_id = anonymous_id
         self._ambient = ambient.ambient(environ, version)
         self._application: dict[str, Json] = {}
+        self._bound = Bound(OWN_EVENTS)
         self._declared = False
         self._lock = RLock()  # an event may be tracked by a signal handler, amid another
-        self._own_events = 0
         self._pid = os.getpid()
         self._publication = 0
         self._sequence = 0
@@ -137,8 +145,8 @@ class Invocation:
         """
         self._declare()
         run = Run(self, command, flags)
-        for name, properties, at in waiting:
-            self.track(name, properties, run, at)
+        for name, properties, at, place in waiting:
+            self.track(name, properties, run, at, place)
         self.record(COMMAND_INVOKED, {}, run)
         return run
 
@@ -148,29 +156,30 @@ class Invocation:
         properties: Mapping[Any, Any] | None,
         run: Run,
         at: float | None = None,
+        place: Place | None = None,
     ) -> None:
         """Record an event of the application's own; drop and count what cannot be said."""
         if os.getpid() != self._pid:
             return  # as in `record`, and before its lock is touched
-        event = name_or_none(name)
+        from .values import plain_name, plain_properties  # 1 ms, for who has something to say
+
+        event = plain_name(name)
         with self._lock:
-            if event is None or not self._has_room():
+            if event is None or not self._has_room(place):
                 self.dropped += 1
                 return
-        from .values import plain_properties  # 0.3 ms, for who has something to say
-
         # Outside the lock: a value's own code may be slow, or wait for another thread's event.
         own, lost = plain_properties({} if properties is None else properties)
         with self._lock:
             self.dropped += lost
             self.record(event, own, run, at)
 
-    def _has_room(self) -> bool:
+    def _has_room(self, place: Place | None) -> bool:
         publication = getattr(self._client, "publication", 0)
         if publication != self._publication:
-            self._publication, self._own_events = publication, 0
-        self._own_events += 1
-        return self._own_events <= OWN_EVENTS
+            self._publication = publication
+            self._bound.renew()
+        return self._bound.take(place)
 
     def record(
         self,
@@ -216,14 +225,27 @@ class Invocation:
         """The root has ended: nothing more is recorded. Closing twice is harmless."""
         if os.getpid() != self._pid:
             return
-        with self._lock:
-            if self.closed:
-                return
-            self.closed = True
+        if not self._shut():
+            return
         try:
             self._client.close()  # outside the lock: a thread that tracks now must not wait for it
         except Exception:  # as above; what the spool holds is safe already
             return
+
+    def _shut(self) -> bool:
+        """Let what is open end, and record nothing after it; False if that was done before."""
+        while True:
+            with self._lock:
+                if self.closed:
+                    return False
+                left = self._bound.latest()
+                if left is None:
+                    self.closed = True
+                    return True
+            # Outside the lock: a thread may be ending it at this moment, and wait for the lock.
+            left.abandon()
+            with self._lock:
+                self._bound.forget(left)
 
     def _properties(self, own: dict[str, Json], run: Run) -> dict[str, Json]:
         """Own, then the application's, then ours, so that no call site can override them."""
@@ -247,9 +269,9 @@ class Invocation:
 
     def _copied_application(self) -> dict[str, Json]:
         """The application's properties anew: a message is the client's."""
-        from .values import plain_properties
+        from .text import copied
 
-        return plain_properties(self._application)[0]
+        return {name: copied(value) for name, value in self._application.items()}
 
     def _declare(self) -> None:
         """Find the application's own properties; a function is called once, None is left out.

@@ -1,7 +1,7 @@
 """Any Python value to plain JSON, bounded and without raising: owns coercion, knows no event.
 
 What cannot be said safely is left out; what could say too much (an object's repr, a path, bytes)
-becomes a tag.
+becomes a tag; what looks like a secret is scrubbed out of texts, after the longest were dropped.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from enum import Enum
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from .text import encode, name_or_none, plain_text
+from .pairs import names_secret
+from .scrub import scrub, scrub_under
+from .text import MAX_NAME, encode, name_or_none, plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -72,8 +74,8 @@ def plain_properties(
     for key, value in items:
         before = budget.bytes, budget.nodes
         try:
-            name = _key(key, budget)
-            kept[name] = _plain(value, MAX_DEPTH, budget)
+            name, under = _key(key, budget, kept)
+            kept[name] = _plain(value, MAX_DEPTH, budget, under)
         except Exception:  # a value whose own code fails is left out like any other
             lost += 1
             # What did not fit takes no room from what still may.
@@ -81,13 +83,22 @@ def plain_properties(
     return kept, lost
 
 
-def _plain(value: Any, depth: int, budget: _Budget) -> Json:
+def plain_name(name: object) -> str | None:
+    """The name of an application's own event as it may leave, or None."""
+    found = name_or_none(name)
+    if found is not None:
+        found = scrub(found)
+    return found if found is not None and len(found) <= MAX_NAME else None
+
+
+def _plain(value: Any, depth: int, budget: _Budget, under: str) -> Json:
+    """A value as JSON; `under` is the key that it stands under, through all lists."""
     budget.look()
     if value is None or value is True or value is False:
         budget.take(5)
         return bool(value) if value is not None else None
     if isinstance(value, str):
-        return _text(value, budget)
+        return _text(value, budget, under)
     if isinstance(value, int):
         budget.take(20)
         return _integer(value)
@@ -99,20 +110,20 @@ def _plain(value: Any, depth: int, budget: _Budget) -> Json:
     if isinstance(value, Enum):
         inner = value._value_
         return _plain(
-            inner if isinstance(inner, (str, int, float)) else value._name_, depth, budget
+            inner if isinstance(inner, (str, int, float)) else value._name_, depth, budget, under
         )
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return _text("[bytes]", budget)
+        return _tag("[bytes]", budget)
     if isinstance(value, os.PathLike):
-        return _text("[path]", budget)
+        return _tag("[path]", budget)
     if isinstance(value, (list, tuple)):
-        return _list(value, depth, budget)
+        return _list(value, depth, budget, under)
     if isinstance(value, (set, frozenset)):
-        return sorted(_list(value, depth, budget), key=encode)
+        return sorted(_list(value, depth, budget, under), key=encode)
     kind = type(value)  # the class's own: a remote object would fetch such an attribute
     if hasattr(kind, "items") and hasattr(kind, "keys"):
-        return _dict(value, depth, budget)
-    return _text(_special(value), budget)
+        return _dict(value, depth, budget, under)
+    return _tag(_special(value), budget)
 
 
 def _integer(value: int) -> int:
@@ -138,15 +149,18 @@ def _special(value: Any) -> str:
     return "[object]"
 
 
-def _text(value: str, budget: _Budget) -> str:
+def _text(value: str, budget: _Budget, under: str) -> str:
     if str.__len__(value) > MAX_TEXT:
         raise Unsayable
-    text = plain_text(value)
+    return _tag(scrub_under(under, plain_text(value)), budget)
+
+
+def _tag(text: str, budget: _Budget) -> str:
     budget.take(len(encode(text)))
     return text
 
 
-def _list(values: Iterable[Any], depth: int, budget: _Budget) -> list[Json]:
+def _list(values: Iterable[Any], depth: int, budget: _Budget, under: str) -> list[Json]:
     if depth == 0:
         raise Unsayable
     budget.take(2)
@@ -154,7 +168,7 @@ def _list(values: Iterable[Any], depth: int, budget: _Budget) -> list[Json]:
     for value in list(islice(values, budget.nodes + 1)):
         before = budget.bytes
         try:
-            plain = _plain(value, depth - 1, budget)
+            plain = _plain(value, depth - 1, budget, under)
             budget.take(1)
             kept.append(plain)
         except _TooMany:
@@ -164,7 +178,7 @@ def _list(values: Iterable[Any], depth: int, budget: _Budget) -> list[Json]:
     return kept
 
 
-def _dict(mapping: Mapping[Any, Any], depth: int, budget: _Budget) -> dict[str, Json]:
+def _dict(mapping: Mapping[Any, Any], depth: int, budget: _Budget, under: str) -> dict[str, Json]:
     if depth == 0:
         raise Unsayable
     budget.take(2)
@@ -175,8 +189,8 @@ def _dict(mapping: Mapping[Any, Any], depth: int, budget: _Budget) -> dict[str, 
     for key, value in items:
         before = budget.bytes
         try:
-            name = _key(key, budget)
-            kept[name] = _plain(value, depth - 1, budget)
+            name, inner = _key(key, budget, kept)
+            kept[name] = _plain(value, depth - 1, budget, inner if names_secret(inner) else under)
         except _TooMany:
             raise
         except Unsayable:
@@ -193,13 +207,17 @@ def _items(mapping: Mapping[Any, Any]) -> tuple[list[tuple[Any, Any]], int]:
         return [], 1
 
 
-def _key(key: object, budget: _Budget) -> str:
+def _key(key: object, budget: _Budget, kept: Mapping[str, Json]) -> tuple[str, str]:
+    """A key as it may leave, and as it was given: that tells what stands under it."""
     if isinstance(key, Enum):
         key = key._value_
     if isinstance(key, bool) or not isinstance(key, (str, int)):
         raise Unsayable
-    name = name_or_none(key if isinstance(key, str) else repr(_integer(key)))
-    if name is None:
+    given = name_or_none(key if isinstance(key, str) else repr(_integer(key)))
+    if given is None:
         raise Unsayable
+    name = scrub(given)
+    if len(name) > MAX_NAME or (name != given and name in kept):
+        raise Unsayable  # two addresses as keys become one marker, which says one of them
     budget.take(len(encode(name)) + 2)
-    return name
+    return name, given

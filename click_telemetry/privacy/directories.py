@@ -107,11 +107,13 @@ def platform_directories(app: str) -> Directories:
 
 
 def destination_digest(host: str, write_key: str, *, identified: bool = False) -> str:
-    """Sixteen hexadecimal digits for a destination, the same in every process."""
-    try:
-        from _blake2 import blake2b  # hashlib loads OpenSSL: 3 ms
-    except ImportError:
-        from hashlib import blake2b
+    """Sixteen hexadecimal digits for a destination, the same in every process.
+
+    FNV-1a in 64 bits (draft-eastlake-fnv): it tells a person's few destinations apart and guards
+    no secret. A cryptographic one loads a library first: 0.2 ms, or 3 ms by way of hashlib.
+    """
     tier = "\0bearer" if identified else ""  # no key has a NUL
-    text = f"{host}\0{write_key}{tier}".encode("utf-8", "surrogatepass")
-    return blake2b(text, digest_size=8).hexdigest()
+    digest = 0xCBF29CE484222325
+    for byte in f"{host}\0{write_key}{tier}".encode("utf-8", "surrogatepass"):
+        digest = (digest ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return f"{digest:016x}"

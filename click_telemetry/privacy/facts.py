@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ..storage import can_be_made
 from . import choice
-from .consent import WATCH_VARIABLE
 from .directories import directories
+from .refusal import WATCH_VARIABLE
 from .surroundings import is_ci, is_test_environment
 
 if TYPE_CHECKING:

@@ -226,7 +226,11 @@ def test_properties_that_are_none_cost_themselves(properties: Any) -> None:
 def test_what_was_tracked_before_the_first_leaf_comes_first() -> None:
     """A group's own events keep their order and their time, and are of the leaf's run."""
     root, client = invocation()
-    waiting = [("Config Read", {"n": 1}, 1000.0), (None, {}, 1000.5), ("Logged In", {}, 1001.0)]
+    waiting = [
+        ("Config Read", {"n": 1}, 1000.0, None),
+        (None, {}, 1000.5, None),
+        ("Logged In", {}, 1001.0, None),
+    ]
     root.start("acme deploy", ["x"], waiting)
     assert names(client) == ["Config Read", "Logged In", COMMAND_INVOKED]
     assert of(client, "sequence") == [1, 2, 3]
@@ -604,7 +608,7 @@ def test_a_function_for_a_property_is_called_once() -> None:
 
     root, client = invocation(properties={"team": team, "tier": 2})
     assert called == []
-    run = root.start("acme", [], [("Config Read", {}, 0.0)])
+    run = root.start("acme", [], [("Config Read", {}, 0.0, None)])
     run.track("Plan Changed", None)
     run.finish(ENDED)
     root.start("acme", []).finish(ENDED)

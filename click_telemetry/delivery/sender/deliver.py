@@ -80,7 +80,7 @@ class Delivery:
         if identify is not None:
             messages.insert(0, identify)
         for batch in batches(messages):
-            answer = self._post(batch) if self._may_send() else None
+            answer = self._post(batch)
             if answer is None or answer.verdict != ACCEPTED:
                 if answer is not None and answer.verdict != GIVEN_UP:
                     self._standing.failed(
@@ -104,8 +104,10 @@ class Delivery:
         )
         return gone
 
-    def _post(self, batch: list[dict[str, Any]]) -> Answer:
-        """Post a batch, cut down to the message at fault where there is one."""
+    def _post(self, batch: list[dict[str, Any]]) -> Answer | None:
+        """Post a batch, cut down to the message at fault where there is one; None: it may not."""
+        if not self._may_send():
+            return None
         answer = self._open_transport().post(batch)
         if answer.verdict != SPLIT:
             return answer
@@ -114,7 +116,9 @@ class Delivery:
             return Answer(ACCEPTED, answer.status)
         middle = len(batch) // 2
         first = self._post(batch[:middle])
-        return first if first.verdict != ACCEPTED else self._post(batch[middle:])
+        if first is None or first.verdict != ACCEPTED:
+            return first
+        return self._post(batch[middle:])
 
     def _judge_token(self, answer: Answer) -> None:
         """A refused token is not tried again; with a fresh one its events need not wait."""
