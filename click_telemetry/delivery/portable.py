@@ -9,7 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from .launcher import SCRIPT, SHELL, command_line, environment
+from .launcher import SCRIPT_AWAY, SHELL, command_line, environment
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -32,7 +32,7 @@ def start(letter: Letter) -> None:
     command = command_line()
     if not windows and os.access(SHELL, os.X_OK):
         # Its parent ends at once and is reaped; standard input is given to what is left behind.
-        command = [SHELL, "-c", "exec 4<&0; " + SCRIPT, "sh", *command]
+        command = [SHELL, "-c", "exec 4<&0; " + SCRIPT_AWAY, "sh", *command]
     child = open_child(letter, command)
     if command[0] == SHELL:
         child.wait()
