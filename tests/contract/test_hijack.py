@@ -21,7 +21,7 @@ from ..harness.layouts import (
     user_site,
     virtual_environment,
 )
-from ..harness.processes import APP, Cli, Home
+from ..harness.processes import APP, REPOSITORY, Cli, Home
 from ..harness.senders import is_alive, lock_of, sender_processes, wait_for_end, wait_until
 from ..harness.server import Reply, Server
 from ..harness.terminal import Terminal
@@ -330,9 +330,7 @@ class TestWhatItHolds:
                 path
                 for path in paths - own
                 if not path.startswith(("pipe:", "socket:", spool))
-                and not path.endswith((".py", ".pyc", "/site-packages"))
-                and sys.base_prefix not in path
-                and not path.startswith("/usr/")
+                and not path.startswith((sys.prefix, sys.base_prefix, "/usr/", str(REPOSITORY)))
             }
             assert foreign == set(), kind
 

@@ -17,7 +17,7 @@ def segment_request() -> Any:
 
     Raises:
         ImportError: the client is missing, or damaged.
-        RuntimeError: it no longer has what keeps credentials in.
+        RuntimeError: it has no session any more that we could make our own.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # requests has opinions about versions of others

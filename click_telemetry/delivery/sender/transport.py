@@ -1,27 +1,30 @@
 """The Segment transport: one POST by segment-analytics-python, and what came of it.
 
 Only `segment.analytics.request.post` is used, which leaves messages as they are; never the
-client's threads or its retries. Its session is private, so what we need of it is checked.
+client's threads or its retries. What it makes of an answer is not believed (`adapter`).
 """
 
 from __future__ import annotations
 
+import base64
 from time import time
 from typing import TYPE_CHECKING, Any
 
 from ...privacy.origin import origin
-from .answer import GIVEN_UP, LATER, MUCH_LATER, Answer, of_response
-from .bounded import BoundedAdapter
+from .adapter import OneOrigin
+from .answer import LATER, UNASKED, Answer, of_response
+from .attempt import Withdrawn
 from .segment import segment_request
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .deadline import Deadline
     from .patience import Patience
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 10.0
 """Seconds, per read; the sender's deadline bounds the whole."""
-MOST_OF_AN_ANSWER = 64 * 1024
-"""Bytes that are read of an answer."""
 
 
 class SegmentTransport:
@@ -31,10 +34,10 @@ class SegmentTransport:
         host: an origin.
         write_key: Segment's write key; empty with a token.
         token: what to authorise with instead, or None.
-        patience: how long somebody waits for it, or None where nobody does.
+        deadline: bounds how long a request may take.
 
     Raises:
-        RuntimeError: segment-analytics-python no longer has what keeps credentials in.
+        RuntimeError: segment-analytics-python posts in another way than we know.
     """
 
     def __init__(
@@ -42,86 +45,74 @@ class SegmentTransport:
         host: str,
         write_key: str,
         token: str | None = None,
-        patience: Patience | None = None,
+        deadline: Deadline | Patience | None = None,
     ) -> None:
-        # Neither a netrc file's password in the place of ours, nor any redirect; a proxy that was
-        # asked for this machine would be given the events, and find its own.
+        # The session is our own, and no variable is changed: the process may be the application's.
+        # A proxy that was asked for this machine would be given the events, and find its own.
         request = segment_request()
-        session = request._session
-        session.auth = _keep
-        session.max_redirects = 0
-        direct = is_loopback(host)
-        for scheme in ("https://", "http://"):
-            session.mount(
-                scheme, BoundedAdapter(MOST_OF_AN_ANSWER, direct=direct, patience=patience)
-            )
-        self._session = session
-        self._patience = patience
+        self._adapter = OneOrigin(
+            host,
+            _bearer(token) if token is not None else _basic(write_key),
+            direct=is_loopback(host),
+            holds=id if deadline is None else deadline.holds,
+        )
+        self._session = request._session
+        self._session.auth = _keep
+        self._session.mount("https://", self._adapter)
+        self._session.mount("http://", self._adapter)
+        self._deadline = deadline
         self._request = request
         self._host = host
         self._write_key = write_key
-        self._bearer = Bearer(token) if token is not None else None
 
-    def post(self, batch: list[dict[str, Any]]) -> Answer:
-        """Send a batch once. Never raises for what a network or a server can do."""
-        answer = self._post(batch, *self._timeouts())
-        if self._patience is not None and self._patience.left() <= 0 and answer.status is None:
-            return Answer(GIVEN_UP)
-        return answer
+    def post(self, batch: list[dict[str, Any]], leaving: Callable[[], object] = int) -> Answer:
+        """Send a batch once. Never raises for what a network or a server can do.
+
+        Args:
+            batch: messages.
+            leaving: called when the first of their bytes is about to leave.
+
+        Raises:
+            Withdrawn: `leaving` did, and nothing left.
+            RuntimeError: the client has not posted through its session.
+        """
+        adapter = self._adapter
+        adapter.leaving = leaving
+        adapter.forget()
+        left = max(self._left(), 0.001)  # 0 would be no timeout
+        try:
+            self._request.post(
+                self._write_key,
+                self._host,
+                gzip=True,
+                timeout=(min(left, CONNECT_TIMEOUT), min(left, READ_TIMEOUT)),
+                batch=batch,
+            )
+        except Withdrawn:
+            raise
+        except Exception as error:  # requests' many, those of what lies below, the client's own
+            if adapter.seen is None:
+                verdict = LATER if self._left() > 0 else UNASKED
+                return Answer(verdict, error=type(error).__name__, open=adapter.left)
+        seen = adapter.seen
+        if seen is None:
+            raise RuntimeError("segment-analytics-python posts in another way: pin it below")
+        return of_response(seen.status, seen.start, seen.content_type, seen.retry_after, time())
 
     def close(self) -> None:
         """Leave no connection behind."""
         self._session.close()
 
-    def _timeouts(self) -> tuple[float, float]:
-        if self._patience is None:
-            return CONNECT_TIMEOUT, READ_TIMEOUT
-        left = max(self._patience.left(), 0.001)  # 0 would be no timeout
-        return min(left, CONNECT_TIMEOUT), min(left, READ_TIMEOUT)
-
-    def _post(self, batch: list[dict[str, Any]], connect: float, read: float) -> Answer:
-        try:
-            response = self._request.post(
-                self._write_key,
-                self._host,
-                gzip=True,
-                timeout=(connect, read),
-                oauth_manager=self._bearer,
-                batch=batch,
-            )
-        except self._request.APIError as error:
-            response = getattr(error, "response", None)
-            if response is None:
-                return Answer(LATER, error="unknown")
-        except Exception as error:  # requests' many, and those of what lies below it
-            return Answer(_verdict(error), error=type(error).__name__)
-        if response.history:
-            return Answer(MUCH_LATER, response.status_code, error="redirected")
-        return of_response(
-            response.status_code,
-            response.content,
-            response.headers.get("Content-Type", ""),
-            response.headers.get("Retry-After"),
-            time(),
-        )
+    def _left(self) -> float:
+        return READ_TIMEOUT if self._deadline is None else self._deadline.left()
 
 
-class Bearer:
-    """A token, as the client asks its `oauth_manager` for one: `Authorization: Bearer`."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def get_token(self) -> str:
-        """The token; there is no other to be had in this process."""
-        return self._token
-
-    def clear_token(self) -> None:
-        """The client says that it was refused; `Delivery` knows by the answer."""
+def _basic(write_key: str) -> str:
+    return "Basic " + base64.b64encode(f"{write_key}:".encode()).decode("ascii")
 
 
-def _verdict(error: Exception) -> str:
-    return MUCH_LATER if type(error).__name__ == "TooManyRedirects" else LATER
+def _bearer(token: str) -> str:
+    return f"Bearer {token}"
 
 
 def _keep(request: Any) -> Any:
