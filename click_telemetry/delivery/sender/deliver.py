@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .deadline import Deadline
+    from .patience import Patience
     from .transport import SegmentTransport
 
 ROOM_FOR_IDENTIFY = 2_000
@@ -37,10 +38,10 @@ class Delivery:
     Args:
         letter: what the launcher wrote (`launcher.Letter`).
         lock: the sender's lock, held.
-        deadline: of this process.
+        deadline: of this process, or the patience of one that waits for its end.
     """
 
-    def __init__(self, letter: dict[str, Any], lock: int, deadline: Deadline) -> None:
+    def __init__(self, letter: dict[str, Any], lock: int, deadline: Deadline | Patience) -> None:
         self._spool: str = letter["spool"]
         self._host: str = letter["host"]
         self._write_key: str = letter["write_key"]
@@ -71,6 +72,11 @@ class Delivery:
             self._standing.failed("unlink", first=CONFIGURATION_WAIT)
             return False
         return gone
+
+    def close(self) -> None:
+        """Leave no connection behind."""
+        if self._transport is not None:
+            self._transport.close()
 
     def _deliver(self) -> bool:
         group: list[Claim] = []
@@ -187,7 +193,9 @@ class Delivery:
         if self._transport is None:
             from .transport import SegmentTransport  # 110 ms, only when there is something to send
 
-            self._transport = SegmentTransport(self._host, self._write_key, self._token)
+            self._transport = SegmentTransport(
+                self._host, self._write_key, self._token, self._deadline
+            )
         return self._transport
 
     def _may_send(self) -> bool:
