@@ -13,6 +13,7 @@ import click
 from ..delivery.attended import Attended
 from ..delivery.launcher import NOT_BEFORE, Letter
 from ..delivery.sender.deadline import DEADLINE
+from ..delivery.sender.name import stem
 from ..privacy.consent import NOTHING, SEND
 from ..privacy.reasons import REASONS
 from ..tools.visible import visible
@@ -100,7 +101,7 @@ def deliver(told: Application, directory: str, seen: Callable[[int], None]) -> R
             busy = sender.busy or sender_lives(directory)
             now = spool(directory, True)
             seen(now.waits)
-            free = {file.name for file in now.files if not file.held}
+            free = {stem(file.name) for file in now.files if not file.held}
             if not busy:
                 if not free - tried:
                     break

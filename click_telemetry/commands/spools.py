@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..delivery.launcher import NOT_BEFORE
 from ..delivery.sender import standing
-from ..delivery.sender.waiting import messages, waiting
+from ..delivery.sender.content import messages
+from ..delivery.sender.waiting import waiting
 from ..delivery.spool import CONTINUED, FILE_LIMIT, LOCK
 from ..storage import NoLocks, open_private, read_small, try_lock
 

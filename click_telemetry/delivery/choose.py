@@ -94,4 +94,5 @@ def _spooled(
         from .inline import hand_off_inline
 
         return SpoolClient(spool, lambda: hand_off_inline(letter, settings.flush_timeout))
-    return SpoolClient(spool, lambda: hand_off(letter, leaving=leaving()))
+    client = SpoolClient(spool, lambda: hand_off(letter, client.written, leaving=leaving()))
+    return client

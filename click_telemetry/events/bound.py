@@ -66,6 +66,11 @@ class Bound:
             return True
         return self._take(1)
 
+    @property
+    def full(self) -> bool:
+        """Whether no place is left."""
+        return self._used >= self._places
+
     def renew(self) -> None:
         """All places are free again, but for those of what is still open."""
         self._used = len(self._open)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .text import Json
 
     Act = Callable[["Run"], None]
+    Make = Callable[[str, dict[str, Json]], dict[str, Json]]
 
 OWN_EVENTS = 200
 """Events of the application's own between two publications; the lifecycle always fits."""
@@ -102,6 +103,8 @@ class Invocation:
         "_lock",
         "_pid",
         "_publication",
+        "_said",
+        "_saying",
         "_sequence",
         "_version",
         "client",
@@ -134,6 +137,8 @@ class Invocation:
         self._lock = RLock()  # an event may be tracked by a signal handler, amid another
         self._pid = os.getpid()
         self._publication = 0
+        self._said: list[tuple[Make, str | None]] = []
+        self._saying = False
         self._sequence = 0
         self._version = version
         self.closed = False
@@ -210,6 +215,9 @@ class Invocation:
     def has_room(self, place: Place | None = None) -> bool:
         """Whether one more event of the application's own fits; if so, it has its place."""
         with self._lock:
+            if self._bound.full and not self._saying:
+                # A server that says more than fits: without this its silence would last for ever.
+                getattr(self.client, "publish_if_due", bool)()
             publication = getattr(self.client, "publication", 0)
             if publication != self._publication:
                 self._publication = publication
@@ -244,7 +252,7 @@ class Invocation:
             )
         )
 
-    def say(self, make: Callable[[str, dict[str, Json]], dict[str, Json]]) -> None:
+    def say(self, make: Make) -> None:
         """Hand one message to the client.
 
         Args:
@@ -256,16 +264,27 @@ class Invocation:
             if self.closed:
                 LIVE.stray()
                 return
+            self._said.append((make, self.user_id))
+            if self._saying:
+                return  # amid another event of this thread, by a signal handler: after that one
+            self._saying = True
             try:
-                made = make(self._anonymous_id, message.context(self.settings.app, self._version))
-                if self.user_id is not None:
-                    made["userId"] = self.user_id
-                reported = "dropped" in made.get("properties", ())  # type: ignore[operator]
-                self.client.record(made)
-                if reported:
-                    self.dropped = 0
-            except Exception:  # a client that fails must not be noticed by the command
-                self.dropped += 1
+                while self._said:
+                    self._say(*self._said.pop(0))
+            finally:
+                self._saying = False
+
+    def _say(self, make: Make, user_id: str | None) -> None:
+        try:
+            made = make(self._anonymous_id, message.context(self.settings.app, self._version))
+            if user_id is not None:
+                made["userId"] = user_id
+            reported = "dropped" in made.get("properties", ())  # type: ignore[operator]
+            self.client.record(made)
+            if reported:
+                self.dropped = 0
+        except Exception:  # a client that fails must not be noticed by the command
+            self.dropped += 1
 
     def close(self) -> None:
         """The root has ended: nothing more is recorded. Closing twice is harmless."""

@@ -299,6 +299,28 @@ def test_the_bound_starts_anew_with_each_publication() -> None:
     assert root.dropped == 10
 
 
+def test_a_server_that_says_too_much_is_heard_again_after_the_next_publication() -> None:
+    """The client is asked to publish by the very events that find no room."""
+
+    class Due(RecordingClient):
+        publication = 0
+        asked = 0
+
+        def publish_if_due(self) -> None:
+            self.asked += 1
+            if self.asked == 30:
+                self.publication += 1
+
+    client = Due()
+    root, _ = invocation(client)
+    run = root.start("acme serve", [])
+    for _ in range(OWN_EVENTS + 50):
+        run.track("Request Served", None)
+    assert client.asked == 30
+    assert names(client).count("Request Served") == OWN_EVENTS + 21
+    assert [count for count in of(client, "dropped") if count] == [29]
+
+
 def test_properties_cost_nothing_once_the_bound_is_reached() -> None:
     """Beyond it not even the values are looked at."""
     looked: list[int] = []
