@@ -15,6 +15,7 @@ from click_telemetry.privacy.settings import DeclarationError
 from click_telemetry.testing import RecordingClient
 
 from ..harness.processes import Cli, Home
+from ..harness.senders import wait_for_end
 from ..harness.server import Server
 from ..harness.stories import run
 from .prompt import at_a_prompt
@@ -261,5 +262,6 @@ cli()
     assert named == [("identify", "user-42"), ("Command Completed", "user-42")]
     # The one that the sender makes for an ID names no user and has no traits.
     assert [m["traits"] for m in messages if m["type"] == "identify"] == [{}, {"plan": "pro"}]
+    wait_for_end(home)
     stored = [path for path in home.path.rglob("*") if path.is_file()]
     assert not any(b"user-42" in path.read_bytes() for path in stored)
