@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from .events.context import set_context as set_context
     from .events.current import current as current
     from .events.current import track as track
+    from .events.declared import flow as flow
+    from .events.event import Event as Event
     from .events.faults import track_error as track_error
     from .events.faults import track_warning as track_warning
+    from .events.flow import Flow as Flow
     from .events.resources import resource as resource
     from .events.user import identify as identify
     from .observe.children import child_env as child_env
@@ -26,10 +29,13 @@ __version__ = "0.1.0"
 
 __all__ = (
     "Client",
+    "Event",
+    "Flow",
     "InstrumentedGroup",
     "child_env",
     "current",
     "exclude",
+    "flow",
     "identify",
     "instrument",
     "instrumented_group",
@@ -44,10 +50,13 @@ __all__ = (
 
 _HOME = {
     "Client": "delivery.client",
+    "Event": "events.event",
+    "Flow": "events.flow",
     "InstrumentedGroup": "observe.group",
     "child_env": "observe.children",
     "current": "events.current",
     "exclude": "observe.declare",
+    "flow": "events.declared",
     "identify": "events.user",
     "instrument": "observe.declare",
     "instrumented_group": "observe.declare",

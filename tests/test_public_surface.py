@@ -21,10 +21,13 @@ from .privacy.racing import environment, python
 
 NAMES = (
     "Client",
+    "Event",
+    "Flow",
     "InstrumentedGroup",
     "child_env",
     "current",
     "exclude",
+    "flow",
     "identify",
     "instrument",
     "instrumented_group",

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from ..identifiers import random_id
 from . import ambient, message
 from .active import LIVE
-from .bound import Bound
 from .names import COMMAND_COMPLETED, COMMAND_INVOKED
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from ..delivery.client import Client
     from ..privacy.settings import Settings
-    from .bound import Place
+    from .bound import Bound, Place
     from .context import Context
     from .text import Json
 
@@ -131,7 +130,7 @@ class Invocation:
         self.client = client
         self._anonymous_id = anonymous_id
         self._ambient = ambient.ambient(environ, version)
-        self._bound = Bound(OWN_EVENTS)
+        self._bound: Bound | None = None
         self._context: Context | None = None
         self._declared = False
         self._lock = RLock()  # an event may be tracked by a signal handler, amid another
@@ -209,12 +208,16 @@ class Invocation:
         # Outside the lock: a value's own code may be slow, or wait for another thread's event.
         own, lost = plain_properties({} if properties is None else properties)
         with self._lock:
-            self.dropped += lost
+            self.dropped += lost if place is None else lost + place.lost
             self.record(event, own, run, at)
 
     def has_room(self, place: Place | None = None) -> bool:
         """Whether one more event of the application's own fits; if so, it has its place."""
         with self._lock:
+            if self._bound is None:
+                from .bound import Bound
+
+                self._bound = Bound(OWN_EVENTS)
             if self._bound.full and not self._saying:
                 # A server that says more than fits: without this its silence would last for ever.
                 getattr(self.client, "publish_if_due", bool)()
@@ -303,14 +306,15 @@ class Invocation:
             with self._lock:
                 if self.closed:
                     return False
-                left = self._bound.latest()
+                left = self._bound.latest() if self._bound is not None else None
                 if left is None:
                     self.closed = True
                     return True
             # Outside the lock: a thread may be ending it at this moment, and wait for the lock.
             left.abandon()
             with self._lock:
-                self._bound.forget(left)
+                if self._bound is not None:
+                    self._bound.forget(left)
 
     def _properties(self, own: dict[str, Json], run: Run) -> dict[str, Json]:
         """What was set, own, declared, then ours, so that no call site can override them."""
