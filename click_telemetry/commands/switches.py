@@ -106,7 +106,7 @@ def _circumstances(application: Application) -> Iterator[Switch]:
         "destination",
         not facts.write_key,
         "none: no write key" if application.settings.app_known else "none: no name of its own",
-        (facts.destination or ("",))[0],
+        ", ".join(dict.fromkeys(one.host for one in application.destinations)),
     )
     yield _circumstance(
         "not_storable", "state directory", not facts.storable, "cannot be used", "can be used"

@@ -244,13 +244,14 @@ class Invocation:
             at: when it happened, in seconds since the epoch; now by default.
             message_id: a derived one, where the same event could be said elsewhere too.
         """
+        at = time() if at is None else at
         self.say(
             lambda anonymous_id, context: message.track_message(
                 event,
                 self._properties(own, run),
                 anonymous_id=anonymous_id,
                 context=context,
-                at=time() if at is None else at,
+                at=at,
                 message_id=message_id,
             )
         )
@@ -269,15 +270,15 @@ class Invocation:
                 return
             self._said.append((make, self.user_id))
             if self._saying:
-                return  # amid another event of this thread, by a signal handler: after that one
+                return  # amid another message of this thread, by a signal handler: after that one
             self._saying = True
             try:
                 while self._said:
-                    self._say(*self._said.pop(0))
+                    self._hand_over(*self._said.pop(0))
             finally:
                 self._saying = False
 
-    def _say(self, make: Make, user_id: str | None) -> None:
+    def _hand_over(self, make: Make, user_id: str | None) -> None:
         try:
             made = make(self._anonymous_id, message.context(self.settings.app, self._version))
             if user_id is not None:

@@ -10,6 +10,7 @@ import os
 import sys
 from typing import Any
 
+from ...privacy.refusal import variable_saying_no
 from ...storage import LOWEST_DESCRIPTOR, NoLocks, open_private, try_lock
 from ..launcher import LETTER_DESCRIPTOR, LOCK_DESCRIPTOR, too_early
 from ..spool import LOCK
@@ -34,6 +35,8 @@ def main(letter: dict[str, Any], deadline: float = DEADLINE) -> int:
     Returns:
         The process's exit status: 0, also when somebody else delivers; 1 after a fault of ours.
     """
+    if variable_saying_no(os.environ, "") is not None:
+        return 0  # started by hand: an application that sees such a variable starts none
     spool: str = letter["spool"]
     token: str | None = letter.get("token")
     lock = _inherited_lock(spool)
