@@ -81,7 +81,7 @@ def lines(found: Account) -> Iterator[Text | str]:
     if not found.spools:
         yield _fact("Waiting", "nothing")
     for spool in found.spools:
-        yield from _spool_lines(found, spool)
+        yield from _spool_lines(spool)
 
 
 def why_lines(found: Account) -> Iterator[Text]:
@@ -112,26 +112,27 @@ def _headline(found: Account) -> str:
     return f"off: {REASONS[decision.reason]}."
 
 
-def _spool_lines(found: Account, spool: Spool) -> Iterator[Text]:
-    if spool.destination is None:
+def _spool_lines(spool: Spool) -> Iterator[Text]:
+    known, memory = spool.destination, spool.remembered
+    if known is None:
         yield _fact("Elsewhere", "for another key or server than now:")
-    elif spool.destination.identified:
-        yield _fact("Signed in", f"with your account, to {visible(spool.destination.host, 50)}:")
+    elif known.identified:
+        yield _fact("Signed in", f"with your account, to {visible(known.host, 50)}:")
     if not spool.files:
         yield _fact("Waiting", "nothing")
     else:
         oldest = ago(time() - min(file.began for file in spool.files))
         where = f"{counted(spool.waits, 'message')} in {counted(len(spool.files), 'file')}"
         yield _fact("Waiting", f"{where}, the oldest since {oldest}")
-    when = f", the last at {clock(spool.delivered_at)}" if spool.delivered_at else ""
-    yield _fact("Delivered", counted(spool.delivered, "message") + when)
-    if spool.refused:
-        yield _fact("Refused", f"{counted(spool.refused, 'message')} that the server did not take")
-    if spool.dropped:
-        yield _fact("Dropped", f"{counted(spool.dropped, 'message')}: too old, or too many")
-    if spool.last_error and (spool.failures or spool.refused):
-        at = f", at {clock(spool.failed_at)}" if spool.failed_at else ""
-        yield _fact("Trouble", visible(delivery_error(spool.last_error), 100) + at, "yellow")
+    when = f", the last at {clock(memory.delivered_at)}" if memory.delivered_at else ""
+    yield _fact("Delivered", counted(memory.delivered, "message") + when)
+    if memory.refused:
+        yield _fact("Refused", f"{counted(memory.refused, 'message')} that the server did not take")
+    if memory.dropped:
+        yield _fact("Dropped", f"{counted(memory.dropped, 'message')}: too old, or too many")
+    if memory.last_error and (memory.failures or memory.refused):
+        at = f", at {clock(memory.failed_at)}" if memory.failed_at else ""
+        yield _fact("Trouble", visible(delivery_error(memory.last_error), 100) + at, "yellow")
     if spool.sender:
         yield _fact("Sending", "right now")
     elif spool.not_before is not None:
