@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 from rich.text import Text
 
-from ..events.ambient import in_container
 from ..privacy.consent import CLIENT, LOG, NOTHING, SEND, WATCH
 from ..privacy.reasons import REASONS
 from ..tools.visible import visible
@@ -74,10 +73,8 @@ def lines(found: Account) -> Iterator[Text | str]:
         "yellow" if choice == "unreadable" else "",
     )
     yield _fact("", visible(at_home(places.choice, home)), "dim")
-    yield _fact("Anonymous ID", found.anonymous_id or "none yet")
+    yield _fact("Anonymous ID", found.anonymous_id or "none")
     yield _fact("Stored in", visible(at_home(places.state, home)))
-    if in_container(application.environ):
-        yield _fact("", "in a container, and gone with it unless it is mounted", "dim")
     if not found.spools:
         yield _fact("Waiting", "nothing")
     for spool in found.spools:
@@ -109,6 +106,8 @@ def _headline(found: Account) -> str:
         return _ON[decision.mode]
     if decision.detail:
         return f"off: {decision.detail} says no."
+    if decision.reason == "choice":
+        return "off, for good: you have disabled it."
     return f"off: {REASONS[decision.reason]}."
 
 
@@ -123,7 +122,7 @@ def _spool_lines(spool: Spool) -> Iterator[Text]:
     else:
         oldest = ago(time() - min(file.began for file in spool.files))
         where = f"{counted(spool.waits, 'message')} in {counted(len(spool.files), 'file')}"
-        yield _fact("Waiting", f"{where}, the oldest since {oldest}")
+        yield _fact("Waiting", f"{where}, the oldest {oldest} old")
     when = f", the last at {clock(memory.delivered_at)}" if memory.delivered_at else ""
     yield _fact("Delivered", counted(memory.delivered, "message") + when)
     if memory.refused:

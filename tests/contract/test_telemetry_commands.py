@@ -392,7 +392,7 @@ def test_a_sender_in_the_middle_of_a_request_sends_no_other_after_a_purge(
     assert asked.wait(30)
     (sender,) = sender_processes(home)
     run = acme.run("telemetry", "purge")
-    assert "A delivery was under way" in run.stdout
+    assert "A sender was at work" in run.stdout
     go_on.set()
     wait_until(lambda: not os.path.exists(f"/proc/{sender}"))
     assert len(server.requests) == 1
