@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..observe.flag import FLAG
 from ..privacy.choice import DISABLED, ENABLED, NONE, UNREADABLE
 from ..privacy.consent import LOG, NOTHING, refused
+from ..privacy.refusal import OFF_VARIABLE
 from ..privacy.surroundings import CI_VARIABLES, TEST_VARIABLES, is_ci
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def winner(application: Application) -> str:
 
 def _variables(environ: Mapping[str, str], prefix: str) -> Iterator[Switch]:
     own = prefix + "_TELEMETRY"
-    for name in ("DO_NOT_TRACK", "NO_ANALYTICS", prefix + "_NO_TELEMETRY", own):
+    for name in ("DO_NOT_TRACK", "NO_ANALYTICS", OFF_VARIABLE, prefix + "_NO_TELEMETRY", own):
         value = environ.get(name)
         if value is None:
             yield Switch(name, name, None, SILENT)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .active import Speaker
     from .event import Event
+    from .invocation import Run
     from .text import Json
 
 
@@ -30,6 +31,12 @@ class Handle:
     def track(self, event: str | Event, properties: Mapping[str, Any] | None = None) -> None:
         """Record an event of the application's own, as `click_telemetry.track` does."""
         say(self._speaker, event, properties)
+
+    def reset(self) -> None:
+        """The user has signed out: later messages name nobody, as after `identify(None)`."""
+        from .user import signed_out
+
+        _act(self._speaker, signed_out)
 
 
 @overload
@@ -63,6 +70,23 @@ def current() -> Handle:
     return Handle(active.speaker() or active.SILENT)
 
 
+def act(do: Callable[[Run], None]) -> Speaker | None:
+    """Have something done with the run that speaks here; where there is none, it is counted.
+
+    Args:
+        do: called with the run, at once or when the first leaf begins; never, when nothing is
+            recorded.
+
+    Returns:
+        Who speaks here.
+    """
+    from . import active
+
+    speaking = active.speaker()
+    _act(speaking, do)
+    return speaking
+
+
 def say(
     speaker: Speaker | None,
     event: str | Event,
@@ -92,3 +116,12 @@ def say(
     except Exception:  # a fault of ours, or of a value that cannot even be looked at
         pass
     LIVE.stray()
+
+
+def _act(speaker: Speaker | None, do: Callable[[Run], None]) -> None:
+    from .active import LIVE
+
+    if speaker is None:
+        LIVE.stray()
+    else:
+        speaker.act(do)

@@ -188,7 +188,7 @@ def test_the_nearest_declared_class_names_the_reason() -> None:
 
 
 def test_steps_are_events_where_the_flow_asks_for_them() -> None:
-    """With their place and the time since the start; where the next is absent they stop (row C1)."""
+    """With their place and the time since the start; the next one absent, they stop (C1)."""
     declared = flow("Spawn", steps=("agent", "cloud"), step_events=True, source="cli")
 
     def go() -> None:
