@@ -159,7 +159,7 @@ def url(random: random.Random) -> str:
 
 
 def pair(random: random.Random) -> str:
-    """A name, what binds the value to it, the value: as shells, JSON, YAML, Python, XML write it."""
+    """A name and its value, as shells, JSON, YAML, Python, XML and URLs bind them."""
     name = random.choice(
         [
             *("password", "PASSWORD", "db_password", "passwd", "pwd", "userPassword", "passphrase"),
@@ -256,16 +256,25 @@ SECRETS: tuple[Secrets, ...] = (
         "github-token",
         lambda r: "github_pat" + f"_{some(r, ALNUM, 22)}_{some(r, ALNUM, 59, 120)}",
     ),
-    Secrets("gitlab-token", _after("glpat-", "glrt-", "gldt-", alphabet=URLSAFE, sizes=(20, 40))),
+    Secrets("gitlab-token", _after("glpat-", alphabet=URLSAFE, sizes=(20, 40))),
     Secrets(
         "gitlab-token",
         lambda r: f"glpat-{some(r, URLSAFE, 27, 300)}.01.{some(r, LOWER + string.digits, 9)}",
     ),
-    Secrets("gitlab-token", _after("glcbt-", "glptt-", "glsoat-", "gloas-", sizes=(20, 64))),
+    *(
+        Secrets("gitlab-token", _after(prefix, sizes=(20, 64)))
+        for prefix in (
+            *("gldt-", "glrt-", "glrtr-", "glcbt-", "glptt-", "glft-", "glimt-", "glagent-"),
+            *("glwt-", "glsoat-", "glffct-", "gloas-", "GR1348941"),
+        )
+    ),
     Secrets(
         "anthropic-key", _after("sk-ant-api03-", "sk-ant-oat01-", alphabet=URLSAFE, sizes=(93,))
     ),
-    Secrets("openai-key", _after("sk-proj-", "sk-svcacct-", alphabet=URLSAFE, sizes=(48, 156))),
+    *(
+        Secrets("openai-key", _after(f"sk-{kind}-", alphabet=URLSAFE, sizes=(48, 156)))
+        for kind in ("proj", "svcacct", "admin")
+    ),
     Secrets("api-key", _after("sk-", sizes=(32, 48))),
     Secrets("api-key", lambda r: f"sk-or-v1-{some(r, HEX, 64, 96)}"),
     Secrets("aws-key", _after("AKIA", "ASIA", alphabet=UPPER, sizes=(16, 28))),
@@ -278,6 +287,9 @@ SECRETS: tuple[Secrets, ...] = (
     Secrets("google-key", _after("AIza", alphabet=URLSAFE, sizes=(35, 60))),
     Secrets("google-key", _after("GOCSPX-", alphabet=URLSAFE, sizes=(28, 40))),
     Secrets("google-token", _after("ya29.", alphabet=URLSAFE, sizes=(68, 220))),
+    Secrets("aws-key", _after("ABSK", alphabet=ALNUM + "+/", sizes=(109, 140))),
+    Secrets("aws-key", _after("bedrock-api-key-", sizes=(80, 140))),
+    Secrets("google-token", _after("AQ.", alphabet=URLSAFE, sizes=(50, 90))),
     Secrets("google-token", _after("1//0", alphabet=URLSAFE, sizes=(99,))),
     Secrets(
         "slack-token",
@@ -302,9 +314,12 @@ SECRETS: tuple[Secrets, ...] = (
             f"/{some(r, URLSAFE, 68)}\0"
         ),
     ),
-    Secrets(
-        "stripe-key",
-        _after("sk" + "_live_", "rk" + "_live_", "sk" + "_test_", "whsec" + "_", sizes=(24, 99)),
+    *(
+        Secrets("stripe-key", _after(prefix + "_", sizes=(24, 99)))
+        for prefix in (
+            *("sk_live", "rk_live", "pk_live", "sk_test", "rk_test", "pk_test", "whsec"),
+            *("sk_org", "rk_org"),
+        )
     ),
     Secrets("npm-token", _after("npm_", sizes=(36, 64))),
     Secrets("pypi-token", _after("pypi-AgEIcHlwaS5vcmc", alphabet=URLSAFE, sizes=(120, 160))),
