@@ -6,6 +6,7 @@ Nothing here does anything; `observe` sees, `events` says, `privacy` decides, `d
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .commands.group import telemetry_group as telemetry_group
     from .delivery.client import Client as Client
     from .events.current import current as current
     from .events.current import track as track
@@ -23,6 +24,7 @@ __all__ = (
     "exclude",
     "instrument",
     "instrumented_group",
+    "telemetry_group",
     "track",
 )
 
@@ -33,6 +35,7 @@ _HOME = {
     "exclude": "observe.declare",
     "instrument": "observe.declare",
     "instrumented_group": "observe.declare",
+    "telemetry_group": "commands.group",
     "track": "events.current",
 }
 

@@ -26,6 +26,7 @@ NAMES = (
     "exclude",
     "instrument",
     "instrumented_group",
+    "telemetry_group",
     "track",
 )
 """What may be imported from `click_telemetry`; that a name leaves this list breaks somebody."""

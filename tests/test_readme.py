@@ -96,10 +96,7 @@ def test_snippet_for_tests_passes_as_a_test(tmp_path: Path, home: Home) -> None:
 def test_every_option_is_in_the_table() -> None:
     """No option is undocumented, and none is documented that does not exist."""
     documented = table_names("| option | default | meaning |")
-    undocumented = {"auth"}  # comes with the two tiers of delivery
-    assert [name for name in documented if name in OPTIONS] == [
-        name for name in OPTIONS if name not in undocumented
-    ]
+    assert [name for name in documented if name in OPTIONS] == [*OPTIONS]
 
 
 def test_every_property_is_in_the_table() -> None:

@@ -7,21 +7,23 @@ from typing import TYPE_CHECKING
 
 from ..privacy import identity
 from ..privacy.consent import CLIENT, LOG, WATCH
-from ..privacy.facts import destination
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..privacy.consent import Decision
     from ..privacy.directories import Directories
     from ..privacy.facts import RealFacts
     from .client import Client
 
 
-def choose(decision: Decision, facts: RealFacts) -> tuple[Client, str]:
+def choose(decision: Decision, facts: RealFacts, leaving: Callable[[], bool]) -> tuple[Client, str]:
     """A client, and the anonymous ID that goes with it.
 
     Args:
         decision: not NOTHING.
         facts: what the decision was made from.
+        leaving: tells, when something is handed off, whether the process is about to end.
 
     Raises:
         OSError: the ID or the spool cannot be stored.
@@ -38,10 +40,15 @@ def choose(decision: Decision, facts: RealFacts) -> tuple[Client, str]:
 
         return NullClient(), identity.fresh()
     if decision.mode == WATCH:
-        return _watched(facts, places), identity.fresh()
-    host, write_key = destination(facts.settings, facts.environ) or ("", "")
+        return _watched(facts, places, leaving), identity.fresh()
+    if facts.destination is None:
+        from .plain import NullClient
+
+        return NullClient(), identity.fresh()  # a token, and no host that the code names
+    host, write_key = facts.destination
     anonymous_id = identity.read_or_create(places.anonymous_id)
-    return _spooled(facts, places, host, write_key, anonymous_id), anonymous_id
+    client = _spooled(facts, places, host, write_key, anonymous_id, leaving, facts.token)
+    return client, anonymous_id
 
 
 def _id_at_hand(places: Directories | None) -> str:
@@ -50,14 +57,14 @@ def _id_at_hand(places: Directories | None) -> str:
     return stored or identity.fresh()
 
 
-def _watched(facts: RealFacts, places: Directories) -> Client:
+def _watched(facts: RealFacts, places: Directories, leaving: Callable[[], bool]) -> Client:
     from ..privacy.watched import WRITE_KEY, watch_address, watch_state, watched_places
 
     address = watch_address(facts.environ) or ""
     apart = watched_places(places, facts.settings.app, facts.environ)
     state = watch_state(facts.environ)
     if state is None:
-        return _spooled(facts, apart, address, WRITE_KEY, None)
+        return _spooled(facts, apart, address, WRITE_KEY, None, leaving)
     if not os.path.isdir(state):
         from .plain import NullClient
 
@@ -74,15 +81,18 @@ def _spooled(
     host: str,
     write_key: str,
     anonymous_id: str | None,
+    leaving: Callable[[], bool],
+    token: str | None = None,
 ) -> Client:
     from .launcher import Letter, hand_off
     from .spool import SpoolClient
 
-    spool = places.spool(host, write_key)
-    letter = Letter(spool, host, write_key, places.choice, anonymous_id)
+    spool = places.spool(host, write_key, identified=token is not None)
+    letter = Letter(spool, host, write_key, places.choice, anonymous_id, token)
     settings = facts.settings
     if settings.delivery == "inline" or os.getpid() == 1:
         from .inline import hand_off_inline
 
         return SpoolClient(spool, lambda: hand_off_inline(letter, settings.flush_timeout))
-    return SpoolClient(spool, lambda: hand_off(letter))
+    client = SpoolClient(spool, lambda: hand_off(letter, client.written, leaving=leaving()))
+    return client

@@ -1,7 +1,8 @@
 """Starts the sender, detached, at the end of an invocation; owns the hand-over and nothing else.
 
 The foreground never waits for it: whoever holds the sender's lock will look at the spool again, so
-a busy lock means that all is done.
+a busy lock means that all is done. Where a failure has put off delivery a sender is started all the
+same, once in a while, to keep the spool within its bounds; it then opens no connection.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from ..events.text import encode
-from ..storage import open_private, try_lock, write_all
+from ..storage import NoLocks, open_private, try_lock, write_all
 from .spool import LOCK
 
 if TYPE_CHECKING:
@@ -31,6 +32,12 @@ NOT_BEFORE = "not-before"
 LONGEST_WAIT = 24 * 3600.0
 """Seconds; a not-before further ahead is a clock that was wrong."""
 
+TALLY = "tally"
+"""A file in the spool with a byte for each page that was put by while delivery is put off."""
+PAGE = 4096
+TRIM_AFTER = 100
+"""Pages; a tenth of the files, and of the bytes, that may wait at most."""
+
 KEPT_VARIABLES = (
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
@@ -45,10 +52,16 @@ _FIXED_SIGNALS = (9, 19, 32, 33) if sys.platform == "linux" else (9, 17)
 _LAST_SIGNAL = 65 if sys.platform == "linux" else 32
 # By number, since the module `signal` costs 1 ms. An ignored signal would stay ignored otherwise.
 
-# The subshell is given away: its parent ends at once and is reaped, so that no `wait` of the
-# application's ever sees a child of ours. In it the letter is named by number, since a shell gives
-# what runs in its background an empty standard input. OLDPWD would name the person's directory.
-SCRIPT = 'cd /; unset PWD OLDPWD; { sleep 1; exec "$@"; } <&4 4<&- &'
+# OLDPWD would name the person's directory.
+SCRIPT = 'cd /; unset PWD OLDPWD; sleep 1; exec "$@"'
+# Where the program goes on, the subshell is given away: its parent ends at once and is reaped, so
+# that no `wait` of the application's ever sees a child of ours. In it the letter is named by
+# number, since a shell gives what runs in its background an empty standard input.
+SCRIPT_AWAY = 'cd /; unset PWD OLDPWD; { sleep 1; exec "$@"; } <&4 4<&- &'
+
+# The same where there is no shell; giving the child away is 12 ms of Python's life then.
+WITHOUT_SHELL = "import time\ntime.sleep(1)\n"
+WITHOUT_SHELL_AWAY = "import os\nos.fork() and os._exit(0)\n" + WITHOUT_SHELL
 
 # Finds this very package by its place, whatever else is installed, and nothing in the cwd.
 BOOT = """\
@@ -75,18 +88,30 @@ class Letter:
         write_key: Segment's write key.
         choice: the file with the person's choice; the sender asks again before each request.
         anonymous_id: the ID to identify once, or None for an ID of the moment.
+        token: what to authorise with instead of the write key, or None.
+
+    Attributes:
+        deliver: whether the sender may speak to the server; else it keeps the bounds and ends.
     """
 
-    __slots__ = ("anonymous_id", "choice", "host", "spool", "write_key")
+    __slots__ = ("anonymous_id", "choice", "deliver", "host", "spool", "token", "write_key")
 
     def __init__(
-        self, spool: str, host: str, write_key: str, choice: str | None, anonymous_id: str | None
+        self,
+        spool: str,
+        host: str,
+        write_key: str,
+        choice: str | None,
+        anonymous_id: str | None,
+        token: str | None = None,
     ) -> None:
         self.spool = spool
         self.host = host
         self.write_key = write_key
         self.choice = choice
         self.anonymous_id = anonymous_id
+        self.token = token
+        self.deliver = True
 
     def written(self) -> bytes:
         """One line of JSON, with where the sender finds its own code."""
@@ -102,15 +127,21 @@ class Letter:
             "write_key": self.write_key,
             "choice": self.choice,
             "anonymous_id": self.anonymous_id,
+            "token": self.token,
+            "deliver": self.deliver,
             "package": package,
             "paths": paths,
         }
         return encode(letter).encode("ascii") + b"\n"
 
 
-def command_line() -> list[str]:
-    """How the sender is started: isolated from the cwd and from Python's variables."""
-    return [sys.executable, "-I", "-c", BOOT]
+def command_line(before: str = "") -> list[str]:
+    """How the sender is started: isolated from the cwd and from Python's variables.
+
+    Args:
+        before: lines that it runs first.
+    """
+    return [sys.executable, "-I", "-c", before + BOOT]
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -128,13 +159,37 @@ def can_start() -> bool:
     )
 
 
-def hand_off(letter: Letter) -> None:
+def hand_off(letter: Letter, written: int = 0, *, leaving: bool = False) -> None:
     """Have the spool delivered: start a sender, unless one is alive or it is too early.
+
+    Args:
+        letter: what the sender is told.
+        written: bytes that were added to the spool since the last call.
+        leaving: whether the process is about to end. Then that is awaited: nobody is left who
+            could `wait` for a child, which saves giving it away (1.7 ms of a shell's life).
 
     Raises:
         OSError: none could be started; the spool keeps everything for the next invocation.
     """
-    lock = turn(letter)
+    if leaving:
+        import atexit
+
+        atexit.register(_leave, letter, written, os.getpid())
+    else:
+        _start(letter, written, away=True)
+
+
+def _leave(letter: Letter, written: int, pid: int) -> None:
+    """As the process ends; what goes wrong here would be printed, and it waits in the spool."""
+    if os.getpid() == pid:
+        try:
+            _start(letter, written, away=False)
+        except Exception:  # no descriptor, no memory, no process: the next invocation starts one
+            return
+
+
+def _start(letter: Letter, written: int, *, away: bool) -> None:
+    lock = turn(letter, written)
     if lock is None:
         return
     try:
@@ -142,17 +197,31 @@ def hand_off(letter: Letter) -> None:
             from .portable import start
 
             start(letter)
-        elif os.access(SHELL, os.X_OK):
-            child = spawn(letter, lock, [SHELL, "-c", SCRIPT, "sh", *command_line()])
-            os.waitpid(child, 0)
+            return
+        if os.access(SHELL, os.X_OK):
+            script = SCRIPT_AWAY if away else SCRIPT
+            child = spawn(letter, lock, [SHELL, "-c", script, "sh", *command_line()])
         else:
-            spawn(letter, lock, command_line())
+            script = WITHOUT_SHELL_AWAY if away else WITHOUT_SHELL
+            child = spawn(letter, lock, command_line(script))
     finally:
         os.close(lock)  # never unlocked: that would free the child's lock too
+    if not away:
+        return
+    try:
+        os.waitpid(child, 0)
+    except ChildProcessError:
+        return  # the application has reaped it, or wants to hear of no child
 
 
-def too_early(spool: str) -> bool:
-    """Whether a failure has put off the next attempt."""
+def too_early(spool: str, token: str | None = None) -> bool:
+    """Whether a failure has put off the next attempt: with this token, where there is one."""
+    if token is not None:
+        from .refusal import is_refused
+
+        refused = is_refused(spool, token)
+        if refused is not None:
+            return refused  # a fresh token does not wait for the sake of the one before
     try:
         until = os.stat(os.path.join(spool, NOT_BEFORE)).st_mtime
     except OSError:
@@ -160,21 +229,49 @@ def too_early(spool: str) -> bool:
     return 0 < until - time() <= LONGEST_WAIT
 
 
-def turn(letter: Letter) -> int | None:
+def trim_is_due(spool: str, written: int) -> bool:
+    """Whether so much was put by, since this was last true, that the bounds may be exceeded.
+
+    A byte is added to a file for each page, so that nobody has to count what waits.
+
+    Raises:
+        OSError: it cannot be told.
+    """
+    tally = open_private(os.path.join(spool, TALLY), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        write_all(tally, b"." * (written // PAGE + 1))
+        if os.fstat(tally).st_size < TRIM_AFTER:
+            return False
+        os.ftruncate(tally, 0)
+        return True
+    finally:
+        os.close(tally)
+
+
+def turn(letter: Letter, written: int = 0) -> int | None:
     """The sender's lock, held, when it is our turn to start one.
 
     Raises:
-        OSError: the lock cannot be opened, or the file system has no locks.
+        OSError: the lock cannot be opened, or there is none and no mark can be made instead.
     """
-    if not can_start() or too_early(letter.spool):
+    if not can_start():
+        return None
+    letter.deliver = not too_early(letter.spool, letter.token)
+    if not letter.deliver and not trim_is_due(letter.spool, written):
         return None
     lock = open_private(os.path.join(letter.spool, LOCK), os.O_RDWR | os.O_CREAT)
     try:
         if try_lock(lock):
             return lock
-    except OSError:
-        os.close(lock)
-        raise
+    except NoLocks:
+        from .unlocked import take_turn
+
+        try:
+            take_turn(letter.spool)
+        except OSError:
+            os.close(lock)
+            raise
+        return lock
     os.close(lock)
     return None
 

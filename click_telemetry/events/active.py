@@ -6,13 +6,16 @@ It is a register, not state: it holds what is running now, and nothing else.
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from threading import RLock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextvars import ContextVar
     from typing import Any, Protocol
+
+    from ..privacy.settings import Settings
+    from .bound import Place
 
     class Speaker(Protocol):
         """Somebody who can record an event now: a run, or a root before its first leaf."""
@@ -21,19 +24,33 @@ if TYPE_CHECKING:
         def session_id(self) -> str | None:
             """The session, once something is recorded."""
 
-        def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
-            """Record one event of the application's own."""
+        @property
+        def settings(self) -> Settings | None:
+            """What the application declared; None for nobody."""
+
+        def track(
+            self, name: object, properties: Mapping[Any, Any] | None, place: Place | None = None
+        ) -> None:
+            """Record one event of the application's own; `place` if it is one of several."""
 
         def now_speaking(self) -> Speaker:
             """Who speaks for the same invocation at this moment: its innermost live run."""
 
 
+else:
+    try:
+        from _contextvars import ContextVar  # contextvars adds abstract classes, and 0.1 ms
+    except ImportError:
+        from contextvars import ContextVar
+
+
 class Register:
     """The roots that are running in this process, and the events that found none of them."""
 
-    __slots__ = ("_lock", "_roots", "_strays")
+    __slots__ = ("_ended", "_lock", "_roots", "_strays")
 
     def __init__(self) -> None:
+        self._ended = False
         self._lock = RLock()
         self._roots: list[Speaker] = []
         self._strays = 0
@@ -47,6 +64,11 @@ class Register:
         """A root has ended; it need not have begun."""
         with self._lock:
             self._roots = [other for other in self._roots if other is not root]
+            self._ended = True
+
+    def alone(self, root: Speaker) -> bool:
+        """Whether a root is the first and only one of this process."""
+        return not self._ended and self._roots == [root]
 
     def only(self) -> Speaker | None:
         """The live root, if there is exactly one; a choice between two would be a guess."""
@@ -79,7 +101,14 @@ class Silent:
         """None: nothing is recorded."""
         return None
 
-    def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
+    @property
+    def settings(self) -> Settings | None:
+        """None: it speaks for no application."""
+        return None
+
+    def track(
+        self, name: object, properties: Mapping[Any, Any] | None, place: Place | None = None
+    ) -> None:
         """Say nothing."""
 
     def now_speaking(self) -> Speaker:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..identifiers import random_id
 from . import ambient, message
 from .active import LIVE
+from .bound import Bound
 from .names import BASE_PROPERTIES, COMMAND_COMPLETED, COMMAND_INVOKED
 
 if TYPE_CHECKING:
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 
     from ..delivery.client import Client
     from ..privacy.settings import Settings
+    from .bound import Place
     from .text import Json
 
-    Waiting = tuple[object, Mapping[Any, Any], float]
+    Waiting = tuple[object, Mapping[Any, Any], float, Place | None]
 
 OWN_EVENTS = 200
 """Events of the application's own between two publications; the lifecycle always fits."""
@@ -47,9 +49,16 @@ class Run:
         """The invocation's session."""
         return self.invocation.session_id
 
-    def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
+    @property
+    def settings(self) -> Settings:
+        """What the application declared."""
+        return self.invocation._settings
+
+    def track(
+        self, name: object, properties: Mapping[Any, Any] | None, place: Place | None = None
+    ) -> None:
         """Record an event of the application's own in this run."""
-        self.invocation.track(name, properties, self)
+        self.invocation.track(name, properties, self, place=place)
 
     def now_speaking(self) -> Run:
         """This run: who was handed a run keeps it."""
@@ -84,12 +93,14 @@ class Invocation:
         "_ambient",
         "_anonymous_id",
         "_application",
+        "_bound",
         "_client",
         "_declared",
         "_lock",
-        "_own_events",
         "_pid",
         "_publication",
+        "_said",
+        "_saying",
         "_sequence",
         "_settings",
         "_version",
@@ -114,11 +125,13 @@ class Invocation:
         self._anonymous_id = anonymous_id
         self._ambient = ambient.ambient(environ, version)
         self._application: dict[str, Json] = {}
+        self._bound = Bound(OWN_EVENTS)
         self._declared = False
         self._lock = RLock()  # an event may be tracked by a signal handler, amid another
-        self._own_events = 0
         self._pid = os.getpid()
         self._publication = 0
+        self._said: list[tuple[str, dict[str, Json], Run, float, str | None]] = []
+        self._saying = False
         self._sequence = 0
         self._version = version
         self.closed = False
@@ -136,8 +149,8 @@ class Invocation:
         """
         self._declare()
         run = Run(self, command, flags)
-        for name, properties, at in waiting:
-            self.track(name, properties, run, at)
+        for name, properties, at, place in waiting:
+            self.track(name, properties, run, at, place)
         self.record(COMMAND_INVOKED, {}, run)
         return run
 
@@ -147,6 +160,7 @@ class Invocation:
         properties: Mapping[Any, Any] | None,
         run: Run,
         at: float | None = None,
+        place: Place | None = None,
     ) -> None:
         """Record an event of the application's own; drop and count what cannot be said."""
         if os.getpid() != self._pid:
@@ -155,7 +169,7 @@ class Invocation:
 
         event = plain_name(name)
         with self._lock:
-            if event is None or not self._has_room():
+            if event is None or not self._has_room(place):
                 self.dropped += 1
                 return
         # Outside the lock: a value's own code may be slow, or wait for another thread's event.
@@ -164,12 +178,15 @@ class Invocation:
             self.dropped += lost
             self.record(event, own, run, at)
 
-    def _has_room(self) -> bool:
+    def _has_room(self, place: Place | None) -> bool:
+        if self._bound.full and not self._saying:
+            # A server that says more than fits: without this its silence would last for ever.
+            getattr(self._client, "publish_if_due", bool)()
         publication = getattr(self._client, "publication", 0)
         if publication != self._publication:
-            self._publication, self._own_events = publication, 0
-        self._own_events += 1
-        return self._own_events <= OWN_EVENTS
+            self._publication = publication
+            self._bound.renew()
+        return self._bound.take(place)
 
     def record(
         self,
@@ -194,35 +211,61 @@ class Invocation:
             if self.closed:
                 LIVE.stray()
                 return
+            self._said.append((event, own, run, time() if at is None else at, message_id))
+            if self._saying:
+                return  # amid another event of this thread, by a signal handler: after that one
+            self._saying = True
             try:
-                properties = self._properties(own, run)
-                self._client.record(
-                    message.track_message(
-                        event,
-                        properties,
-                        anonymous_id=self._anonymous_id,
-                        context=message.context(self._settings.app, self._version),
-                        at=time() if at is None else at,
-                        message_id=message_id,
-                    )
+                while self._said:
+                    self._say(*self._said.pop(0))
+            finally:
+                self._saying = False
+
+    def _say(
+        self, event: str, own: dict[str, Json], run: Run, at: float, message_id: str | None
+    ) -> None:
+        try:
+            properties = self._properties(own, run)
+            self._client.record(
+                message.track_message(
+                    event,
+                    properties,
+                    anonymous_id=self._anonymous_id,
+                    context=message.context(self._settings.app, self._version),
+                    at=at,
+                    message_id=message_id,
                 )
-                if "dropped" in properties:
-                    self.dropped = 0
-            except Exception:  # a client that fails must not be noticed by the command
-                self.dropped += 1
+            )
+            if "dropped" in properties:
+                self.dropped = 0
+        except Exception:  # a client that fails must not be noticed by the command
+            self.dropped += 1
 
     def close(self) -> None:
         """The root has ended: nothing more is recorded. Closing twice is harmless."""
         if os.getpid() != self._pid:
             return
-        with self._lock:
-            if self.closed:
-                return
-            self.closed = True
+        if not self._shut():
+            return
         try:
             self._client.close()  # outside the lock: a thread that tracks now must not wait for it
         except Exception:  # as above; what the spool holds is safe already
             return
+
+    def _shut(self) -> bool:
+        """Let what is open end, and record nothing after it; False if that was done before."""
+        while True:
+            with self._lock:
+                if self.closed:
+                    return False
+                left = self._bound.latest()
+                if left is None:
+                    self.closed = True
+                    return True
+            # Outside the lock: a thread may be ending it at this moment, and wait for the lock.
+            left.abandon()
+            with self._lock:
+                self._bound.forget(left)
 
     def _properties(self, own: dict[str, Json], run: Run) -> dict[str, Json]:
         """Own, then the application's, then ours, so that no call site can override them."""

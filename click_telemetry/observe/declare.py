@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
-from ..privacy.settings import OPTIONS, DeclarationError, Settings, unknown_option
+from ..privacy.settings import OPTIONS, DeclarationError, Settings
 from .flag import make_option
 from .hooks import install
 from .state import mark
@@ -147,6 +147,8 @@ def _make_group(function: Callable[..., Any], options: dict[str, Any]) -> Any:
         unexpected = [name for name in clicks if f"'{name}'" in str(error)]
         if not unexpected:
             raise
+        from ..privacy.declaration import unknown_option
+
         raise DeclarationError(unknown_option(unexpected[0])) from error
     return instrument(group, **ours)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from .state import CLICK_FAMILY, contexts_from_root, mark_of, note, on_command_line
+from ..privacy.settings import CLICK_FAMILY
+from .state import contexts_from_root, mark_of, note, on_command_line
 
 FLAG = "--no-telemetry"
 DESTINATION = "_click_telemetry_off"

@@ -6,14 +6,21 @@ adds no frame to a traceback. What it learns is for `visit`, `flag` and `path` t
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
+from ..privacy.refusal import WATCH_VARIABLE, variable_saying_no
 from . import flag
-from .state import contexts_from_root, note
-from .visit import Visit, enter, meet
+from .state import contexts_from_root, mark_of, note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ..privacy.settings import Settings
+    from .visit import Visit
+
+_PACKAGE = __package__.partition(".")[0]
 
 
 class Absent:
@@ -110,8 +117,8 @@ class ParseHook(Hook):
                 args = (context, flag.before_parsing(command, context, args[1]))
             elif "args" in kwargs:
                 kwargs["args"] = flag.before_parsing(command, context, kwargs["args"])
-            if len(contexts_from_root(context)) == 1:
-                meet(context)
+            if WATCH_VARIABLE in os.environ:
+                _meet(context)
         except Exception:  # a fault of ours; the command parses what was typed
             pass
         try:
@@ -207,10 +214,73 @@ def install(command: Any) -> None:
             held[name] = kind(command, name, held.get(name, Absent))
 
 
+def enter(command: Any, context: Any) -> Visit | None:
+    """A command is about to be invoked; None when there is nothing to observe.
+
+    A context is visited once: invoking it again, or by another command, is part of the first. A
+    *no* that costs nothing to see is heard before anything is loaded.
+    """
+    contexts = contexts_from_root(context)
+    if not contexts or getattr(context, "resilient_parsing", False):
+        return None
+    own = note(context)
+    if own.seen:
+        return None
+    own.seen = True
+    settings: Settings = mark_of(contexts[0].command).settings  # type: ignore[union-attr, assignment]
+    reason, detail = _refusal(settings, contexts)
+    if reason:
+        if WATCH_VARIABLE in os.environ:
+            from ..privacy.consent import NOTHING, Decision
+            from ..privacy.watched import tell
+
+            tell(os.environ, settings.app, Decision(NOTHING, reason, detail))
+        if f"{_PACKAGE}.events.active" not in sys.modules:
+            return None  # nobody has anything to record, so there is nobody to silence
+        from .visit import silence
+
+        return silence(command)
+    from .visit import visit  # with all that records: 2 ms
+
+    return visit(command, context, contexts, settings)
+
+
+def _refusal(settings: Settings, contexts: list[Any]) -> tuple[str, str]:
+    """Why these contexts are silent, and the variable that says so; two empty strings else."""
+    if any(_is_excluded(context.command) for context in contexts):
+        return "excluded", ""
+    if flag.opted_out(contexts):
+        return "flag", ""
+    if note(contexts[0]).root is None:  # what was decided for a root stands for all that is below
+        variable = variable_saying_no(os.environ, settings.variable_prefix)
+        if variable is not None:
+            return "variable", variable
+    return "", ""
+
+
+def _is_excluded(command: Any) -> bool:
+    found = mark_of(command)
+    return found is not None and found.excluded
+
+
+def _meet(context: Any) -> None:
+    """A root is about to parse: the watcher learns that there is one, should nothing follow."""
+    found = mark_of(context.command)
+    if (
+        found is not None
+        and found.settings is not None
+        and not context.resilient_parsing
+        and len(contexts_from_root(context)) == 1
+    ):
+        from ..privacy.watched import tell
+
+        tell(os.environ, found.settings.app, None)
+
+
 def _pass_on(error: BaseException) -> None:
     """Let an exception through without a trace of ours; only for the `except` of a hook."""
     try:
-        from .frames import unlink  # a command that comes back does not pay for it
+        from ..frames import unlink  # a command that comes back does not pay for it
 
         unlink(error)
     except Exception:  # at the edge of the stack, say: then our frame is seen

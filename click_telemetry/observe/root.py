@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import os
 import sys
+from threading import current_thread, main_thread
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from ..privacy.consent import NOTHING, WATCH_VARIABLE, Decision, decide, refused
-from . import flag
-from .state import mark_of
+from ..events.active import ACTIVE, LIVE
+from ..privacy.consent import NOTHING, Decision, decide
+from ..privacy.refusal import WATCH_VARIABLE
+from . import flag, path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import FrameType
 
     from ..events.active import Speaker
+    from ..events.bound import Bound, Place
     from ..events.invocation import Invocation, Run
     from ..events.text import Json
     from ..privacy.facts import RealFacts
@@ -35,8 +39,10 @@ class Root:
     """
 
     __slots__ = (
+        "_bound",
         "_enclosing",
         "_invocation",
+        "_leaving",
         "_lost",
         "_runs",
         "_unrun",
@@ -45,15 +51,17 @@ class Root:
         "settings",
     )
 
-    def __init__(self, settings: Settings, enclosing: Speaker | None) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.decision: Decision | None = None
-        self._enclosing = enclosing
+        self._bound: Bound | None = None
+        self._enclosing = ACTIVE.get()
         self._invocation: Invocation | None = None
+        self._leaving = False
         self._lost = 0
         self._runs: list[Run] = []
         self._unrun: list[Run] = []
-        self._waiting: list[tuple[object, Mapping[str, Any], float]] = []
+        self._waiting: list[tuple[object, Mapping[str, Any], float, Place | None]] = []
 
     @property
     def session_id(self) -> str | None:
@@ -65,18 +73,20 @@ class Root:
         """Whether a leaf is running now."""
         return any(run.live for run in self._runs)
 
-    def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
+    def track(
+        self, name: object, properties: Mapping[Any, Any] | None, place: Place | None = None
+    ) -> None:
         """Record an event outside any leaf: a group's callback, a result callback."""
         if self._runs:
-            self.now_speaking().track(name, properties)
+            self.now_speaking().track(name, properties, place)
         elif self.decision is not None:
             return  # nothing is recorded, so there is nothing to wait for
-        elif len(self._waiting) < WAITING_EVENTS:
+        elif self._waits(place):
             from ..events.values import plain_properties
 
             snapshot, lost = plain_properties(properties) if properties else ({}, 0)
             self._lost += lost
-            self._waiting.append((name, snapshot, time()))
+            self._waiting.append((name, snapshot, time(), place))
         else:
             self._lost += 1
 
@@ -94,11 +104,9 @@ class Root:
             contexts: from the root's context down to the leaf's.
         """
         if self.decision is None:
-            self._begin()
+            self._begin(contexts[0])
         if self._invocation is None:
             return None
-        from . import path
-
         run = self._invocation.start(
             path.command_path(self.settings.app, contexts),
             path.flag_names(contexts, flag.DESTINATION),
@@ -120,14 +128,27 @@ class Root:
         for run in self._unrun:
             run.finish(ending)
         if self._invocation is not None:
+            self._leaving = LIVE.alone(self) and main_ends_the_process()
             self._invocation.close()
 
-    def _take_waiting(self) -> list[tuple[object, Mapping[str, Any], float]]:
+    def _waits(self, place: Place | None) -> bool:
+        """Whether one more event may wait for the first leaf."""
+        if self._bound is None:
+            from ..events.bound import Bound
+
+            self._bound = Bound(WAITING_EVENTS)
+        return self._bound.take(place)
+
+    def _take_waiting(self) -> list[tuple[object, Mapping[str, Any], float, Place | None]]:
         waiting, self._waiting = self._waiting, []
         return waiting
 
-    def _begin(self) -> None:
-        """Decide, and open what the decision asks for."""
+    def _begin(self, context: Any) -> None:
+        """Decide, and open what the decision asks for.
+
+        Args:
+            context: the root's.
+        """
         facts: list[RealFacts] = []
 
         def look() -> RealFacts:
@@ -139,17 +160,19 @@ class Root:
         # Should anything below fail, the run is off; it must not be tried again at each leaf.
         self.decision = Decision(NOTHING, "not_storable")
         decision = decide(os.environ, self.settings.variable_prefix, flag=False, look=look)
-        tell_watcher(self.settings, decision)
+        if WATCH_VARIABLE in os.environ:
+            from ..privacy.watched import tell
+
+            tell(os.environ, self.settings.app, decision)
         if decision.mode == NOTHING:
             self.decision = decision
             if decision.reason == "notice_not_shown":
-                _show_notice(self.settings, facts[0])
+                _show_notice(self.settings, facts[0], context)
             return
         from ..delivery.choose import choose
-        from ..events.active import LIVE
         from ..events.invocation import Invocation
 
-        client, anonymous_id = choose(decision, facts[0])
+        client, anonymous_id = choose(decision, facts[0], lambda: self._leaving)
         self._invocation = Invocation(
             self.settings,
             client,
@@ -161,43 +184,30 @@ class Root:
         self.decision = decision
 
 
-def tell_watcher(settings: Settings, decision: Decision | None) -> None:
-    """Tell `click-telemetry watch`, if it watches, what was decided; None: nothing so far."""
-    if WATCH_VARIABLE in os.environ:
-        from ..privacy.watched import tell
+def main_ends_the_process() -> bool:
+    """Whether the `main` that runs us calls `sys.exit` when it is done, in the main thread.
 
-        tell(os.environ, settings.app, decision)
-
-
-def refused_already(settings: Settings, contexts: list[Any]) -> Decision | None:
-    """The *no* that costs nothing to see, before anything is loaded: a mark, a flag, a variable."""
-    return refused_here(contexts) or refused(os.environ, settings.variable_prefix, flag=False)
-
-
-def refused_here(contexts: list[Any]) -> Decision | None:
-    """The *no* of a mark or a flag on these contexts, from the root's down to a command's."""
-    if is_excluded(contexts):
-        return Decision(NOTHING, "excluded")
-    if flag.opted_out(contexts):
-        return Decision(NOTHING, "flag")
-    return None
-
-
-def is_excluded(contexts: list[Any]) -> bool:
-    """Whether one of these contexts' commands is marked with `exclude`."""
-    for context in contexts:
-        found = mark_of(context.command)
-        if found is not None and found.excluded:
-            return True
+    Click's own and its relatives' are told by their parameter `standalone_mode`.
+    """
+    if current_thread() is not main_thread():
+        return False
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if "standalone_mode" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+            return bool(frame.f_locals["standalone_mode"])
+        frame = frame.f_back
     return False
 
 
-def _show_notice(settings: Settings, facts: RealFacts) -> None:
+def _show_notice(settings: Settings, facts: RealFacts, context: Any) -> None:
     from ..privacy import notice
 
-    if facts.places is None:
-        return
-    text = settings.notice
-    if not isinstance(text, str):
-        text = notice.TEXT.format(app=settings.app, prefix=settings.variable_prefix)
-    notice.show(facts.places.notice, text if text.endswith("\n") else text + "\n")
+    if facts.places is not None:
+        notice.show(facts.places.notice, lambda: _notice_text(settings, context))
+
+
+def _notice_text(settings: Settings, context: Any) -> str:
+    from .told import notice_text
+
+    return notice_text(settings, context)

@@ -14,11 +14,6 @@ if TYPE_CHECKING:
 
 KEY = "_click_telemetry"
 
-CLICK_FAMILY = frozenset(
-    ("click", "rich_click", "typer", "cloup", "click_extra", "asyncclick", "click_repl")
-)
-"""Top-level packages that are Click, extend it, or carry a copy of it."""
-
 
 class Mark:
     """On a command: it is a root with these settings and this flag, or excluded, or both."""

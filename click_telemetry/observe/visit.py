@@ -1,4 +1,4 @@
-"""One call of a command's `invoke`: what is done at its entry, and what at its end.
+"""One call of a command's `invoke` that may be recorded: what is done before it, and after.
 
 Owns the order of things; how a leaf is named and how it ended are told elsewhere.
 """
@@ -10,8 +10,9 @@ from time import monotonic_ns
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
-from .root import Root, refused_already, refused_here, tell_watcher
-from .state import contexts_from_root, mark_of, note
+from ..events.active import ACTIVE, LIVE, SILENT
+from .root import Root
+from .state import note
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from ..events.active import Speaker
     from ..events.invocation import Run
     from ..events.text import Json
-
-_ACTIVE_MODULE = f"{__package__.partition('.')[0]}.events.active"
+    from ..privacy.settings import Settings
 
 
 class Visit:
@@ -28,7 +28,7 @@ class Visit:
 
     Args:
         command: the command.
-        token: what to give back to the context variable, if it was set.
+        token: what to give back to the context variable.
         root: the root's run, unless the call is silent.
         run: the leaf's run, where this is a recorded leaf.
         owner: whether the root's run ends with this call.
@@ -39,7 +39,7 @@ class Visit:
     def __init__(
         self,
         command: Any,
-        token: Token[Speaker | None] | None,
+        token: Token[Speaker | None],
         root: Root | None = None,
         run: Run | None = None,
         *,
@@ -75,13 +75,12 @@ class Visit:
         except Exception:  # a fault of ours; the command must not notice, the spool keeps the rest
             return
         finally:
-            if self._token is not None:
-                _give_back(self._token, self._root if self._owner else None)
+            _give_back(self._token, self._root if self._owner else None)
 
     def _ending(self, root: Root, error: BaseException | None) -> dict[str, Json]:
         if error is None:
             return {"exit_code": 0, "succeeded": True, "outcome": "success"}
-        from . import ending
+        from ..events import ending
 
         return ending.raised(
             error,
@@ -91,44 +90,30 @@ class Visit:
         )
 
 
-def meet(context: Any) -> None:
-    """A root is about to parse: the watcher learns that there is one, should nothing follow."""
-    found = mark_of(context.command)
-    if found is not None and found.settings is not None and not context.resilient_parsing:
-        tell_watcher(found.settings, None)
+def visit(command: Any, context: Any, contexts: list[Any], settings: Settings) -> Visit:
+    """A command of a tree that nobody has silenced so far is about to be invoked.
 
-
-def enter(command: Any, context: Any) -> Visit | None:
-    """A command is about to be invoked; None when there is nothing to observe.
-
-    A context is visited once: invoking it again, or by another command, is part of the first.
+    Args:
+        command: the command.
+        context: its context.
+        contexts: from the root's context down to this one.
+        settings: the root's.
     """
-    contexts = contexts_from_root(context)
-    if not contexts or getattr(context, "resilient_parsing", False):
-        return None
-    own = note(context)
-    if own.seen:
-        return None
-    own.seen = True
     first = note(contexts[0])
     if first.root is not None:
         return _visit(command, context, contexts, first.root, owner=False)
-    settings = mark_of(contexts[0].command).settings  # type: ignore[union-attr]
-    if settings is None:
-        return None
-    refusal = refused_already(settings, contexts)
-    if refusal is not None:
-        tell_watcher(settings, refusal)
-        return Visit(command, _silence())
-    from ..events import active
-
-    first.root = Root(settings, active.ACTIVE.get())
-    active.LIVE.enter(first.root)
+    first.root = Root(settings)
+    LIVE.enter(first.root)
     if sys.version_info < (3, 11):
-        from .frames import unlink_at_close
+        from ..frames import unlink_at_close
 
         unlink_at_close(contexts[0])
     return _visit(command, context, contexts, first.root, owner=True)
+
+
+def silence(command: Any) -> Visit:
+    """What is tracked inside goes nowhere, not to an enclosing application's invocation either."""
+    return Visit(command, ACTIVE.set(SILENT))
 
 
 def is_leaf(command: Any, context: Any) -> bool:
@@ -155,15 +140,9 @@ def is_unrun(result: object) -> bool:
 
 
 def _visit(command: Any, context: Any, contexts: list[Any], root: Root, *, owner: bool) -> Visit:
-    from ..events.active import ACTIVE, SILENT
-
     speaker: Speaker = root
     run = None
-    refusal = refused_here(contexts)
-    if refusal is not None:
-        tell_watcher(root.settings, refusal)
-        speaker = SILENT
-    elif is_leaf(command, context):
+    if is_leaf(command, context):
         try:
             run = root.start(contexts)
         except Exception:  # a fault of ours; the command runs, and its owner still closes the root
@@ -172,15 +151,7 @@ def _visit(command: Any, context: Any, contexts: list[Any], root: Root, *, owner
     return Visit(command, ACTIVE.set(speaker), root, run, owner=owner)
 
 
-def _silence() -> Token[Speaker | None] | None:
-    """What is tracked inside goes nowhere, not to an enclosing application's invocation."""
-    active = sys.modules.get(_ACTIVE_MODULE)
-    return active.ACTIVE.set(active.SILENT) if active is not None else None
-
-
 def _give_back(token: Token[Speaker | None], ended: Root | None) -> None:
-    from ..events.active import ACTIVE, LIVE
-
     if ended is not None:
         LIVE.leave(ended)
     try:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .refusal import LOG as LOG
+from .refusal import variable_saying_no
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Protocol
@@ -57,15 +60,9 @@ if TYPE_CHECKING:
 
 
 SEND = "send"
-LOG = "log"
 CLIENT = "client"
 WATCH = "watch"
 NOTHING = "nothing"
-
-WATCH_VARIABLE = "CLICK_TELEMETRY_WATCH"
-
-_FALSE = frozenset(("", "0", "false", "no", "off"))
-_NO_OPINION = frozenset(("1", "true", "yes", "on"))
 
 
 class Decision:
@@ -73,7 +70,7 @@ class Decision:
 
     Attributes:
         mode: SEND, LOG, CLIENT, WATCH or NOTHING.
-        reason: a key of REASONS when the mode is NOTHING, else an empty string.
+        reason: a key of `reasons.REASONS` when the mode is NOTHING, else an empty string.
         detail: the variable that decided, where one did.
     """
 
@@ -105,16 +102,8 @@ def refused(environ: Mapping[str, str], prefix: str, *, flag: bool) -> Decision 
     """
     if flag:
         return Decision(NOTHING, "flag")
-    for variable in ("DO_NOT_TRACK", "NO_ANALYTICS", prefix + "_NO_TELEMETRY"):
-        value = environ.get(variable)
-        if value is not None and value.strip().lower() not in _FALSE:
-            return Decision(NOTHING, "variable", variable)
-    value = environ.get(prefix + "_TELEMETRY")
-    if value is not None:
-        value = value.strip().lower()
-        if value != LOG and value not in _NO_OPINION:
-            return Decision(NOTHING, "variable", prefix + "_TELEMETRY")
-    return None
+    variable = variable_saying_no(environ, prefix)
+    return Decision(NOTHING, "variable", variable) if variable is not None else None
 
 
 def decide(
@@ -158,18 +147,3 @@ _CIRCUMSTANCES: tuple[tuple[str, Callable[[Facts], bool]], ...] = (
     ("not_opted_in", lambda facts: facts.opt_in and facts.choice != "enabled"),
     ("notice_not_shown", lambda facts: facts.choice != "enabled" and not facts.notice_shown),
 )
-
-REASONS = {
-    "flag": "--no-telemetry was given",
-    "variable": "an environment variable says no",
-    "choice": "telemetry is disabled by a stored choice",
-    "unreadable_choice": "the stored choice cannot be read, which counts as no",
-    "foreign_user": "the process runs for another user, or HOME is somebody else's",
-    "excluded": "the application excludes this command",
-    "test_run": "a test suite runs the command",
-    "ci": "a CI service runs the command",
-    "no_write_key": "the application has no write key, or no name of its own",
-    "not_storable": "the state directory cannot be used",
-    "not_opted_in": "the application asks first, and nobody has enabled telemetry",
-    "notice_not_shown": "the notice has not been shown yet",
-}

@@ -43,9 +43,16 @@ class Directories:
         """The marker that the notice was claimed, then shown."""
         return os.path.join(self.state, "notice")
 
-    def spool(self, host: str, write_key: str) -> str:
-        """The spool of one destination; no run can deliver what was meant for another."""
-        return os.path.join(self.state, "spool", destination_digest(host, write_key))
+    def spool(self, host: str, write_key: str, *, identified: bool = False) -> str:
+        """The spool of one destination; no run can deliver what was meant for another.
+
+        Args:
+            host: an origin.
+            write_key: Segment's.
+            identified: whether a token goes with its events: no sender without one takes them.
+        """
+        digest = destination_digest(host, write_key, identified=identified)
+        return os.path.join(self.state, "spool", digest)
 
 
 def directories(app: str, environ: Mapping[str, str]) -> Directories | None:
@@ -99,11 +106,14 @@ def platform_directories(app: str) -> Directories:
     )
 
 
-def destination_digest(host: str, write_key: str) -> str:
-    """Sixteen hexadecimal digits for a destination, the same in every process."""
-    try:
-        from _blake2 import blake2b  # hashlib loads OpenSSL: 3 ms
-    except ImportError:
-        from hashlib import blake2b
-    text = f"{host}\0{write_key}".encode("utf-8", "surrogatepass")
-    return blake2b(text, digest_size=8).hexdigest()
+def destination_digest(host: str, write_key: str, *, identified: bool = False) -> str:
+    """Sixteen hexadecimal digits for a destination, the same in every process.
+
+    FNV-1a in 64 bits (draft-eastlake-fnv): it tells a person's few destinations apart and guards
+    no secret. A cryptographic one loads a library first: 0.2 ms, or 3 ms by way of hashlib.
+    """
+    tier = "\0bearer" if identified else ""  # no key has a NUL
+    digest = 0xCBF29CE484222325
+    for byte in f"{host}\0{write_key}{tier}".encode("utf-8", "surrogatepass"):
+        digest = (digest ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return f"{digest:016x}"

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from ..storage import can_be_made
 from . import choice
-from .consent import WATCH_VARIABLE
 from .directories import directories
+from .refusal import WATCH_VARIABLE
 from .surroundings import is_ci, is_test_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .settings import Settings
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 class RealFacts:
     """What is the case for one application in this process, now."""
 
-    __slots__ = ("_destination", "choice", "environ", "places", "settings", "stdout")
+    __slots__ = (
+        *("_anonymous", "_own_host", "_token"),
+        *("choice", "environ", "places", "settings", "stdout"),
+    )
 
     def __init__(self, settings: Settings, environ: Mapping[str, str], stdout: object) -> None:
         self.settings = settings
@@ -29,7 +32,9 @@ class RealFacts:
         self.stdout = stdout
         self.places = directories(settings.app, environ)
         self.choice = choice.read(self.places.choice) if self.places else choice.NONE
-        self._destination: tuple[tuple[str, str] | None] | None = None
+        self._anonymous: tuple[tuple[str, str] | None] | None = None
+        self._own_host: tuple[str | None] | None = None
+        self._token: tuple[str | None] | None = None
 
     @property
     def foreign_user(self) -> bool:
@@ -76,15 +81,49 @@ class RealFacts:
 
     @property
     def write_key(self) -> bool:
-        """Whether events would have a destination."""
+        """Whether events would have a destination; where a key will do, `auth` is not asked yet."""
+        if self._named_host and self._without_token is not None:
+            return True
         return self.destination is not None
 
     @property
     def destination(self) -> tuple[str, str] | None:
-        """Host and write key; asked once, since the host's function may change its mind."""
-        if self._destination is None:
-            self._destination = (destination(self.settings, self.environ),)
-        return self._destination[0]
+        """Host and write key, or with a token the host that the code names, and no key.
+
+        Each of the application's functions is asked once: it may change its mind.
+        """
+        if self.token is not None:
+            return (self.own_host, "") if self._named_host and self.own_host is not None else None
+        return self._without_token
+
+    @property
+    def _named_host(self) -> bool:
+        """Whether the code names a host: Segment, the default, is nobody to show a token to."""
+        return self.settings.declared.get("host") is not None
+
+    @property
+    def _without_token(self) -> tuple[str, str] | None:
+        if self._anonymous is None:
+            self._anonymous = (destination(self.settings, self.environ, lambda: self.own_host),)
+        return self._anonymous[0]
+
+    @property
+    def token(self) -> str | None:
+        """What `auth` gives, asked once; None also where it fails, or where nothing may send it."""
+        if self.settings.auth is None:
+            return None
+        if self._token is None:
+            from .token import ask
+
+            self._token = (ask(self.settings.auth) if self.settings.app_known else None,)
+        return self._token[0]
+
+    @property
+    def own_host(self) -> str | None:
+        """The host that the application's code gives."""
+        if self._own_host is None:
+            self._own_host = (own_host(self.settings),)
+        return self._own_host[0]
 
     @property
     def storable(self) -> bool:
@@ -106,32 +145,54 @@ class RealFacts:
         return self.places is not None and notice.was_shown(self.places.notice)
 
 
-def destination(settings: Settings, environ: Mapping[str, str]) -> tuple[str, str] | None:
-    """Host and write key, or None when there is nowhere to send to.
+def destination(
+    settings: Settings,
+    environ: Mapping[str, str],
+    host: Callable[[], str | None] | None = None,
+) -> tuple[str, str] | None:
+    """Host and write key of events without a token, or None when there is nowhere to send to.
 
     A host from the environment counts only on loopback: a stray `.env` must not move events. A
     write key from the environment counts only where the code gives none.
+
+    Args:
+        settings: what the application declared.
+        environ: the process's environment.
+        host: gives what the code names, where that is known already.
     """
     if not settings.app_known:
         return None
-    prefix = settings.variable_prefix
-    write_key = settings.write_key or environ.get(prefix + "_TELEMETRY_WRITE_KEY", "").strip()
-    if not write_key or not write_key.isprintable():
+    write_key = _write_key(settings, environ)
+    if write_key is None:
         return None
-    given, host = environ.get(prefix + "_TELEMETRY_HOST"), settings.host
-    if given is None and isinstance(host, str):
-        return host, write_key
+    given = environ.get(settings.variable_prefix + "_TELEMETRY_HOST")
+    if given is not None:
+        from .origin import origin
+
+        by_variable = origin(given)
+        if by_variable is not None and by_variable[1]:
+            return by_variable[0], write_key
+    found = host() if host is not None else own_host(settings)
+    return None if found is None else (found, write_key)
+
+
+def own_host(settings: Settings) -> str | None:
+    """The host that the code gives: an https origin, or a loopback one; None for no answer."""
+    host = settings.host
+    if isinstance(host, str):
+        return host
     from .origin import origin
 
-    by_variable = origin(given)
-    if by_variable is not None and by_variable[1]:
-        return by_variable[0], write_key
-    if callable(host):
-        try:
-            found = origin(host())
-        except Exception:  # the application's own function: without an answer there is no host
-            return None
-        if found is None or not (found[1] or found[0].startswith("https://")):
-            return None
-        return found[0], write_key
-    return host, write_key
+    try:
+        found = origin(host())
+    except Exception:  # the application's own function: without an answer there is no host
+        return None
+    if found is None or not (found[1] or found[0].startswith("https://")):
+        return None
+    return found[0]
+
+
+def _write_key(settings: Settings, environ: Mapping[str, str]) -> str | None:
+    given = environ.get(settings.variable_prefix + "_TELEMETRY_WRITE_KEY", "").strip()
+    found = settings.write_key or given
+    return found if found and found.isprintable() else None

@@ -46,6 +46,26 @@ def read_or_create(path: str) -> str:
         return _create(path)
 
 
+def exchange(path: str) -> str | None:
+    """A new ID in place of the stored one, valid or not; None where there is none.
+
+    Raises:
+        OSError: it could not be stored; the old one stands.
+    """
+    try:
+        descriptor = open_private(path, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        try:
+            _wait_for_lock(descriptor, path)
+        except NoLocks:
+            pass  # of two that are exchanged at once, the last one stays
+        return _exchange(path)
+    finally:
+        os.close(descriptor)
+
+
 def parse(content: bytes) -> str | None:
     """A canonical random UUID (RFC 9562, version 4) and at most a newline, else None."""
     text = content.decode("ascii", "replace").removesuffix("\n")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from ..storage import (
     NoLocks,
@@ -18,18 +19,45 @@ from ..storage import (
     write_all,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _CLAIMED = b"claimed\n"
 _SHOWN = b"shown  \n"  # as long as the claim: on a full disk it still fits
 
 STALE_AFTER = 60
 """Seconds; only where the file system has no locks to tell the living from the dead."""
 
-TEXT = """\
-{app} records which of its commands are run, to improve it: the command, the names of
-its flags and how it ended. Never a value, an argument, a path or a message.
-Say no with --no-telemetry, {prefix}_NO_TELEMETRY=1 or DO_NOT_TRACK=1.
-Nothing was recorded this time.
-"""
+WIDTH = 79
+
+
+def text(app: str, prefix: str, *, flag: str | None, group: str | None) -> str:
+    """The notice, to be read in five seconds: what, what never, how to say no, where to see more.
+
+    Args:
+        app: the application's name.
+        prefix: its name as variables write it.
+        flag: what silences a run, or None where the application has no such flag.
+        group: how people call its telemetry commands, or None where it has none.
+    """
+    import textwrap
+
+    what = (
+        f"{app} records which of its commands are used, to improve it: their names, the names of "
+        "their flags and how they end. Never a value, an argument, a path or a message."
+    )
+    if group:
+        no = f"{group} disable" + (f" (for one run: {flag})" if flag else "")
+        more = f"{group} status"
+    else:
+        no = (f"{flag}, " if flag else "") + f"{prefix}_NO_TELEMETRY=1 or DO_NOT_TRACK=1"
+        more = f"{prefix}_TELEMETRY=log shows what would be sent, and sends nothing"
+    return (
+        f"{textwrap.fill(what, WIDTH)}\n"
+        f"  Say no:   {no}\n"
+        f"  See more: {more}\n"
+        "Nothing was recorded this time.\n"
+    )
 
 
 def was_shown(path: str) -> bool:
@@ -40,12 +68,12 @@ def was_shown(path: str) -> bool:
         return False
 
 
-def show(path: str, text: str) -> bool:
+def show(path: str, words: str | Callable[[], str]) -> bool:
     """Show the notice on stderr, if it is a terminal and nobody else is showing it.
 
     Args:
         path: the marker; its directory is made if it is missing.
-        text: what to show, ending in a newline.
+        words: what to show, ending in a newline; a function is asked only when it is shown.
 
     Returns:
         Whether it was shown, and marked so, by this call.
@@ -65,7 +93,7 @@ def show(path: str, text: str) -> bool:
     try:
         if not _claim(descriptor, fresh=fresh):
             return False
-        sys.stderr.write(text)
+        sys.stderr.write(words if isinstance(words, str) else words())
         sys.stderr.flush()
         os.lseek(descriptor, 0, os.SEEK_SET)  # Windows has no pwrite
         write_all(descriptor, _SHOWN)

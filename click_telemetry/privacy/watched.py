@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from .consent import WATCH_VARIABLE
+from .refusal import WATCH_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..privacy.consent import CLIENT, LOG, NOTHING, REASONS, WATCH
+from ..privacy.consent import CLIENT, LOG, NOTHING, WATCH
+from ..privacy.reasons import REASONS
 from ..privacy.settings import variable_prefix
 from .senders import LONGEST
 from .visible import visible

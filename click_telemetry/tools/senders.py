@@ -1,7 +1,6 @@
 """Delivers a watched run with the library's own sender, started here and waited for.
 
-It is the process that an application would have left behind, without its sleep: the same command
-line, the same code and the same letter on its standard input. It takes its lock itself.
+It is the process that an application would have left behind, without its sleep.
 """
 
 from __future__ import annotations
@@ -9,11 +8,11 @@ from __future__ import annotations
 import glob
 import json
 import os
-import subprocess
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..delivery.launcher import Letter, command_line, environment
+from ..delivery.attended import Attended
+from ..delivery.launcher import Letter
 from ..delivery.sender import standing
 from ..delivery.sender.waiting import claim, waiting
 from ..privacy.watched import WRITE_KEY
@@ -58,22 +57,13 @@ class Spool:
     def __init__(self, directory: str, host: str) -> None:
         self._directory = directory
         self._host = host
-        self._sender: subprocess.Popen[bytes] | None = None
+        self._sender = Attended()
         self._tried: set[str] = set()
-        self._exit_status: int | None = None
-        self._problem = ""
 
     @property
     def busy(self) -> bool:
         """Whether a sender is at work."""
-        if self._sender is None:
-            return False
-        status = self._sender.poll()
-        if status is None:
-            return True
-        self._exit_status = status
-        self._sender = None
-        return False
+        return self._sender.busy
 
     def look(self) -> bool:
         """Start a sender for what can be claimed and was not tried before.
@@ -86,10 +76,7 @@ class Spool:
         free, held = self._files()
         if free - self._tried:
             self._tried |= free
-            try:
-                self._start()
-            except OSError as error:
-                self._problem = error.strerror or type(error).__name__
+            self._sender.start(Letter(self._directory, self._host, WRITE_KEY, None, None))
             return True
         return bool(held)
 
@@ -100,10 +87,7 @@ class Spool:
 
     def left(self) -> Left:
         """What is still there, and why; a sender that still works is ended first."""
-        if self.busy and self._sender is not None:
-            self._sender.kill()
-            self._sender.wait()
-            self._sender = self._exit_status = None
+        self._sender.end()
         free, held = self._files()
         facts = self._standing()
         refused, error = facts.get("refused"), facts.get("last_error")
@@ -112,8 +96,8 @@ class Spool:
             len(held),
             len(free),
             refused if isinstance(refused, int) else 0,
-            error if isinstance(error, str) else self._problem,
-            self._exit_status,
+            error if isinstance(error, str) else self._sender.problem,
+            self._sender.exit_status,
         )
 
     def _files(self) -> tuple[set[str], set[str]]:
@@ -127,25 +111,6 @@ class Spool:
             elif os.path.lexists(os.path.join(self._directory, name)):
                 held.add(name)
         return free, held
-
-    def _start(self) -> None:
-        letter = Letter(self._directory, self._host, WRITE_KEY, None, None)
-        self._exit_status = None
-        self._sender = subprocess.Popen(
-            command_line(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=environment(os.environ),
-            cwd=os.sep,
-            start_new_session=True,  # Ctrl-C is not for it
-        )
-        assert self._sender.stdin is not None
-        try:
-            with self._sender.stdin:
-                self._sender.stdin.write(letter.written())
-        except OSError:
-            return  # it ended before it had read; its exit status will tell
 
     def _standing(self) -> dict[str, object]:
         path = os.path.join(self._directory, standing.FILE)

@@ -32,18 +32,16 @@ LOG = {"ACME_TELEMETRY": "log"}
 
 OFF_LIBRARY = {"__future__"}
 RECORDING_LIBRARY = OFF_LIBRARY | {
-    *("_contextvars", "contextvars"),  # whose command is running, in tasks too
+    "_contextvars",  # whose command is running, in tasks too
     "fcntl",  # the locks
-    "_json",  # escapes strings; json itself is 1.7 ms
-    "_blake2",  # the destination's digest; hashlib is 3 ms
 }
 """All that we import of Python's own library, where Click or Python has not done so already."""
 
 OFF_OWN = {
     "",
     *(".observe", ".observe.declare", ".observe.flag", ".observe.hooks"),
-    *(".observe.root", ".observe.state", ".observe.visit"),
-    *(".privacy", ".privacy.consent", ".privacy.settings"),
+    ".observe.state",
+    *(".privacy", ".privacy.refusal", ".privacy.settings"),
 }
 """All that we import of ours for somebody who has said no; each costs about 0.15 ms."""
 

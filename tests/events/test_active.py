@@ -16,11 +16,14 @@ class Voice:
     """A live root, and the run that speaks for it."""
 
     session_id = None
+    settings = None
 
     def __init__(self, speaking: Voice | None = None) -> None:
         self.speaking = speaking or self
 
-    def track(self, name: object, properties: Mapping[Any, Any] | None) -> None: ...
+    def track(
+        self, name: object, properties: Mapping[Any, Any] | None, place: Any = None
+    ) -> None: ...
 
     def now_speaking(self) -> Speaker:
         return self.speaking

@@ -26,11 +26,12 @@ class Voice:
     """Somebody who speaks, and keeps what was said."""
 
     session_id = None
+    settings = None
 
     def __init__(self) -> None:
         self.said: list[tuple[object, Mapping[Any, Any] | None]] = []
 
-    def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
+    def track(self, name: object, properties: Mapping[Any, Any] | None, place: Any = None) -> None:
         self.said.append((name, properties))
 
     def now_speaking(self) -> Speaker:
@@ -40,7 +41,7 @@ class Voice:
 class Hoarse(Voice):
     """Somebody whose own code fails."""
 
-    def track(self, name: object, properties: Mapping[Any, Any] | None) -> None:
+    def track(self, name: object, properties: Mapping[Any, Any] | None, place: Any = None) -> None:
         raise RuntimeError("no")
 
 

@@ -226,7 +226,11 @@ def test_properties_that_are_none_cost_themselves(properties: Any) -> None:
 def test_what_was_tracked_before_the_first_leaf_comes_first() -> None:
     """A group's own events keep their order and their time, and are of the leaf's run."""
     root, client = invocation()
-    waiting = [("Config Read", {"n": 1}, 1000.0), (None, {}, 1000.5), ("Logged In", {}, 1001.0)]
+    waiting = [
+        ("Config Read", {"n": 1}, 1000.0, None),
+        (None, {}, 1000.5, None),
+        ("Logged In", {}, 1001.0, None),
+    ]
     root.start("acme deploy", ["x"], waiting)
     assert names(client) == ["Config Read", "Logged In", COMMAND_INVOKED]
     assert of(client, "sequence") == [1, 2, 3]
@@ -282,6 +286,28 @@ def test_the_bound_starts_anew_with_each_publication() -> None:
     assert names(client).count("Request Served") == 3 * OWN_EVENTS
     assert [count for count in of(client, "dropped") if count] == [10, 10]
     assert root.dropped == 10
+
+
+def test_a_server_that_says_too_much_is_heard_again_after_the_next_publication() -> None:
+    """The client is asked to publish by the very events that find no room."""
+
+    class Due(RecordingClient):
+        publication = 0
+        asked = 0
+
+        def publish_if_due(self) -> None:
+            self.asked += 1
+            if self.asked == 30:
+                self.publication += 1
+
+    client = Due()
+    root, _ = invocation(client)
+    run = root.start("acme serve", [])
+    for _ in range(OWN_EVENTS + 50):
+        run.track("Request Served", None)
+    assert client.asked == 30
+    assert names(client).count("Request Served") == OWN_EVENTS + 21
+    assert [count for count in of(client, "dropped") if count] == [29]
 
 
 def test_properties_cost_nothing_once_the_bound_is_reached() -> None:
@@ -604,7 +630,7 @@ def test_a_function_for_a_property_is_called_once() -> None:
 
     root, client = invocation(properties={"team": team, "tier": 2})
     assert called == []
-    run = root.start("acme", [], [("Config Read", {}, 0.0)])
+    run = root.start("acme", [], [("Config Read", {}, 0.0, None)])
     run.track("Plan Changed", None)
     run.finish(ENDED)
     root.start("acme", []).finish(ENDED)

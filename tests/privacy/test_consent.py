@@ -13,13 +13,13 @@ from click_telemetry.privacy.consent import (
     CLIENT,
     LOG,
     NOTHING,
-    REASONS,
     SEND,
     WATCH,
     Decision,
     decide,
     refused,
 )
+from click_telemetry.privacy.reasons import REASONS
 
 if TYPE_CHECKING:
     from click_telemetry.privacy.consent import Facts

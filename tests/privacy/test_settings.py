@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from click_telemetry.privacy.declaration import unknown_option
 from click_telemetry.privacy.settings import (
     DEFAULT_HOST,
     OPTIONS,
     DeclarationError,
     Settings,
-    unknown_option,
     variable_prefix,
 )
 from click_telemetry.testing import RecordingClient

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from click_telemetry.privacy.consent import CLIENT, LOG, NOTHING, REASONS, WATCH
+from click_telemetry.privacy.consent import CLIENT, LOG, NOTHING, WATCH
+from click_telemetry.privacy.reasons import REASONS
 from click_telemetry.tools.reasons import Evidence, Note, explain
 from click_telemetry.tools.senders import Left
 

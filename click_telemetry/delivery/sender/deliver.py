@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, uuid5
 
 from ...privacy import choice
+from .. import refusal
 from ..spool import LOCK
 from .answer import ACCEPTED, MUCH_LATER, SPLIT, Answer
 from .batches import MOST_BYTES, MOST_MESSAGES, batches
@@ -35,6 +36,7 @@ class Delivery:
         self._write_key: str = letter["write_key"]
         self._choice: str | None = letter["choice"]
         self._anonymous_id: str | None = letter["anonymous_id"]
+        self._token: str | None = letter.get("token")
         self._lock = lock
         self._standing = Standing(self._spool)
         self._transport: SegmentTransport | None = None
@@ -70,7 +72,7 @@ class Delivery:
         if identify is not None:
             messages.insert(0, identify)
         for batch in batches(messages):
-            answer = self._post(batch) if self._may_send() else None
+            answer = self._post(batch)
             if answer is None or answer.verdict != ACCEPTED:
                 if answer is not None:
                     self._standing.failed(
@@ -78,9 +80,11 @@ class Delivery:
                         configuration=answer.verdict == MUCH_LATER,
                         retry_after=answer.retry_after,
                     )
+                    self._judge_token(answer)
                 for taken in group:
                     taken.release()
                 return False
+            self._judge_token(answer)
         gone = True
         for taken in group:
             try:
@@ -92,8 +96,10 @@ class Delivery:
         )
         return gone
 
-    def _post(self, batch: list[dict[str, Any]]) -> Answer:
-        """Post a batch, cut down to the message at fault where there is one."""
+    def _post(self, batch: list[dict[str, Any]]) -> Answer | None:
+        """Post a batch, cut down to the message at fault where there is one; None: it may not."""
+        if not self._may_send():
+            return None
         answer = self._open_transport().post(batch)
         if answer.verdict != SPLIT:
             return answer
@@ -102,13 +108,24 @@ class Delivery:
             return Answer(ACCEPTED, answer.status)
         middle = len(batch) // 2
         first = self._post(batch[:middle])
-        return first if first.verdict != ACCEPTED else self._post(batch[middle:])
+        if first is None or first.verdict != ACCEPTED:
+            return first
+        return self._post(batch[middle:])
+
+    def _judge_token(self, answer: Answer) -> None:
+        """A refused token is not tried again; with a fresh one its events need not wait."""
+        if self._token is None:
+            return
+        if answer.status in (401, 403):
+            refusal.remember(self._spool, self._token)
+        else:
+            refusal.forget(self._spool)
 
     def _open_transport(self) -> SegmentTransport:
         if self._transport is None:
             from .transport import SegmentTransport  # 110 ms, only when there is something to send
 
-            self._transport = SegmentTransport(self._host, self._write_key)
+            self._transport = SegmentTransport(self._host, self._write_key, self._token)
         return self._transport
 
     def _may_send(self) -> bool:

@@ -31,6 +31,7 @@ def main(letter: dict[str, Any]) -> int:
         The process's exit status: 0, also when somebody else delivers.
     """
     spool: str = letter["spool"]
+    token: str | None = letter.get("token")
     lock = _inherited_lock(spool)
     _leave_the_parent()
     set_deadline(lambda: put_off(spool, AFTER_DEADLINE))
@@ -40,7 +41,7 @@ def main(letter: dict[str, Any]) -> int:
         gone = Delivery(letter, lock).run()
         os.close(lock)
         # Released, then looked: who found the lock busy until now relies on this look.
-        lock = _take_lock(spool) if gone and not too_early(spool) and _waits(spool) else None
+        lock = _take_lock(spool) if gone and not too_early(spool, token) and _waits(spool) else None
     return 0
 
 

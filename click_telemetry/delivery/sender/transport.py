@@ -25,13 +25,14 @@ class SegmentTransport:
 
     Args:
         host: an origin.
-        write_key: Segment's write key.
+        write_key: Segment's write key; empty with a token.
+        token: what to authorise with instead, or None.
 
     Raises:
         RuntimeError: segment-analytics-python no longer has what keeps credentials in.
     """
 
-    def __init__(self, host: str, write_key: str) -> None:
+    def __init__(self, host: str, write_key: str, token: str | None = None) -> None:
         if is_loopback(host):
             # A proxy that was asked for this machine would be given the events, and find its own.
             for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
@@ -52,6 +53,7 @@ class SegmentTransport:
         self._request = request
         self._host = host
         self._write_key = write_key
+        self._bearer = Bearer(token) if token is not None else None
 
     def post(self, batch: list[dict[str, Any]]) -> Answer:
         """Send a batch once. Never raises for what a network or a server can do."""
@@ -61,6 +63,7 @@ class SegmentTransport:
                 self._host,
                 gzip=True,
                 timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+                oauth_manager=self._bearer,
                 batch=batch,
             )
         except self._request.APIError as error:
@@ -78,6 +81,20 @@ class SegmentTransport:
             response.headers.get("Retry-After"),
             time(),
         )
+
+
+class Bearer:
+    """A token, as the client asks its `oauth_manager` for one: `Authorization: Bearer`."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def get_token(self) -> str:
+        """The token; there is no other to be had in this process."""
+        return self._token
+
+    def clear_token(self) -> None:
+        """The client says that it was refused; `Delivery` knows by the answer."""
 
 
 def _verdict(error: Exception) -> str:

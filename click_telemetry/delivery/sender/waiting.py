@@ -120,7 +120,9 @@ def messages(content: bytes, written_at: float) -> list[dict[str, Any]]:
             continue
         if note:
             continued = continued or found.get("continued") is True
-            runs, number = found.get("open"), found.get("sequence")
+            runs, number, at = found.get("open"), found.get("sequence"), found.get("at")
+            if isinstance(at, float) and not said:
+                written_at = at  # nothing more was written: tell it as the file before would
             if isinstance(runs, list):
                 carried += [run for run in runs if isinstance(run, dict) and is_message(run)]
             if isinstance(number, int):

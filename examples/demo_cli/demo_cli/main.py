@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import rich_click as click
-from click_telemetry import instrumented_group
+from click_telemetry import instrumented_group, telemetry_group
 
 from demo_cli.account import login, whoami
 from demo_cli.apps import apps
@@ -64,3 +64,4 @@ for command in (
     whoami,
 ):
     cli.add_command(command)
+cli.add_command(telemetry_group())

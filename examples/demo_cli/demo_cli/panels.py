@@ -10,7 +10,7 @@ HELP_CONFIG = {
         "demo-cli": [
             {"name": "Ship", "commands": ["deploy", "pipeline", "status", "push"]},
             {"name": "Manage", "commands": ["apps", "db", "import"]},
-            {"name": "Account", "commands": ["login", "whoami"]},
+            {"name": "Account", "commands": ["login", "whoami", "telemetry"]},
             {"name": "Run and try", "commands": ["run", "wait", "fail"]},
         ],
     },

@@ -1,4 +1,4 @@
-"""Tracebacks as they would be without us: takes the hooks' own frames out of them."""
+"""Tracebacks as they would be without us: takes the frames of ours out that call others' code."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from types import TracebackType
 
-_HOOKS = f"{__package__}.hooks"
+_OURS = frozenset(
+    f"{__package__}.{room}" for room in ("observe.hooks", "events.declared", "events.questions")
+)
 
 
 def unlink(error: BaseException) -> None:
-    """Take a hook's own frame out of the traceback of what passes through it.
+    """Take our own frame out of the traceback of what passes through it.
 
-    Only for the hook's `except` clause, where the first entry is the hook's. From Python 3.11
-    `raise` leaves it at that; 3.10 puts the frame back, and an outer hook takes the inner ones out.
+    Only for the `except` clause around another's code, where the first entry is ours. From Python
+    3.11 `raise` leaves it at that; 3.10 puts the frame back, and an outer hook takes the inner
+    ones out.
     """
     traceback = error.__traceback__
     if traceback is None:
@@ -40,7 +43,7 @@ def _unlink_below(traceback: TracebackType) -> None:
     entry: TracebackType | None = traceback
     while entry is not None:
         following = entry.tb_next
-        while following is not None and following.tb_frame.f_globals.get("__name__") == _HOOKS:
+        while following is not None and following.tb_frame.f_globals.get("__name__") in _OURS:
             following = following.tb_next
         if following is not entry.tb_next:
             entry.tb_next = following

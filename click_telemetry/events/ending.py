@@ -1,4 +1,4 @@
-"""How a leaf ended: the exit code that the shell will see, and a class that may be named.
+"""How something ended: the exit code that the shell will see, and a class that may be named.
 
 Exceptions are told apart by name and home, never by `isinstance` against Click: some libraries
 carry their own copy of it. No exception's own code runs here.
@@ -10,12 +10,12 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from .state import CLICK_FAMILY
+from ..privacy.settings import CLICK_FAMILY
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from ..events.text import Json
+    from .text import Json
 
 SUCCESS = "success"
 FAILURE = "failure"
@@ -78,19 +78,30 @@ def error_class_of(
     A ClickException raised `from` another exception is a wrapper, and so is one of the
     application's own classes: the informative one is its cause.
     """
-    homes = (_package(own), "__main__")
-    seen: list[BaseException] = []
-    while len(seen) < _LONGEST_CAUSE and not any(error is one for one in seen):
-        seen.append(error)
-        cause = BaseException.__dict__["__cause__"].__get__(error)
-        if cause is None or not _is_wrapper(error, homes):
-            break
-        error = cause
-    for position, cls in enumerate(_ancestry(type(error))):
-        named = _public_name(cls, (*homes, *packages))
+    for position, cls in enumerate(ancestry(unwrapped(error, own)[-1])):
+        named = _public_name(cls, (*_homes(own), *packages))
         if named is not None:
             return named, position > 0
     return "BaseException", True
+
+
+def unwrapped(error: BaseException, own: str) -> list[BaseException]:
+    """An exception, what it wraps, and so on: wrappers first, the informative one last."""
+    homes = _homes(own)
+    found = [error]
+    while len(found) < _LONGEST_CAUSE and _is_wrapper(error, homes):
+        cause: BaseException | None = BaseException.__dict__["__cause__"].__get__(error)
+        if cause is None or any(cause is one for one in found):
+            break
+        found.append(cause)
+        error = cause
+    return found
+
+
+def ancestry(error: BaseException) -> tuple[type, ...]:
+    """An exception's classes, its own first, read past any metaclass."""
+    found: tuple[type, ...] = type.__dict__["__mro__"].__get__(type(error))
+    return found
 
 
 def _ended(status: int) -> dict[str, Json]:
@@ -99,6 +110,11 @@ def _ended(status: int) -> dict[str, Json]:
         "succeeded": status == 0,
         "outcome": SUCCESS if status == 0 else FAILURE,
     }
+
+
+def _homes(own: str) -> tuple[str, str]:
+    """The packages whose classes are the application's own."""
+    return (_package(own), "__main__")
 
 
 def _package(own: str) -> str:
@@ -133,14 +149,9 @@ def _family_names(error: BaseException) -> set[str]:
     """The names of the exception's classes that come from Click or one of its kin."""
     return {
         type.__dict__["__name__"].__get__(cls)
-        for cls in _ancestry(type(error))
+        for cls in ancestry(error)
         if _home(cls).partition(".")[0] in CLICK_FAMILY
     }
-
-
-def _ancestry(cls: type) -> tuple[type, ...]:
-    found: tuple[type, ...] = type.__dict__["__mro__"].__get__(cls)
-    return found
 
 
 def _home(cls: type) -> str:

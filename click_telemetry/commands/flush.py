@@ -1,0 +1,203 @@
+"""`flush`: deliver what waits now, wait for it, and say honestly what became of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from ..delivery.attended import Attended
+from ..delivery.launcher import NOT_BEFORE, Letter
+from ..delivery.sender.deadline import DEADLINE
+from ..privacy.consent import NOTHING, SEND
+from ..privacy.reasons import REASONS
+from ..tools.visible import visible
+from .account import current_spool
+from .application import application
+from .console import console, counted
+from .problems import delivery_error
+from .spools import sender_lives, spool, spools
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .application import Application
+    from .spools import Spool
+
+PAUSE = 0.05
+LONGEST = 2 * DEADLINE
+"""Seconds: another sender's whole life, then one of our own."""
+
+
+class Result(NamedTuple):
+    """What became of it.
+
+    Attributes:
+        before: the spool as it was; None where there was none.
+        after: the spool as it is.
+        problem: why no sender could do its work, where that is known; else empty.
+    """
+
+    before: Spool
+    after: Spool
+    problem: str = ""
+
+    @property
+    def delivered(self) -> int:
+        """How many messages were accepted meanwhile."""
+        return max(self.after.delivered - self.before.delivered, 0)
+
+    @property
+    def refused(self) -> int:
+        """How many the server will never take."""
+        return max(self.after.refused - self.before.refused, 0)
+
+    @property
+    def dropped(self) -> int:
+        """How many were given up."""
+        return max(self.after.dropped - self.before.dropped, 0)
+
+
+def run(context: click.Context) -> None:
+    """Deliver, and exit with 0 when all that waited was delivered, else with 1.
+
+    Raises:
+        click.ClickException: nothing may be sent; the message says why.
+    """
+    told = application(context)
+    told.own_places()
+    _refuse_when_off(told)
+    others = [one for one in spools(told.places, current_spool(told)) if not one.current]
+    elsewhere = sum(one.waits for one in others)
+    directory = current_spool(told)
+    if directory is None or not os.path.isdir(directory) or not spool(directory, True).files:
+        click.echo("Nothing waits to be delivered.")
+        context.exit(_elsewhere(elsewhere))
+    with _progress(context, spool(directory, True).waits) as seen:
+        result = deliver(told, directory, seen)
+    left = _say(result)
+    context.exit(max(left, _elsewhere(elsewhere)))
+
+
+def deliver(told: Application, directory: str, seen: Callable[[int], None]) -> Result:
+    """Deliver one spool: by a sender that is alive already, then by our own.
+
+    Args:
+        told: the application.
+        directory: the spool of its destination.
+        seen: called with the number of messages that still wait, again and again.
+    """
+    before = now = spool(directory, True)
+    sender, until = Attended(), monotonic() + LONGEST
+    tried: set[str] = set()
+    try:
+        while monotonic() < until:
+            # Asked first: what a sender does until then is in what is looked at after.
+            busy = sender.busy or sender_lives(directory)
+            now = spool(directory, True)
+            seen(now.waits)
+            free = {file.name for file in now.files if not file.held}
+            if not busy:
+                if not free - tried:
+                    break
+                tried |= free
+                _forget_wait(directory)
+                sender.start(_letter(told, directory))
+                if sender.problem:
+                    break
+            sleep(PAUSE)
+    finally:
+        sender.end()
+    problem = sender.problem
+    if sender.exit_status:
+        problem = problem or f"the sender failed (exit status {sender.exit_status})"
+    return Result(before, spool(directory, True), problem)
+
+
+def _refuse_when_off(told: Application) -> None:
+    decision = told.decision
+    if decision.mode == SEND:
+        return
+    if decision.mode != NOTHING:
+        why = f"{told.settings.app} is in {decision.mode} mode"
+    elif decision.detail:
+        why = f"{decision.detail} says no"
+    else:
+        why = REASONS[decision.reason]
+    raise click.ClickException(f"Nothing was sent: {why}.")
+
+
+def _letter(told: Application, directory: str) -> Letter:
+    from ..privacy import identity
+
+    places = told.own_places()
+    host, write_key = told.facts.destination or ("", "")
+    return Letter(directory, host, write_key, places.choice, identity.read(places.anonymous_id))
+
+
+def _forget_wait(directory: str) -> None:
+    """Somebody asks for it now: an earlier failure's wait does not stand in the way."""
+    try:
+        os.unlink(os.path.join(directory, NOT_BEFORE))
+    except OSError:
+        return  # there was none
+
+
+def _say(result: Result) -> int:
+    """Tell what became of it, and give the exit status."""
+    after = result.after
+    click.echo(f"{counted(result.delivered, 'message')} delivered.")
+    if result.refused:
+        click.echo(
+            f"{counted(result.refused, 'message')} the server will never take: dropped.", err=True
+        )
+    if result.dropped:
+        click.echo(f"{counted(result.dropped, 'message')} were too old: dropped.", err=True)
+    held = sum(len(file.messages) for file in after.files if file.held)
+    left = after.waits - held
+    if left:
+        failed = after.failures and after.last_error
+        why = result.problem or (delivery_error(after.last_error or "") if failed else "")
+        told = f": {visible(why, 200)}" if why else ""
+        click.echo(f"{_waits(left)}, to be tried again{told}.", err=True)
+    if held:
+        click.echo(f"{_waits(held)} for a command that still runs.", err=True)
+    return 1 if left or held or result.refused or result.dropped else 0
+
+
+def _elsewhere(messages: int) -> int:
+    if not messages:
+        return 0
+    click.echo(
+        f"{_waits(messages)} for another key or server than now: it is delivered when the "
+        "application runs with those again.",
+        err=True,
+    )
+    return 1
+
+
+def _waits(messages: int) -> str:
+    return f"{counted(messages, 'message')} wait{'s' if messages == 1 else ''}"
+
+
+@contextmanager
+def _progress(context: click.Context, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr, on a terminal alone; gives what is to be called with what still waits."""
+    if not sys.stderr.isatty():
+        yield lambda waiting: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    with Progress(
+        TextColumn("Delivering"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=console(context, stderr=True),
+        transient=True,
+    ) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda waiting: progress.update(task, completed=max(total - waiting, 0))

@@ -1,0 +1,230 @@
+"""What may be declared, and what to write instead: the closer look at options that need one.
+
+Pure; each message names the fix. `settings` asks only where a value is not plainly right.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from .settings import MAX_VERSION, OPTIONS, DeclarationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ..delivery.client import Client
+
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_DEVICES = frozenset(
+    ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))]
+)
+
+
+def check_names(options: Mapping[str, Any]) -> None:
+    """Raise for the first option that is none.
+
+    Raises:
+        DeclarationError: its message says which was probably meant.
+    """
+    for name in options:
+        if name not in OPTIONS:
+            raise DeclarationError(unknown_option(name))
+
+
+def checked(name: str, value: Any) -> Any:
+    """The value of an option other than `app`, as `Settings` keeps it.
+
+    Raises:
+        DeclarationError: it cannot be used.
+    """
+    return _CHECKS[name](value)
+
+
+def unknown_option(name: object) -> str:
+    """The sentence for an option that is none, with the one that was probably meant."""
+    import difflib
+
+    close = difflib.get_close_matches(str(name), OPTIONS, n=1)
+    meant = f": did you mean {close[0]!r}?" if close else ""
+    return f"unknown telemetry option {name!r}{meant}; the options are {', '.join(OPTIONS)}"
+
+
+def checked_app(app: object) -> str:
+    """The application's name, as it was declared.
+
+    Raises:
+        DeclarationError: it cannot name directories and variables.
+    """
+    if not isinstance(app, str):
+        raise DeclarationError(f'app must be a string such as app="acme", not {type(app).__name__}')
+    problem = _name_problem(app)
+    if problem:
+        raise DeclarationError(
+            f"app {app!r} {problem}: it names directories and variables. Use letters, digits, "
+            f'".", "_" and "-", beginning with a letter or digit, such as app={usable_name(app)!r}'
+        )
+    return app
+
+
+def _name_problem(app: str) -> str:
+    if not app:
+        return "is empty"
+    if len(app) > 64:
+        return "is longer than 64 characters"
+    if (
+        app[0] not in _LETTERS
+        or app[-1] == "."
+        or not all(c in _LETTERS or c in "._-" for c in app)
+    ):
+        return "cannot name a directory on every system"
+    if app.partition(".")[0].lower() in _DEVICES:
+        return "is reserved on Windows"
+    return ""
+
+
+def usable_name(name: str) -> str:
+    """The nearest valid application name: a name that we derive ourselves must never raise."""
+    kept = "".join(c if c in _LETTERS or c in "._-" else "-" for c in name)[:64].strip("._-")
+    return kept if kept and not _name_problem(kept) else "app"
+
+
+def _text_or_none(option: str, value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise DeclarationError(
+            f"{option} must be a string or None, not {type(value).__name__}: write "
+            f'{option}="…", or leave it out'
+        )
+    if any(not c.isprintable() for c in value):
+        raise DeclarationError(f"{option} has an unprintable character: remove it, or strip() it")
+    return value
+
+
+def _version(version: object) -> str | None:
+    found = _text_or_none("version", version)
+    if found is not None and len(found) > MAX_VERSION:
+        raise DeclarationError(
+            f"version is longer than {MAX_VERSION} characters: write the number alone, such as "
+            'version="2.1.0"'
+        )
+    return found
+
+
+def _host(host: object) -> str | Callable[[], str]:
+    if callable(host):
+        return host
+    from .origin import origin
+
+    found = origin(host)
+    if found is None or not (found[0].startswith("https://") or found[1]):
+        raise DeclarationError(
+            f'host {host!r} is not an https origin: write host="https://events.example.com", '
+            "without a path, or a function that returns such a string"
+        )
+    return found[0]
+
+
+def _client(client: object) -> Client:
+    missing = [name for name in ("record", "close") if not callable(getattr(client, name, None))]
+    if missing or isinstance(client, type):
+        what = (
+            "a class; pass an instance" if isinstance(client, type) else f"without {missing[0]}()"
+        )
+        raise DeclarationError(
+            f"client is {what}: it must have record(message) and close(), as "
+            "click_telemetry.testing.RecordingClient() has"
+        )
+    return client  # type: ignore[return-value]
+
+
+def _one_of(option: str, value: object, allowed: tuple[str, ...]) -> Any:
+    if isinstance(value, str) and value in allowed:
+        return value
+    raise DeclarationError(
+        f"{option} must be one of {', '.join(map(repr, allowed))}, not {value!r}"
+    )
+
+
+def _notice(notice: object) -> bool | str:
+    if isinstance(notice, bool) or (isinstance(notice, str) and notice.strip()):
+        return notice
+    raise DeclarationError(
+        f"notice must be True, False or a text, not {notice!r}: write notice=False for an "
+        "application that tells its users itself"
+    )
+
+
+def _properties(properties: Any) -> Mapping[str, Any]:
+    try:
+        checked = dict(properties.items())
+    except Exception as error:
+        raise DeclarationError(
+            'properties must be a mapping such as properties={"team": "factory"}, not '
+            f"{type(properties).__name__}"
+        ) from error
+    from ..events.names import BASE_PROPERTIES
+
+    for key in checked:
+        if not isinstance(key, str) or not key:
+            raise DeclarationError(
+                f"properties has the key {key!r}: every key must be a non-empty string"
+            )
+        if key in BASE_PROPERTIES:
+            raise DeclarationError(
+                f"properties has the key {key!r}, which every event carries already: rename it, "
+                f"for example to {'app_' + key!r}"
+            )
+    return checked
+
+
+def _function_or_none(option: str, value: object, gives: str) -> Any:
+    if value is None or callable(value):
+        return value
+    raise DeclarationError(
+        f"{option} must be a function that returns {gives}, not {type(value).__name__}: write "
+        f"{option}=lambda: …"
+    )
+
+
+def _packages(packages: object) -> Sequence[str]:
+    if isinstance(packages, (list, tuple, set, frozenset)) and all(
+        isinstance(name, str) and name for name in packages
+    ):
+        return tuple(packages)
+    raise DeclarationError(
+        f'error_packages must be a list of package names such as ["requests"], not {packages!r}'
+    )
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= 3:
+        return float(value)
+    raise DeclarationError(
+        f"flush_timeout must be seconds, more than 0 and at most 3, not {value!r}"
+    )
+
+
+def _flag_choice(value: object) -> bool | Literal["hidden"]:
+    if isinstance(value, bool):
+        return value
+    if value == "hidden":
+        return "hidden"
+    raise DeclarationError(f'no_telemetry_option must be True, "hidden" or False, not {value!r}')
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "version": _version,
+    "write_key": lambda value: _text_or_none("write_key", value),
+    "host": _host,
+    "client": _client,
+    "consent": lambda value: _one_of("consent", value, ("opt-out", "opt-in")),
+    "notice": _notice,
+    "ci": lambda value: _one_of("ci", value, ("off", "label")),
+    "properties": _properties,
+    "auth": lambda value: _function_or_none("auth", value, "a token or None"),
+    "error_packages": _packages,
+    "delivery": lambda value: _one_of("delivery", value, ("detached", "inline")),
+    "flush_timeout": _seconds,
+    "no_telemetry_option": _flag_choice,
+}

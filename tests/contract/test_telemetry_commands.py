@@ -1,0 +1,706 @@
+"""`acme telemetry …` in whole processes: what people see, and what is left on their disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from click_telemetry.delivery.attended import Attended
+from click_telemetry.delivery.launcher import Letter
+from click_telemetry.identifiers import is_random_id
+
+from ..harness.processes import APP, Cli, Home
+from ..harness.senders import is_alive, lock_of, sender_processes, wait_for_end, wait_until
+from ..harness.server import Reply, Request, Server
+from ..harness.terminal import Terminal
+from .test_person import on_terminal, tree
+
+pytestmark = [
+    pytest.mark.contract,
+    pytest.mark.skipif(sys.platform == "win32", reason="needs locks and a pseudo-terminal"),
+]
+
+WITH_GROUP = APP.replace(
+    "instrumented_group, track", "instrumented_group, telemetry_group"
+).replace("if __name__", "cli.add_command(telemetry_group())\n\nif __name__")
+NOBODY = 65534
+
+
+@pytest.fixture
+def acme(make_cli: Callable[..., Cli], server: Server) -> Cli:
+    """The small application with the telemetry commands, sending to the server."""
+    made = make_cli(WITH_GROUP)
+    made.environ["ACME_TELEMETRY_HOST"] = server.url
+    return made
+
+
+@pytest.fixture
+def offline(acme: Cli) -> Cli:
+    """The same, with nobody who listens."""
+    acme.environ["ACME_TELEMETRY_HOST"] = "http://127.0.0.1:9"
+    return acme
+
+
+def status(cli: Cli, *args: str, env: dict[str, str] | None = None) -> dict[str, Any]:
+    run = cli.run(*args, "telemetry", "status", "--json", env=env)
+    assert (run.returncode, run.stderr) == (0, "")
+    found: dict[str, Any] = json.loads(run.stdout)
+    return found
+
+
+def record(cli: Cli, home: Home, *args: str) -> None:
+    """Run a command that is recorded, and wait until its sender has given up."""
+    assert cli.run(*(args or ("deploy",))).returncode == 0
+    wait_for_end(home)
+
+
+# Nothing is recorded of them -----------------------------------------------------------------
+
+EVERY = (
+    ("status",), ("status", "--why"), ("status", "--json"), ("show",), ("show", "--json"),
+    ("enable",), ("disable",), ("purge",), ("reset-id",), ("flush",), ("--help",), (),
+)  # fmt: skip
+
+
+def test_the_telemetry_commands_are_never_recorded(acme: Cli, server: Server, home: Home) -> None:
+    """Looking at it, or refusing it, is nobody's business."""
+    for words in EVERY:
+        acme.run("telemetry", *words)
+    assert home.files() == [".config", ".config/acme", ".config/acme/telemetry.json"]
+    assert server.requests == []
+
+
+def test_looking_changes_nothing(offline: Cli, home: Home) -> None:
+    """`status` and `show` read; the tree is the same to the byte, with and without anything."""
+    for _ in range(2):
+        before = tree(home)
+        for words in EVERY[:5]:
+            assert offline.run("telemetry", *words).returncode == 0
+        assert tree(home) == before
+        record(offline, home)
+
+
+# status --------------------------------------------------------------------------------------
+
+KEYS = [
+    "app", "mode", "reason", "detail", "because", "switches", "choice", "choice_problem",
+    "notice_shown", "anonymous_id", "in_container", "paths", "waiting", "delivered", "refused",
+    "dropped", "destinations",
+]  # fmt: skip
+DESTINATION_KEYS = [
+    "directory", "current", "host", "sending", "files", "messages", "oldest", "delivered",
+    "delivered_at", "refused", "dropped", "failures", "failed_at", "last_error",
+    "last_error_in_words", "not_before",
+]  # fmt: skip
+
+
+def test_status_tells_of_what_waits_and_why(offline: Cli, home: Home) -> None:
+    """The ID, the paths, what waits since when, what failed and when it is tried again."""
+    record(offline, home)
+    found = status(offline)
+    assert list(found) == KEYS
+    (destination,) = found["destinations"]
+    assert list(destination) == DESTINATION_KEYS
+    assert found["mode"] == "send"
+    assert found["anonymous_id"] == (home.state() / "id").read_text().strip()
+    assert found["paths"] == {"choice": str(home.choice()), "state": str(home.state())}
+    assert (found["waiting"]["files"], found["waiting"]["messages"]) == (1, 2)
+    assert found["waiting"]["oldest"] == destination["oldest"]
+    assert destination["host"] == "http://127.0.0.1:9"
+    assert (destination["failures"], destination["last_error"]) == (1, "ConnectionError")
+    assert destination["not_before"] > destination["failed_at"]
+    text = offline.run("telemetry", "status").stdout
+    for part in (
+        "acme is on",
+        found["anonymous_id"],
+        "2 messages in 1 file",
+        "could not be reached",
+        "not before",
+        "~/.local/state/acme/telemetry",
+    ):
+        assert part in text
+
+
+def test_status_tells_what_was_delivered(acme: Cli, server: Server, home: Home) -> None:
+    """How many, and when the last."""
+    acme.run("deploy")
+    server.wait_for(2)
+    wait_for_end(home)
+    found = status(acme)
+    assert (found["delivered"], found["waiting"]["files"]) == (3, 0)  # and one identify
+    assert "Delivered     3 messages, the last at" in acme.run("telemetry", "status").stdout
+
+
+def test_status_tells_what_was_refused(acme: Cli, server: Server, home: Home) -> None:
+    """Messages that the server will never take are counted, with its answer in words."""
+    server.reply = Reply(400)
+    acme.run("deploy")
+    wait_until(lambda: not home.spooled())
+    wait_for_end(home)
+    found = status(acme)
+    assert found["refused"] == 3
+    assert found["destinations"][0]["last_error_in_words"] == "the server did not take it (400)"
+    assert "Refused       3 messages" in acme.run("telemetry", "status").stdout
+
+
+def test_status_why_lists_every_switch_and_the_one_that_wins(acme: Cli) -> None:
+    """In their order, each with its value; one of them decides."""
+    run = acme.run("telemetry", "status", "--why", env={"NO_ANALYTICS": "1", "CI": "true"})
+    names = [line[2:21].strip() for line in run.stdout.splitlines() if line.startswith("  ")]
+    switches = names[names.index("--no-telemetry") :]
+    assert switches == [
+        "--no-telemetry", "DO_NOT_TRACK", "NO_ANALYTICS", "ACME_NO_TELEMETRY", "ACME_TELEMETRY",
+        "stored choice", "user", "test run", "CI", "destination", "state directory", "asks first",
+        "notice",
+    ]  # fmt: skip
+    (decides,) = [line for line in run.stdout.splitlines() if "decides" in line and "<-" in line]
+    assert decides.split() == ["NO_ANALYTICS", "1", "no", "<-", "decides"]
+    assert "  CI                 CI  no" in run.stdout
+
+
+def test_status_sees_the_flag_of_its_own_line(acme: Cli) -> None:
+    """What would become of a command with this very flag."""
+    for args in (["--no-telemetry"], []):
+        found = status(acme, *args)
+        assert found["reason"] == ("flag" if args else None)
+
+
+def test_status_works_where_home_is_odd(acme: Cli, home: Home) -> None:
+    """No HOME, an empty one, a relative one, a file, one that is not there."""
+    (home.path / "file").write_text("")
+    for odd in ("", "relative", str(home.path / "file"), str(home.path / "missing")):
+        run = acme.run("telemetry", "status", "--json", env={"HOME": odd})
+        assert run.returncode == 0, run.stderr
+        found = json.loads(run.stdout)
+        absolute = os.path.isabs(odd)
+        assert (found["paths"]["choice"] is None) is not absolute
+        if odd != str(home.path / "missing"):
+            assert found["reason"] == "not_storable"
+        assert acme.run("telemetry", "status", env={"HOME": odd}).returncode == 0
+        assert acme.run("telemetry", "show", env={"HOME": odd}).returncode == 0
+
+
+def test_status_works_on_files_that_are_broken(offline: Cli, home: Home) -> None:
+    """Whatever lies in our place, I am told what is there, and nothing is removed."""
+    record(offline, home)
+    (spool,) = home.state().glob("spool/*")
+    (spool / "standing.json").write_text("[1, {")
+    (spool / f"{1:020d}-dead.jsonl").write_bytes(b"\0\0\xff\n{]\n")
+    os.mkfifo(spool / f"{2:020d}-fifo.jsonl")
+    (home.state() / "id").write_text("not an ID")
+    (home.state() / "spool" / "file").write_text("")
+    before = home.files()
+    found = status(offline)
+    assert found["anonymous_id"] is None
+    assert (found["waiting"]["files"], found["waiting"]["messages"]) == (2, 2)
+    assert offline.run("telemetry", "status", "--why").returncode == 0
+    assert len(offline.run("telemetry", "show", "--json").stdout.splitlines()) == 2
+    assert home.files() == before
+
+
+def test_a_broken_choice_is_explained_in_words(acme: Cli, home: Home) -> None:
+    """Closed, and `status` says what is wrong with the file."""
+    home.choice().parent.mkdir(parents=True)
+    home.choice().write_text('{"enabled": "false"}')
+    found = status(acme)
+    assert (found["reason"], found["choice"]) == ("unreadable_choice", "unreadable")
+    said = acme.run("telemetry", "status").stdout
+    assert 'it says "enabled" with something else than true or false' in said
+    assert "acme.py telemetry enable" in said
+
+
+# show ----------------------------------------------------------------------------------------
+
+
+def test_show_prints_the_very_messages_that_are_sent_then(
+    offline: Cli, server: Server, home: Home
+) -> None:
+    """Byte for byte what arrives later, in its order."""
+    record(offline, home, "deploy", "--dry-run")
+    record(offline, home)
+    shown = offline.run("telemetry", "show", "--json")
+    messages = [json.loads(line) for line in shown.stdout.splitlines()]
+    (spool,) = home.state().glob("spool/*")
+    deliver(Letter(str(spool), server.url, "key", str(home.choice()), None))
+    arrived = [message for request in server.accepted for message in request.batch]
+    assert [m for m in messages if m["type"] == "track"] == arrived
+    assert shown.stdout.isascii()
+
+
+def deliver(letter: Letter) -> None:
+    """Start the library's own sender by hand, and wait for its end."""
+    sender = Attended()
+    sender.start(letter)
+    wait_until(lambda: not sender.busy)
+    assert sender.exit_status == 0
+
+
+def test_show_without_anything_says_so(acme: Cli) -> None:
+    """In words for people, and with nothing at all for scripts."""
+    assert acme.run("telemetry", "show").stdout == "Nothing of acme waits to be sent.\n"
+    assert acme.run("telemetry", "show", "--json").stdout == ""
+
+
+def test_show_tells_of_a_command_that_still_runs(offline: Cli, home: Home) -> None:
+    """What it has said so far, and no ending that nobody has seen yet."""
+    running = offline.start("wait")
+    try:
+        wait_until(lambda: any(path.stat().st_size for path in home.spooled()))
+        lines = offline.run("telemetry", "show", "--json").stdout.splitlines()
+        events = [json.loads(line).get("event") for line in lines]
+        assert [event for event in events if event] == ["Command Invoked"]
+        assert status(offline)["waiting"]["files"] == 1
+    finally:
+        running.kill()
+        running.communicate()
+
+
+# enable, disable -----------------------------------------------------------------------------
+
+
+def test_enable_stores_a_yes_and_lifts_the_notice(
+    make_cli: Callable[..., Cli], server: Server, home: Home
+) -> None:
+    """Who says yes need not be told; with `consent="opt-in"` nothing was recorded before."""
+    asking = make_cli(WITH_GROUP.replace("notice=False", 'consent="opt-in"'))
+    asking.environ["ACME_TELEMETRY_HOST"] = server.url
+    asking.run("deploy")
+    assert home.files() == []
+    run = asking.run("telemetry", "enable")
+    assert run.stdout == "Telemetry of acme is allowed: stored in ~/.config/acme/telemetry.json.\n"
+    assert json.loads(home.choice().read_text()) == {"enabled": True}
+    asking.run("deploy")
+    assert len(server.wait_for(2)) == 2
+
+
+def test_enable_says_when_another_no_still_stands(acme: Cli) -> None:
+    """No variable is overruled, and I am told which one it is."""
+    run = acme.run("telemetry", "enable", env={"DO_NOT_TRACK": "1"})
+    assert run.returncode == 0
+    assert run.stdout.splitlines()[1] == (
+        "Nothing is recorded all the same, for now: DO_NOT_TRACK says no."
+    )
+
+
+def test_disable_keeps_what_else_the_file_holds(acme: Cli, home: Home) -> None:
+    """The file may be mine in other respects."""
+    home.choice().parent.mkdir(parents=True)
+    home.choice().write_text('{"theme": "dark", "enabled": true}')
+    acme.run("telemetry", "disable")
+    assert json.loads(home.choice().read_text()) == {"theme": "dark", "enabled": False}
+
+
+@pytest.mark.parametrize("command", ["enable", "disable"])
+@pytest.mark.parametrize("broken", ["directory", "fifo", "in the way"])
+def test_a_choice_that_cannot_be_stored_is_an_error_that_names_the_fix(
+    acme: Cli, home: Home, command: str, broken: str
+) -> None:
+    """Exit code 1, the file's name on stderr, nothing on stdout, and nothing of mine destroyed."""
+    home.choice().parent.parent.mkdir(parents=True)
+    if broken == "in the way":
+        home.choice().parent.write_text("mine")
+    else:
+        home.choice().parent.mkdir()
+        os.mkfifo(home.choice()) if broken == "fifo" else home.choice().mkdir()
+    before = tree(home) if broken != "fifo" else ""
+    run = acme.run("telemetry", command)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert "~/.config/acme/telemetry.json" in run.stderr
+    assert "Mend or remove it, then try again." in run.stderr
+    assert broken == "fifo" or tree(home) == before
+
+
+def test_disable_and_purge_leave_no_trace_beyond_the_choice(offline: Cli, home: Home) -> None:
+    """As the home was before the first run, but for the choice; whatever happened in between."""
+    (home.path / ".local/state").mkdir(parents=True)
+    (home.path / ".config").mkdir()
+    untouched = tree(home)
+    for _ in range(3):
+        record(offline, home)
+    assert tree(home) != untouched
+    run = offline.run("telemetry", "purge")
+    assert run.stdout == "Deleted: the anonymous ID, and 6 messages that waited.\n"
+    assert tree(home) == untouched
+    record(offline, home)
+    offline.run("telemetry", "disable")
+    assert home.choice().read_text() == '{"enabled": false}\n'
+    home.choice().unlink()
+    home.choice().parent.rmdir()
+    assert tree(home) == untouched
+
+
+def test_deleting_the_one_folder_does_as_well(offline: Cli, home: Home) -> None:
+    """What the README calls it: no command is needed, and the application goes on."""
+    record(offline, home)
+    first = (home.state() / "id").read_text()
+    subprocess.run(["rm", "-r", str(home.state())], check=True)
+    found = status(offline)
+    assert (found["anonymous_id"], found["waiting"]["files"], found["delivered"]) == (None, 0, 0)
+    record(offline, home)
+    assert (home.state() / "id").read_text() != first
+
+
+def test_purge_of_nothing_says_so(acme: Cli, home: Home) -> None:
+    """And makes nothing."""
+    run = acme.run("telemetry", "purge")
+    assert (run.stdout, run.returncode) == ("Nothing was stored here.\n", 0)
+    assert home.files() == []
+
+
+def test_purge_leaves_alone_what_is_not_ours(acme: Cli, home: Home, tmp_path: Path) -> None:
+    """A folder that is a link to elsewhere, or that others may write to."""
+    mine = tmp_path / "mine"
+    mine.mkdir(mode=0o700)
+    (mine / "id").write_text("precious")
+    home.state().parent.mkdir(parents=True)
+    home.state().symlink_to(mine)
+    run = acme.run("telemetry", "purge")
+    assert run.returncode == 1
+    assert "Delete the folder ~/.local/state/acme/telemetry yourself." in run.stderr
+    assert (mine / "id").read_text() == "precious"
+
+
+# Against those who are at it -----------------------------------------------------------------
+
+
+def test_a_sender_in_the_middle_of_a_request_sends_no_other_after_a_purge(
+    acme: Cli, server: Server, home: Home
+) -> None:
+    """What is purged is not sent, and nothing of it comes back to the disk (row 31)."""
+    asked, go_on = threading.Event(), threading.Event()
+
+    def answer(request: Request) -> Reply:
+        asked.set()
+        go_on.wait(30)
+        return Reply(400 if len(request.batch) > 1 else 200)  # it would be split, and sent again
+
+    server.reply = answer
+    acme.run("deploy")
+    assert asked.wait(30)
+    (sender,) = sender_processes(home)
+    run = acme.run("telemetry", "purge")
+    assert "A delivery was under way" in run.stdout
+    go_on.set()
+    wait_until(lambda: not os.path.exists(f"/proc/{sender}"))
+    assert len(server.requests) == 1
+    assert home.files() == [".local", ".local/state"]
+
+
+@pytest.mark.parametrize("command", ["purge", "disable"])
+def test_a_sender_that_sleeps_still_sends_nothing(
+    acme: Cli, server: Server, home: Home, command: str
+) -> None:
+    """It wakes up, finds its lock without a name, and ends; for good, with `disable`."""
+    acme.run("deploy")
+    senders = sender_processes(home)
+    assert senders
+    acme.run("telemetry", command)
+    wait_until(lambda: not any(os.path.exists(f"/proc/{sender}") for sender in senders))
+    assert server.requests == []
+    kept = {"purge": [], "disable": [".config", ".config/acme", ".config/acme/telemetry.json"]}
+    assert home.files() == [*kept[command], ".local", ".local/state"]
+
+
+@pytest.mark.parametrize("command", ["purge", "disable"])
+def test_a_command_that_runs_meanwhile_records_nothing_more(
+    acme: Cli, server: Server, home: Home, command: str
+) -> None:
+    """Its file is deleted from under it: it notices, and makes no other (link count)."""
+    running = acme.start("wait")
+    wait_until(lambda: any(path.stat().st_size for path in home.spooled()))
+    acme.run("telemetry", command)
+    before = tree(home)
+    running.terminate()
+    running.communicate(timeout=60)
+    assert tree(home) == before
+    assert server.requests == []
+
+
+def test_what_is_recorded_after_a_purge_is_delivered(acme: Cli, server: Server, home: Home) -> None:
+    """A purge is not a no: the next command is a new beginning, under a new ID."""
+    acme.run("deploy")
+    acme.run("telemetry", "purge")
+    acme.run("deploy", "--dry-run")
+    assert [m["properties"]["flags"] for m in server.wait_for(2)] == [["dry_run"], ["dry_run"]]
+
+
+def test_many_commands_and_purges_at_once_end_clean(offline: Cli, home: Home) -> None:
+    """Whoever comes when: after the last purge nothing is left, and no command noticed."""
+    running = [
+        offline.start(*words) for _ in range(6) for words in (("deploy",), ("telemetry", "purge"))
+    ]
+    ended = [(one.communicate(timeout=60), one.returncode) for one in running]
+    assert [(out, err, code) for (out, err), code in ended[::2]] == [("deployed\n", "", 0)] * 6
+    assert [code for _, code in ended] == [0] * 12
+    wait_until(lambda: sender_processes(home) == [])
+    offline.run("telemetry", "purge")
+    assert home.files() == [".local", ".local/state"]
+
+
+# The ID --------------------------------------------------------------------------------------
+
+
+def test_reset_id_gives_a_new_one(offline: Cli, home: Home) -> None:
+    """The next command carries it; what waits says the old one, and I am told so."""
+    assert "There is no ID" in offline.run("telemetry", "reset-id").stdout
+    assert home.files() == []
+    record(offline, home)
+    old = status(offline)["anonymous_id"]
+    run = offline.run("telemetry", "reset-id")
+    new = status(offline)["anonymous_id"]
+    assert new != old
+    assert run.stdout.splitlines()[0] == f"The new ID is {new}."
+    record(offline, home)
+    lines = offline.run("telemetry", "show", "--json").stdout.splitlines()
+    tracks = [m for m in map(json.loads, lines) if m["type"] == "track"]
+    assert [m["anonymousId"] for m in tracks] == [old, old, new, new]
+
+
+def test_two_applications_share_nothing(make_cli: Callable[..., Cli], home: Home) -> None:
+    """Each has an ID, folders and a choice of its own; a no to one is none to the other."""
+    one = make_cli(WITH_GROUP)
+    other = make_cli(WITH_GROUP.replace('app="acme"', 'app="umbrella"'), "umbrella.py")
+    for cli, app in ((one, "ACME"), (other, "UMBRELLA")):
+        cli.environ[f"{app}_TELEMETRY_HOST"] = "http://127.0.0.1:9"
+        cli.run("deploy")
+    ids = {status(cli)["anonymous_id"] for cli in (one, other)}
+    assert len(ids) == 2
+    said = [[*identifiers(cli)] for cli in (one, other)]
+    assert all(said)
+    assert not set(said[0]) & set(said[1])
+    one.run("telemetry", "disable")
+    assert status(other)["mode"] == "send"
+    assert status(other)["waiting"]["messages"] == 2
+
+
+def identifiers(cli: Cli) -> Iterator[str]:
+    """Every ID in what waits."""
+    for line in cli.run("telemetry", "show", "--json").stdout.splitlines():
+        message = json.loads(line)
+        for value in (*message.values(), *message.get("properties", {}).values()):
+            if isinstance(value, str) and is_random_id(value):
+                yield value
+
+
+# flush ---------------------------------------------------------------------------------------
+
+
+def test_flush_delivers_now_and_says_how_many(acme: Cli, server: Server, home: Home) -> None:
+    """Exit code 0 when all that waited has arrived, whatever was put off before."""
+    server.reply = Reply(500)
+    acme.run("deploy")
+    wait_until(lambda: bool(server.requests))
+    wait_for_end(home)
+    server.reply = Reply()
+    run = acme.run("telemetry", "flush")
+    assert (run.stdout, run.stderr, run.returncode) == ("3 messages delivered.\n", "", 0)
+    assert server.events == [
+        ("Command Invoked", "acme deploy"),
+        ("Command Completed", "acme deploy"),
+    ]
+    assert home.spooled() == []
+    assert acme.run("telemetry", "flush").stdout == "Nothing waits to be delivered.\n"
+
+
+def test_flush_waits_for_a_sender_that_is_at_it(acme: Cli, server: Server, home: Home) -> None:
+    """Right after a command its sender still sleeps: each message arrives once all the same."""
+    acme.run("deploy")
+    run = acme.run("telemetry", "flush")
+    assert run.returncode == 0
+    assert len(server.requests) == 1
+    assert home.spooled() == []
+
+
+def test_flush_that_fails_says_why_and_exits_with_1(offline: Cli, home: Home) -> None:
+    """What waits stays, and is tried again later."""
+    record(offline, home)
+    run = offline.run("telemetry", "flush")
+    assert (run.stdout, run.returncode) == ("0 messages delivered.\n", 1)
+    assert run.stderr == ("2 messages wait, to be tried again: the server could not be reached.\n")
+    assert len(home.spooled()) == 1
+
+
+def test_flush_tells_of_messages_that_the_server_will_not_take(
+    acme: Cli, server: Server, home: Home
+) -> None:
+    """Dropped is not delivered: exit code 1."""
+    server.reply = Reply(503)
+    acme.run("deploy")
+    wait_until(lambda: bool(server.requests))
+    wait_for_end(home)
+    server.reply = Reply(400)
+    run = acme.run("telemetry", "flush")
+    assert run.returncode == 1
+    assert "3 messages the server will never take: dropped." in run.stderr
+
+
+def test_flush_tells_of_what_waits_for_another_destination(
+    offline: Cli, server: Server, home: Home
+) -> None:
+    """It has the key of neither another project nor another server."""
+    record(offline, home)
+    offline.environ["ACME_TELEMETRY_HOST"] = server.url
+    run = offline.run("telemetry", "flush")
+    assert (run.stdout, run.returncode) == ("Nothing waits to be delivered.\n", 1)
+    assert "2 messages wait for another key or server than now" in run.stderr
+    assert server.requests == []
+    found = status(offline)
+    assert [one["current"] for one in found["destinations"]] == [False]
+    assert found["waiting"]["messages"] == 2
+    assert "for another key or server than now" in offline.run("telemetry", "show").stdout
+
+
+@pytest.mark.parametrize(
+    ("env", "why"),
+    [
+        ({"DO_NOT_TRACK": "1"}, "DO_NOT_TRACK says no"),
+        ({"ACME_TELEMETRY": "log"}, "acme is in log mode"),
+        ({"CI": "1"}, "a CI service runs the command"),
+    ],
+)
+def test_flush_sends_nothing_over_a_no(
+    acme: Cli, server: Server, home: Home, env: dict[str, str], why: str
+) -> None:
+    """A no of this very run stands, and nothing that waits is lost."""
+    server.reply = Reply(500)
+    acme.run("deploy")
+    wait_until(lambda: bool(server.requests))
+    wait_for_end(home)
+    asked = len(server.requests)
+    run = acme.run("telemetry", "flush", env=env)
+    assert (run.stdout, run.stderr, run.returncode) == ("", f"Error: Nothing was sent: {why}.\n", 1)
+    assert len(server.requests) == asked
+    assert len(home.spooled()) == 1
+
+
+# On a terminal, in a pipe, without colour ----------------------------------------------------
+
+
+def test_a_terminal_shows_it_in_80_columns(offline: Cli, home: Home) -> None:
+    """No line is cut or folded, and colours are there."""
+    record(offline, home)
+    for words in (["status", "--why"], ["show"], ["--help"]):
+        shown = on_terminal(offline, home, "telemetry", *words)
+        assert "\x1b[" in shown
+        plain = strip(shown)
+        assert max(map(len, plain.splitlines())) <= 80, plain
+
+
+def test_no_color_means_none(offline: Cli, home: Home) -> None:
+    """`NO_COLOR` on a terminal, and every pipe: not one escape (no-color.org)."""
+    record(offline, home)
+    for words in (["status", "--why"], ["show"], ["--help"]):
+        offline.environ["NO_COLOR"] = "1"
+        assert not colours(on_terminal(offline, home, "telemetry", *words))
+        del offline.environ["NO_COLOR"]
+        assert "\x1b" not in offline.run("telemetry", *words).stdout
+
+
+def test_flush_shows_its_progress_on_a_terminal_alone(
+    acme: Cli, server: Server, home: Home
+) -> None:
+    """A bar while it works, on stderr; a pipe gets the result and no more."""
+    server.reply = Reply(500)
+    acme.run("deploy")
+    wait_until(lambda: bool(server.requests))
+    wait_for_end(home)
+    server.reply = Reply()
+    terminal = Terminal(acme.command("telemetry", "flush"), acme.env(), home.path)
+    assert terminal.close() == 0
+    assert "Delivering" in terminal.shown
+    assert terminal.shown.rstrip().endswith("3 messages delivered.")
+
+
+def strip(shown: str) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).replace("\r", "")
+
+
+def colours(shown: str) -> list[str]:
+    return [code for code in re.findall(r"\x1b\[([0-9;]*)m", shown) if re.search(r"[34]\d", code)]
+
+
+# For another user ----------------------------------------------------------------------------
+
+as_root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root, to be somebody else"
+)
+
+
+@as_root
+def test_with_the_home_of_somebody_else_nothing_is_changed(acme: Cli, home: Home) -> None:
+    """`sudo -E`: root would leave files that I could not delete (row 96)."""
+    os.chown(home.path, NOBODY, NOBODY)
+    acme.run("deploy")
+    for command in ("enable", "disable", "purge", "reset-id", "flush"):
+        run = acme.run("telemetry", command)
+        assert run.returncode == 1
+        assert "Run it as the user whose HOME it is" in run.stderr
+    assert home.files() == []
+    assert status(acme)["reason"] == "foreign_user"
+
+
+@as_root
+def test_a_setuid_application_changes_nothing(acme: Cli, home: Home) -> None:
+    """Whose files would it be?"""
+    for words in (("deploy",), ("telemetry", "enable"), ("telemetry", "purge")):
+        as_another(acme, *words)
+    assert home.files() == []
+    found = as_another(acme, "telemetry", "status", "--json")
+    assert json.loads(found.stdout)["reason"] == "foreign_user"
+
+
+def as_another(cli: Cli, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run it as a setuid program would: started by somebody, with root's rights."""
+    source = f"import os, sys; os.setresuid({NOBODY}, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    return subprocess.run(
+        [sys.executable, "-c", source, *cli.command(*words)],
+        env=cli.env(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=cli.home.path,
+        check=False,
+    )
+
+
+# What it costs -------------------------------------------------------------------------------
+
+
+def test_adding_the_group_loads_neither_rich_nor_the_sender(acme: Cli, home: Home) -> None:
+    """A command that is no telemetry command pays for one small module."""
+    source = f"""
+import sys
+sys.argv = ["acme", "deploy"]
+try:
+    exec(compile(open({str(acme.script)!r}).read(), "acme", "exec"), {{"__name__": "__main__"}})
+finally:
+    print(*sorted(n for n in sys.modules if n.partition(".")[0] in ("rich", "rich_click")
+          or n.startswith(("click_telemetry.commands", "click_telemetry.delivery.sender"))))
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", source],
+        env=acme.env(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.stdout.split() == [
+        "deployed", "click_telemetry.commands", "click_telemetry.commands.group"
+    ]  # fmt: skip
+
+
+def test_the_lock_is_free_when_nobody_is_at_it(offline: Cli, home: Home) -> None:
+    """Looking at a spool keeps no lock."""
+    record(offline, home)
+    offline.run("telemetry", "status")
+    assert not is_alive(lock_of(home))

@@ -1,0 +1,291 @@
+"""Signed in or not: whose events go where, with a token or without, and never in between."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ..harness.processes import Cli, Home
+from ..harness.senders import due_now, is_alive, sender_processes, wait_until
+from ..harness.server import Reply, Request, Server
+
+pytestmark = [
+    pytest.mark.contract,
+    pytest.mark.skipif(sys.platform == "win32", reason="looks at file locks"),
+]
+
+SIGNED_IN = """
+import click, os
+from click_telemetry import instrumented_group
+
+def auth():
+    with open(os.environ["ASKED"], "a") as asked:
+        asked.write("asked\\n")
+    return os.environ.get("TOKEN")
+
+def host():
+    signed_in = os.environ.get("TOKEN") is not None
+    return os.environ.get("ACCOUNT_URL" if signed_in else "ANONYMOUS_URL")
+
+@instrumented_group(app="acme", version="2.1.0", notice=False, auth=auth, host=host)
+@click.group()
+def cli(): pass
+
+@cli.command()
+def deploy(): click.echo("deployed")
+
+cli()
+"""
+"""As the application of row D1: the account's server, or an address from its environment."""
+
+PAIR = [("Command Invoked", "acme deploy"), ("Command Completed", "acme deploy")]
+KEY = {"ACME_TELEMETRY_WRITE_KEY": "key"}
+
+
+class World:
+    """The application, and the two servers that its code may name."""
+
+    def __init__(self, cli: Cli, account: Server, anonymous: Server) -> None:
+        self.cli = cli
+        self.account = account
+        self.anonymous = anonymous
+        self.asked = cli.home.path / "asked"
+        cli.environ |= {
+            "ACCOUNT_URL": account.url,
+            "ANONYMOUS_URL": anonymous.url,
+            "ASKED": str(self.asked),
+        }
+
+    def deploy(self, token: str | None = None, **env: str) -> None:
+        """Run the command, signed in with a token or not, until its senders have ended."""
+        self.start(token, **env)
+        self.settle()
+
+    def start(self, token: str | None = None, **env: str) -> None:
+        """Run the command."""
+        given = env if token is None else {**env, "TOKEN": token}
+        run = self.cli.run("deploy", env=given)
+        assert (run.stdout, run.stderr, run.returncode) == ("deployed\n", "", 0)
+
+    def settle(self) -> None:
+        """Wait until no sender is alive."""
+        for lock in self.cli.home.state().glob("spool/*/lock"):
+            wait_until(lambda lock=lock: not is_alive(lock))  # type: ignore[misc]
+
+    @property
+    def requests(self) -> tuple[int, int]:
+        """How many the account's server got, and the anonymous one."""
+        return len(self.account.requests), len(self.anonymous.requests)
+
+
+@pytest.fixture
+def world(make_cli: Callable[..., Cli], server: Server) -> Iterator[World]:
+    """The application and its servers; `server` is the anonymous one."""
+    account = Server()
+    account.start()
+    yield World(make_cli(SIGNED_IN), account, server)
+    account.stop()
+
+
+def authorization(server: Server) -> list[str]:
+    return [request.headers["Authorization"] for request in server.requests]
+
+
+def test_signed_in_events_go_to_the_account_s_server_with_the_token(world: World) -> None:
+    """The token is all that is needed: no write key goes along, and none is asked for (row D1)."""
+    world.deploy("tok-1")
+    assert world.account.events == PAIR
+    assert authorization(world.account) == ["Bearer tok-1"]
+    assert [request.body["writeKey"] for request in world.account.requests] == [""]
+    assert world.requests == (1, 0)
+
+
+def test_signed_out_events_go_anonymously_where_the_application_says(world: World) -> None:
+    """With the write key, to the address that its function reads from the environment (row D1)."""
+    world.deploy(**KEY)
+    assert world.anonymous.events == PAIR
+    assert authorization(world.anonymous) == ["Basic a2V5Og=="]
+    assert world.requests == (0, 1)
+
+
+def test_with_neither_token_nor_write_key_nothing_happens(world: World) -> None:
+    """Off: no file, no process, no request (row D1)."""
+    world.start()
+    assert sender_processes(world.cli.home) == []
+    assert world.requests == (0, 0)
+    assert world.cli.home.files() == ["asked"]
+
+
+def test_signed_in_no_variable_moves_events(world: World, server: Server) -> None:
+    """A `.env` with our host in it sees neither my token nor my events (row 90)."""
+    world.deploy("tok-1", ACME_TELEMETRY_HOST=server.url, **KEY)
+    assert world.account.events == PAIR
+    assert authorization(world.account) == ["Bearer tok-1"]
+    assert server.requests == []
+
+
+def test_token_is_never_shown_to_a_host_that_the_code_does_not_name(
+    make_cli: Callable[..., Cli], server: Server, home: Home
+) -> None:
+    """Segment, the default, is nobody to show a token to; nor is it downgraded to anonymous."""
+    source = SIGNED_IN.replace(", host=host", "").replace("auth=auth", 'auth=auth, write_key="key"')
+    cli = make_cli(source)
+    env = {"TOKEN": "tok", "ASKED": os.devnull, "ACME_TELEMETRY_HOST": server.url}
+    run = cli.run("deploy", env=env)
+    assert (run.stdout, run.stderr, run.returncode) == ("deployed\n", "", 0)
+    assert home.files() == []
+    assert server.requests == []
+
+
+def test_refused_token_is_not_tried_again_and_its_events_are_kept(world: World) -> None:
+    """Not even when the wait is over: the server has said what it thinks of it (row 48)."""
+    world.account.reply = Reply(401)
+    world.deploy("tok-1")
+    assert world.requests == (1, 0)
+    for _ in range(2):
+        due_now(world.cli.home)
+        world.deploy("tok-1")
+    assert world.requests == (1, 0)
+    assert len(world.cli.home.spooled()) == 3
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_rotated_token_delivers_what_the_old_one_could_not_once(status: int, world: World) -> None:
+    """A fresh token does not sit out the old one's wait (rows 49, D2)."""
+
+    def reply(request: Request) -> Reply:
+        fresh = request.headers["Authorization"] == "Bearer tok-2"
+        return Reply() if fresh else Reply(status)
+
+    world.account.reply = reply
+    world.deploy("tok-1")
+    world.deploy("tok-2")
+    assert authorization(world.account) == ["Bearer tok-1", "Bearer tok-2"]
+    assert world.account.events == PAIR * 2
+    assert world.cli.home.spooled() == []
+    sent = [m["messageId"] for r in world.account.accepted for m in r.batch]
+    assert len(sent) == len(set(sent))
+    assert world.anonymous.requests == []
+
+
+def test_refused_token_is_not_on_disk(world: World) -> None:
+    """What is remembered of it tells it from another one, and nobody what it was."""
+    token = "tok-1-with-a-secret"
+    world.account.reply = Reply(403)
+    world.deploy(token)
+    kept = {path: path.read_bytes() for path in world.cli.home.path.rglob("*") if path.is_file()}
+    assert [path for path, content in kept.items() if b"secret" in content] == []
+    (remembered,) = world.cli.home.state().glob("spool/*/refused-token")
+    assert len(bytes.fromhex(remembered.read_text())) == 16 + 2
+
+
+def test_server_that_is_down_is_no_reason_to_doubt_a_token(world: World) -> None:
+    """After the wait the same token is used again."""
+    world.account.reply = Reply(503)
+    world.deploy("tok-1")
+    world.deploy("tok-2")
+    assert world.requests == (1, 0), "a failing server is not asked at every command"
+    world.account.reply = Reply()
+    due_now(world.cli.home)
+    world.deploy("tok-1")
+    assert world.account.events == PAIR * 3
+
+
+def test_identified_events_wait_for_the_next_sign_in(world: World) -> None:
+    """Signed out with events waiting: they are never sent as somebody who is not signed in."""
+    world.account.reply = Reply(401)
+    world.deploy("tok-1")
+    world.deploy(**KEY)
+    assert authorization(world.anonymous) == ["Basic a2V5Og=="]
+    assert world.anonymous.events == PAIR
+    assert len(world.cli.home.spooled()) == 1
+    world.account.reply = Reply()
+    world.deploy("tok-2")
+    assert world.account.events == PAIR * 2
+    assert world.anonymous.events == PAIR
+    assert world.cli.home.spooled() == []
+
+
+def test_anonymous_events_are_not_identified_by_a_later_sign_in(world: World) -> None:
+    """What I did before I signed in is not told of my account."""
+    world.anonymous.reply = Reply(503)
+    world.deploy(**KEY)
+    due_now(world.cli.home)
+    world.deploy("tok-1", **KEY)
+    assert world.account.events == PAIR
+    assert len(world.cli.home.spooled()) == 1
+
+
+def test_auth_is_asked_once_for_an_invocation(world: World) -> None:
+    """Not for help, not for a no, and once for a command."""
+    world.cli.run("deploy", "--help", env={"TOKEN": "tok"})
+    world.cli.run("deploy", env={"TOKEN": "tok", "DO_NOT_TRACK": "1"})
+    world.cli.run("deploy", env={"TOKEN": "tok", "CI": "true"})
+    assert not world.asked.exists()
+    world.deploy("tok-1")
+    assert world.asked.read_text() == "asked\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        'raise RuntimeError("the keyring is locked")',
+        'raise SystemExit("not signed in")',
+        "import click; raise click.Abort",
+        'return ""',
+        "return None",
+        "return 42",
+        'return b"tok"',
+        'return "tok\\r\\nX-Evil: 1"',
+        'return "tok\\n"',
+        'return "t ok"',
+        'return "tök"',
+        'return "\\x7f"',
+        'return "t" * 20_000',
+    ],
+)
+def test_what_is_no_token_leaves_the_run_anonymous(
+    body: str, make_cli: Callable[..., Cli], server: Server
+) -> None:
+    """An `auth` that fails, or gives what no header can hold: the command does not notice."""
+    source = SIGNED_IN.replace('return os.environ.get("TOKEN")', body)
+    cli = make_cli(source.replace("auth=auth", 'auth=auth, write_key="key"'))
+    run = cli.run("deploy", env={"ASKED": os.devnull, "ANONYMOUS_URL": server.url})
+    assert (run.stdout, run.stderr, run.returncode) == ("deployed\n", "", 0)
+    server.wait_for(2)
+    assert authorization(server) == ["Basic a2V5Og=="]
+
+
+def test_slow_auth_costs_its_own_time_once(world: World, tmp_path: Path) -> None:
+    """Nothing of ours calls it a second time, or waits for it elsewhere."""
+    source = SIGNED_IN.replace("    return os", "    import time; time.sleep(0.5)\n    return os")
+    world.cli.script.write_text(source)
+    world.deploy("tok-1")
+    assert world.asked.read_text() == "asked\n"
+    assert world.account.events == PAIR
+
+
+def test_redirect_is_not_followed_with_a_token(world: World) -> None:
+    """Another server never sees it, however the first one asks (row 46)."""
+    for status in (301, 302, 307, 308):
+        world.account.reply = Reply(status, headers={"Location": world.anonymous.url + "/v1/batch"})
+        due_now(world.cli.home)
+        world.deploy("tok-1")
+    assert world.requests == (4, 0)
+    assert len(world.cli.home.spooled()) == 4
+
+
+@pytest.mark.parametrize("token", ["tok-1", None], ids=["bearer", "basic"])
+def test_netrc_is_not_read(token: str | None, world: World) -> None:
+    """A `default` entry of mine is for curl, and reaches no server of ours (row 55)."""
+    netrc = world.cli.home.path / ".netrc"
+    netrc.write_text("default login jane password hunter2\n")
+    netrc.chmod(0o600)
+    world.deploy(token, **KEY)
+    server = world.anonymous if token is None else world.account
+    assert server.events == PAIR
+    assert authorization(server) == ["Basic a2V5Og==" if token is None else "Bearer tok-1"]
