@@ -9,7 +9,6 @@ import click
 from rich.json import JSON
 
 from ..privacy import identity
-from .account import current_spool
 from .application import application
 from .console import console, counted
 from .spools import spools
@@ -28,7 +27,7 @@ def run(context: click.Context, *, as_json: bool) -> None:
         as_json: one message a line, and nothing else; ASCII alone.
     """
     told = application(context)
-    found = spools(told.places, current_spool(told))
+    found = spools(told.places, told.destinations)
     anonymous_id = identity.read(told.places.anonymous_id) if told.places else None
     if as_json:
         for spool in found:
@@ -44,7 +43,7 @@ def run(context: click.Context, *, as_json: bool) -> None:
         said = to_be_sent(spool, anonymous_id)
         if not said:
             continue
-        where = "" if spool.current else ", for another key or server than now"
+        where = "" if spool.destination else ", for another key or server than now"
         out.print(f"{counted(len(said), 'message')} of {app} {_wait(said)} to be sent{where}:")
         for message in said:
             out.print()

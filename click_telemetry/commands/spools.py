@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..delivery.launcher import NOT_BEFORE
 from ..delivery.sender import standing
-from ..delivery.sender.waiting import messages, waiting
+from ..delivery.sender.content import messages
+from ..delivery.sender.waiting import waiting
 from ..delivery.spool import CONTINUED, FILE_LIMIT, LOCK
 from ..storage import NoLocks, open_private, read_small, try_lock
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..privacy.directories import Directories
+    from .destinations import Destination
 
 
 class File(NamedTuple):
@@ -41,7 +45,7 @@ class Spool(NamedTuple):
 
     Attributes:
         directory: where it is.
-        current: whether this application, as it is configured now, delivers it.
+        destination: what this application knows of it; None where it is configured otherwise now.
         sender: whether a sender is alive.
         files: what waits, oldest first.
         not_before: until when nothing is sent, in seconds since the epoch; None for at once.
@@ -55,7 +59,7 @@ class Spool(NamedTuple):
     """
 
     directory: str
-    current: bool
+    destination: Destination | None
     sender: bool
     files: list[File]
     not_before: float | None
@@ -73,12 +77,12 @@ class Spool(NamedTuple):
         return sum(len(file.messages) for file in self.files)
 
 
-def spools(places: Directories | None, current: str | None) -> list[Spool]:
-    """Every spool of an application, the current destination's first.
+def spools(places: Directories | None, known: Sequence[Destination] = ()) -> list[Spool]:
+    """Every spool of an application, those of its present destinations first.
 
     Args:
         places: its directories.
-        current: the spool of the destination that is configured now.
+        known: its present destinations.
     """
     if places is None:
         return []
@@ -87,16 +91,17 @@ def spools(places: Directories | None, current: str | None) -> list[Spool]:
         found = sorted(os.path.join(above, name) for name in os.listdir(above))
     except OSError:
         return []
-    found.sort(key=lambda directory: directory != current)
-    return [spool(directory, directory == current) for directory in found if _is_one(directory)]
+    whose = {one.spool: one for one in known}
+    found.sort(key=lambda directory: [*whose, directory].index(directory))
+    return [spool(directory, whose.get(directory)) for directory in found if _is_one(directory)]
 
 
-def spool(directory: str, current: bool) -> Spool:
+def spool(directory: str, destination: Destination | None) -> Spool:
     """One spool, as it is now."""
     facts = _remembered(directory)
     return Spool(
         directory,
-        current,
+        destination,
         sender_lives(directory),
         [file for name in waiting(directory) if (file := _file(directory, name)) is not None],
         _not_before(directory),

@@ -113,8 +113,10 @@ def _headline(found: Account) -> str:
 
 
 def _spool_lines(found: Account, spool: Spool) -> Iterator[Text]:
-    if not spool.current:
+    if spool.destination is None:
         yield _fact("Elsewhere", "for another key or server than now:")
+    elif spool.destination.identified:
+        yield _fact("Signed in", f"with your account, to {visible(spool.destination.host, 50)}:")
     if not spool.files:
         yield _fact("Waiting", "nothing")
     else:

@@ -105,6 +105,11 @@ class SpoolClient:
         self.publication = 0
         self.written = 0
 
+    @property
+    def state_directory(self) -> str:
+        """The directory of everything that is stored for the application here."""
+        return os.path.dirname(os.path.dirname(self._directory))
+
     def record(self, message: dict[str, Json], /) -> None:
         """Append a message; it survives the death of this process from then on.
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .pairs import names_secret
 from .scrub import scrub, scrub_under
 from .text import MAX_NAME, encode, name_or_none, plain_text
+from .text import MAX_TEXT as MAX_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 MAX_DEPTH = 4
 MAX_NODES = 200
 """Values that are looked at, containers included."""
-MAX_TEXT = 4096
-"""Characters; a longer string is left out whole, since half a secret is still one."""
 MAX_BYTES = 24_000
 """Of one event's own properties on the wire; Segment refuses a message over 32 KB."""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..delivery.attended import Attended
 from ..delivery.launcher import Letter
 from ..delivery.sender import standing
+from ..delivery.sender.name import stem
 from ..delivery.sender.waiting import claim, waiting
 from ..privacy.watched import WRITE_KEY
 from ..storage import read_small
@@ -107,9 +108,9 @@ class Spool:
             taken = claim(self._directory, name)
             if taken is not None:
                 taken.release()
-                free.add(name)
+                free.add(stem(name))
             elif os.path.lexists(os.path.join(self._directory, name)):
-                held.add(name)
+                held.add(stem(name))
         return free, held
 
     def _standing(self) -> dict[str, object]:

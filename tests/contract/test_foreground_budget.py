@@ -192,6 +192,22 @@ def test_a_recording_run_imports_these_of_pythons_modules_and_no_other(
     server.wait_for(2)
 
 
+FOR_WHO_USES_THEM = {
+    *(".events.context", ".events.faults", ".events.records", ".events.resources"),
+    *(".events.user", ".events.loud", ".events.values", ".observe.children", ".observe.foreign"),
+}
+"""Rooms that an application which says nothing of its own never enters."""
+
+
+@pytest.mark.parametrize("env", [{}, LOG, REFUSED], ids=["recording", "log", "off"])
+def test_who_says_nothing_of_their_own_loads_nothing_for_it(
+    recording: Cli, env: dict[str, str]
+) -> None:
+    """Context, users, resources, errors and foreign commands cost those who use them."""
+    ours = {name.removeprefix("click_telemetry") for name in modules(recording, env=env)}
+    assert ours & FOR_WHO_USES_THEM == set()
+
+
 @pytest.mark.parametrize(
     ("line", "env"),
     [

@@ -2,138 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import os
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from click_telemetry.delivery.sender.waiting import claim, messages, waiting
+from click_telemetry.delivery.sender.content import MESSAGE_LIMIT, ROOM_FOR_LOST, length
+from click_telemetry.delivery.sender.name import parse
+from click_telemetry.delivery.sender.waiting import MOST_NAMES, claim, waiting
 from click_telemetry.delivery.spool import FILE_LIMIT
-from click_telemetry.events.message import completion_id
-from click_telemetry.events.names import COMMAND_COMPLETED, COMMAND_INVOKED
 
-RUN = "5c871acc-8255-4e5a-84e5-9c79b8f0db98"
+from ..harness.direct import lines, message, pair
 
-
-def line(event: str, sequence: int = 1, run: str = RUN, **own: Any) -> bytes:
-    properties = {"run_id": run, "sequence": sequence, "command": "acme go", **own}
-    message = {
-        "type": "track",
-        "event": event,
-        "messageId": f"{event}-{sequence}",
-        "anonymousId": "a",
-        "properties": properties,
-    }
-    return json.dumps(message).encode() + b"\n"
+SAID = lines(pair())
 
 
-def names(content: bytes) -> list[str]:
-    return [message["event"] for message in messages(content, 1_700_000_000.0)]
-
-
-def test_whole_lines_are_messages() -> None:
-    """In the order in which they were written."""
-    content = line(COMMAND_INVOKED) + line("Exported", 2) + line(COMMAND_COMPLETED, 3)
-    assert names(content) == [COMMAND_INVOKED, "Exported", COMMAND_COMPLETED]
-
-
-def test_torn_last_line_is_dropped() -> None:
-    """What was not written whole is not delivered (row 1)."""
-    whole = line(COMMAND_INVOKED) + line(COMMAND_COMPLETED, 2)
-    for cut in range(len(line(COMMAND_INVOKED)), len(whole)):
-        assert names(whole[:cut])[0] == COMMAND_INVOKED
-        assert messages(whole[:cut], 0.0)[-1]["properties"]["outcome"] == "unfinished"
-    assert "outcome" not in messages(whole, 0.0)[-1]["properties"]
-
-
-def test_run_without_its_end_gets_one() -> None:
-    """Its process vanished: the next sequence, the last write's time, no duration."""
-    _, ended = messages(line(COMMAND_INVOKED, 4, flags=["x"], dropped=2), 1_700_000_000.25)
-    assert ended == {
-        "type": "track",
-        "event": COMMAND_COMPLETED,
-        "messageId": completion_id(RUN),
-        "anonymousId": "a",
-        "timestamp": "2023-11-14T22:13:20.250Z",
-        "properties": {
-            "run_id": RUN,
-            "sequence": 5,
-            "command": "acme go",
-            "flags": ["x"],
-            "succeeded": False,
-            "outcome": "unfinished",
-        },
-    }
-
-
-def test_every_open_run_gets_its_end() -> None:
-    """A chain that was killed in a nested run, say."""
-    other = "0b5c1a3e-8255-4e5a-84e5-9c79b8f0db98"
-    content = line(COMMAND_INVOKED, 1) + line(COMMAND_INVOKED, 2, other)
-    ends = messages(content, 0.0)[2:]
-    assert [end["properties"]["sequence"] for end in ends] == [3, 4]
-    assert {end["properties"]["run_id"] for end in ends} == {RUN, other}
-
-
-def test_continued_file_ends_nothing() -> None:
-    """Its writer goes on in the next file."""
-    assert names(line(COMMAND_INVOKED) + b'#{"continued":true}\n') == [COMMAND_INVOKED]
-
-
-def test_runs_of_an_earlier_file_are_ended_by_the_last() -> None:
-    """The note at its head carries them."""
-    head = json.loads(line(COMMAND_INVOKED, 1))
-    note = b"#" + json.dumps({"open": [head], "sequence": 7}).encode() + b"\n"
-    (ended,) = messages(note, 0.0)
-    assert (ended["event"], ended["properties"]["sequence"]) == (COMMAND_COMPLETED, 8)
-    assert names(note + line(COMMAND_COMPLETED, 8)) == [COMMAND_COMPLETED]
-
-
-@given(st.binary(max_size=400))
-def test_any_bytes_are_read_without_harm(content: bytes) -> None:
-    """Truncated, zeroed, not UTF-8, not ours (row 18)."""
-    assert messages(content + b"\n", 0.0) == [] or content
-
-
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(),
-        lambda inner: (
-            st.lists(inner)
-            | st.dictionaries(
-                st.sampled_from(
-                    ["type", "event", "messageId", "anonymousId", "properties", "open", "sequence"]
-                ),
-                inner,
-            )
-        ),
-        max_leaves=12,
-    ),
-    st.booleans(),
-)
-def test_any_json_is_read_without_harm(found: Any, note: bool) -> None:
-    """Well-formed and still not ours."""
-    messages((b"#" if note else b"") + json.dumps(found).encode() + b"\n", 0.0)
+def name(number: int, marks: str = "") -> str:
+    return f"{1_700_000_000_000_000_000 + number:020d}-{number:016x}{marks}.jsonl"
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 4096, b"{", b"[]\n", b'{"type":"track"}\n'])
 def test_file_that_says_nothing_is_removed(content: bytes, tmp_path: Path) -> None:
     """Empty, zeroed after a power loss, torn at its first line (row 18)."""
-    (tmp_path / "1.jsonl").write_bytes(content)
-    assert claim(str(tmp_path), "1.jsonl") is None
+    (tmp_path / name(1)).write_bytes(content)
+    assert claim(str(tmp_path), name(1)) is None
     assert list(tmp_path.iterdir()) == []
 
 
 def test_file_that_is_too_large_is_removed_unread(tmp_path: Path) -> None:
     """No writer of ours makes one (row 22)."""
-    with (tmp_path / "1.jsonl").open("wb") as file:
-        file.write(line("Exported"))
+    with (tmp_path / name(1)).open("wb") as file:
+        file.write(SAID)
         file.truncate(FILE_LIMIT + 1)
-    assert claim(str(tmp_path), "1.jsonl") is None
+    assert claim(str(tmp_path), name(1)) is None
     assert list(tmp_path.iterdir()) == []
 
 
@@ -142,20 +44,131 @@ def test_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
     spool, elsewhere = tmp_path / "spool", tmp_path / "elsewhere"
     spool.mkdir()
     elsewhere.mkdir()
-    (elsewhere / "target").write_bytes(line("Exported"))
-    (spool / "1.jsonl").symlink_to(elsewhere / "target")
-    os.mkfifo(spool / "2.jsonl")
-    (spool / "3.jsonl").mkdir()
-    (spool / "4.jsonl").hardlink_to(elsewhere / "target")
+    (elsewhere / "target").write_bytes(SAID)
+    (spool / name(1)).symlink_to(elsewhere / "target")
+    os.mkfifo(spool / name(2))
+    (spool / name(3)).mkdir()
+    (spool / name(4)).hardlink_to(elsewhere / "target")
+    (spool / name(5)).symlink_to(elsewhere / "nothing")
     (spool / "readme.txt").write_text("x")
+    (spool / "notes.jsonl").write_text("")
     before = sorted(path.name for path in spool.iterdir())
-    assert waiting(str(spool)) == ["1.jsonl", "2.jsonl", "3.jsonl", "4.jsonl"]
-    assert [claim(str(spool), name) for name in waiting(str(spool))] == [None] * 4
+    assert waiting(str(spool)) == [name(n) for n in range(1, 6)]
+    assert [claim(str(spool), found) for found in [*waiting(str(spool)), "notes.jsonl"]] == [
+        None
+    ] * 6
     assert sorted(path.name for path in spool.iterdir()) == before
-    assert (elsewhere / "target").read_bytes() == line("Exported")
+    assert (elsewhere / "target").read_bytes() == SAID
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() != 0, reason="only root may make such files"
+)
+def test_device_and_foreign_owners_file_are_left_alone(tmp_path: Path) -> None:
+    """Not even opened: opening some devices does something (rows 19, 20)."""
+    import stat
+
+    os.mknod(tmp_path / name(1), 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    (tmp_path / name(2)).write_bytes(SAID)
+    os.chown(tmp_path / name(2), 65534, 65534)
+    assert [claim(str(tmp_path), found) for found in waiting(str(tmp_path))] == [None, None]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_file_is_taken_once_at_a_time(tmp_path: Path) -> None:
+    """Its lock is the claim; giving it back gives it to the next."""
+    (tmp_path / name(1)).write_bytes(SAID)
+    first = claim(str(tmp_path), name(1))
+    assert first is not None
+    assert claim(str(tmp_path), name(1)) is None
+    first.release()
+    again = claim(str(tmp_path), name(1))
+    assert again is not None
+    again.acknowledge()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_file_that_was_removed_meanwhile_is_acknowledged_all_the_same(tmp_path: Path) -> None:
+    """Somebody purged, or evicted it, while it was being read (row 37)."""
+    (tmp_path / name(1)).write_bytes(SAID)
+    taken = claim(str(tmp_path), name(1))
+    assert taken is not None
+    (tmp_path / name(1)).unlink()
+    with pytest.raises(FileNotFoundError):
+        taken.rename(taken.name)
+    with pytest.raises(FileNotFoundError):
+        taken.rename(taken.name.tried_at(17))
+    taken.acknowledge()
+
+
+def test_file_keeps_its_lock_and_its_bytes_under_another_name(tmp_path: Path) -> None:
+    """What a sender remembers of it stands in its name, and survives every kill."""
+    (tmp_path / name(1)).write_bytes(SAID)
+    taken = claim(str(tmp_path), name(1))
+    assert taken is not None
+    taken.rename(taken.name.tried_at(17))
+    assert waiting(str(tmp_path)) == [name(1, ".tried-17")]
+    assert claim(str(tmp_path), name(1, ".tried-17")) is None
+    taken.release()
+    assert (tmp_path / name(1, ".tried-17")).read_bytes() == SAID
+
+
+def test_first_event_reports_what_was_dropped_before_it(tmp_path: Path) -> None:
+    """Added to what it says itself, and the same whenever the file is read again."""
+    first, second = pair(dropped=2)
+    (tmp_path / name(1)).write_bytes(lines([first, second]))
+    taken = claim(str(tmp_path), name(1))
+    assert taken is not None
+    assert taken.reports is True
+    taken.report(taken.name.reporting(5))
+    told = taken.messages
+    assert told[0]["properties"]["dropped"] == 7
+    assert told[1] == second
+    taken.release()
+    again = claim(str(tmp_path), name(1, ".lost-5"))
+    assert again is not None
+    assert (again.messages, again.reports) == (told, False)
+    again.release()
+
+
+def test_file_that_may_have_arrived_reports_nothing_new(tmp_path: Path) -> None:
+    """Every try says the same, byte for byte."""
+    (tmp_path / name(1, ".tried-17")).write_bytes(SAID)
+    taken = claim(str(tmp_path), name(1, ".tried-17"))
+    assert taken is not None
+    assert not taken.reports
+    taken.release()
+
+
+def test_message_that_no_server_takes_is_not_sent(tmp_path: Path) -> None:
+    """Segment takes 32 KB of one; its neighbours go, and it is counted."""
+    whole = message("Exported", text="")
+    room_left = MESSAGE_LIMIT - length(whole)
+    fits = message("Exported", text="x" * room_left)
+    too_large = message("Exported", text="x" * (room_left + 1))
+    (tmp_path / name(1)).write_bytes(lines([fits, too_large]))
+    taken = claim(str(tmp_path), name(1))
+    assert taken is not None
+    assert (taken.messages, taken.too_large, taken.messages_at_stake) == ([fits], 1, 2)
+    assert length(fits) == MESSAGE_LIMIT
+    assert not taken.reports, "a report would make it too large"
+    assert taken.size <= MESSAGE_LIMIT + ROOM_FOR_LOST
+    taken.release()
+
+
+def test_any_number_of_files_is_walked_with_little_memory(tmp_path: Path) -> None:
+    """Oldest first, some at a time, whatever lies between (row 22)."""
+    wanted = [name(n) for n in range(MOST_NAMES + 5)]
+    for found in reversed(wanted):
+        (tmp_path / found).touch()
+    first = waiting(str(tmp_path))
+    assert first == wanted[:MOST_NAMES]
+    assert waiting(str(tmp_path), after=first[-1]) == wanted[MOST_NAMES:]
+    assert waiting(str(tmp_path), after=wanted[-1]) == []
 
 
 def test_directory_that_is_not_there_has_nothing_waiting(tmp_path: Path) -> None:
     """Someone purged it."""
     assert waiting(str(tmp_path / "gone")) == []
-    assert claim(str(tmp_path / "gone"), "1.jsonl") is None
+    assert claim(str(tmp_path / "gone"), name(1)) is None
+    assert parse(name(1)) is not None

@@ -34,6 +34,9 @@ class Voice:
     def track(self, name: object, properties: Mapping[Any, Any] | None, place: Any = None) -> None:
         self.said.append((name, properties))
 
+    def act(self, do: Any) -> None:
+        self.said.append(("act", None))
+
     def now_speaking(self) -> Speaker:
         return self
 

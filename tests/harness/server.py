@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -29,7 +30,19 @@ class Request:
 
 
 class Reply:
-    """What to answer: a status with a body, or a way to fail."""
+    """What to answer: a status with a body, or a way to fail.
+
+    Args:
+        status: of HTTP.
+        body: of the answer.
+        headers: of the answer, beside Content-Length.
+        delay: seconds before it.
+        reset: the connection instead of answering.
+        silent: never answer.
+        drip: one byte of the `headers`, or of the `body`, in a fifth of a second, for ever.
+        endless: a body that never ends, as fast as it is read.
+        cut: the connection in the middle of the body.
+    """
 
     def __init__(
         self,
@@ -40,6 +53,9 @@ class Reply:
         delay: float = 0.0,
         reset: bool = False,
         silent: bool = False,
+        drip: str = "",
+        endless: bool = False,
+        cut: bool = False,
     ) -> None:
         self.status = status
         self.body = body
@@ -47,19 +63,29 @@ class Reply:
         self.delay = delay
         self.reset = reset
         self.silent = silent
+        self.drip = drip
+        self.endless = endless
+        self.cut = cut
 
 
 class Server:
     """Listens from `start` to `stop`. `reply` may be replaced at any time.
 
+    Args:
+        tls: what to speak TLS with.
+
     Attributes:
         reply: what to answer, a `Reply` or a function of the request.
+        early: what to do once the headers have come and a few bytes of the body, if anything.
         accepted: the requests that were answered with 2xx, in order.
         requests: all requests that arrived whole.
+        connections: how many were made, whatever came over them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.reply: Reply | Callable[[Request], Reply] = Reply()
+        self.early: Reply | None = None
+        self.connections = 0
         self.requests: list[Request] = []
         self.accepted: list[Request] = []
         self.stopping = threading.Event()
@@ -72,14 +98,26 @@ class Server:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 """Say nothing."""
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+            def setup(self) -> None:
+                server.connections += 1
+                super().setup()
+
+        self._scheme = "http" if tls is None else "https"
+        self._http = _Quiet(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
+        if tls is not None:
+            self._http.socket = tls.wrap_socket(self._http.socket, server_side=True)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
 
     @property
     def url(self) -> str:
         """Its origin."""
-        return f"http://127.0.0.1:{self._http.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self.port}"
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._http.server_address[1])
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -115,6 +153,10 @@ class Server:
         self._http.server_close()
 
     def _handle(self, handler: BaseHTTPRequestHandler) -> None:
+        if self.early is not None:
+            handler.rfile.read1(16)
+            self._answer(handler, self.early)
+            return
         raw = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
         if handler.headers.get("Content-Encoding") == "gzip":
             raw = gzip.decompress(raw)
@@ -123,22 +165,53 @@ class Server:
         reply = self.reply(request) if callable(self.reply) else self.reply
         if reply.delay:
             self.stopping.wait(reply.delay)
+        if 200 <= reply.status < 300 and not (reply.reset or reply.silent or reply.drip):
+            self.accepted.append(request)
+        self._answer(handler, reply)
+
+    def _answer(self, handler: BaseHTTPRequestHandler, reply: Reply) -> None:
         if reply.silent:
             self.stopping.wait(120)
             return
         if reply.reset:
-            linger = struct.pack("ii", 1, 0)
-            handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            handler.connection.close()
+            _reset(handler.connection)
             return
-        if 200 <= reply.status < 300:
-            self.accepted.append(request)
         try:
+            if reply.drip == "headers":
+                self._drip(handler, b"HTTP/1.1 200 OK\r\nX-Slow: ")
             handler.send_response(reply.status)
             for name, value in reply.headers.items():
                 handler.send_header(name, value)
-            handler.send_header("Content-Length", str(len(reply.body)))
+            if not reply.endless:
+                length = len(reply.body) * (1000 if reply.drip else 1)
+                handler.send_header("Content-Length", str(length))
             handler.end_headers()
+            if reply.drip == "body":
+                self._drip(handler, reply.body[:1])
+            while reply.endless:
+                handler.wfile.write(reply.body)
+            if reply.cut:
+                handler.wfile.write(reply.body[: len(reply.body) // 2])
+                _reset(handler.connection)
+                return
             handler.wfile.write(reply.body)
         except OSError:
-            return  # the sender was killed meanwhile, as some tests do
+            return  # the sender was killed meanwhile, as some tests do, or has read enough
+
+    def _drip(self, handler: BaseHTTPRequestHandler, start: bytes) -> None:
+        handler.wfile.write(start)
+        while not self.stopping.wait(0.2):
+            handler.wfile.write(b"x")
+        raise ConnectionAbortedError
+
+
+class _Quiet(ThreadingHTTPServer):
+    """A server whose clients may do as they like, a refused TLS handshake included."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Nobody wants to read of it."""
+
+
+def _reset(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()

@@ -139,7 +139,7 @@ def test_a_spool_that_is_not_ours_is_left_alone(tmp_path: Path, receiver: Receiv
     """A file that only looks like one of the spool is neither sent nor waited for long."""
     spool = Path(Directories("", str(tmp_path / "acme")).spool(receiver.origin, WRITE_KEY))
     spool.mkdir(parents=True, mode=0o700)
-    os.mkfifo(spool / "1.jsonl")
+    os.mkfifo(spool / f"{1:020d}-{1:016x}.jsonl")
     left, _ = delivered(tmp_path, receiver.origin, longest=0.2)
     assert receiver.messages == []
     assert left == [Left("acme", held=1)]

@@ -11,6 +11,7 @@ ACCEPTED = "accepted"
 SPLIT = "split"
 LATER = "later"
 MUCH_LATER = "much later"
+UNASKED = "unasked"
 
 _PAGE = (b"<!doctype", b"<html", b"<head", b"<body", b"<?xml")
 LONGEST_RETRY_AFTER = 24 * 3600.0
@@ -22,13 +23,14 @@ class Answer:
 
     Attributes:
         verdict: ACCEPTED; SPLIT, one of its messages is at fault; LATER, the server or the network
-            is; MUCH_LATER, the configuration is.
+            is; MUCH_LATER, the configuration is; UNASKED, the request was not made.
         status: of HTTP, or None when no answer came.
         retry_after: seconds that the server asked for, or None.
         error: one word for people, never a server's text.
+        open: whether messages left and nobody knows what became of them.
     """
 
-    __slots__ = ("error", "retry_after", "status", "verdict")
+    __slots__ = ("error", "open", "retry_after", "status", "verdict")
 
     def __init__(
         self,
@@ -36,11 +38,14 @@ class Answer:
         status: int | None = None,
         retry_after: float | None = None,
         error: str = "",
+        *,
+        open: bool = False,  # noqa: A002
     ) -> None:
         self.verdict = verdict
         self.status = status
         self.retry_after = retry_after
         self.error = error
+        self.open = open
 
 
 def of_response(
@@ -56,8 +61,8 @@ def of_response(
         now: seconds since the epoch, for a Retry-After that is a date.
     """
     if 200 <= status < 300:
-        page = "html" in content_type.lower() or body.lstrip()[:16].lower().startswith(_PAGE)
-        if page:
+        start = body.removeprefix(b"\xef\xbb\xbf").lstrip()[:16].lower()
+        if "html" in content_type.lower() or start.startswith(_PAGE):
             return Answer(LATER, status, error="html")
         return Answer(ACCEPTED, status)
     error = f"http_{status}"

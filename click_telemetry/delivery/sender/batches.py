@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
+
+from .content import length
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,11 +19,16 @@ def batches(messages: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     batch: list[dict[str, Any]] = []
     size = 0
     for message in messages:
-        length = len(json.dumps(message)) + 2
-        if batch and (len(batch) >= MOST_MESSAGES or size + length > MOST_BYTES):
+        bytes_of_it = length(message) + 2
+        if batch and not fits(len(batch), size, 1, bytes_of_it):
             yield batch
             batch, size = [], 0
         batch.append(message)
-        size += length
+        size += bytes_of_it
     if batch:
         yield batch
+
+
+def fits(count: int, size: int, more: int, more_size: int) -> bool:
+    """Whether so many more messages of so many bytes go into the same request."""
+    return count + more <= MOST_MESSAGES and size + more_size <= MOST_BYTES

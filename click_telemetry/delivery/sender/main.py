@@ -7,42 +7,58 @@ what was not acknowledged is sent again, under the same message IDs.
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
+from ...privacy.refusal import variable_saying_no
 from ...storage import LOWEST_DESCRIPTOR, NoLocks, open_private, try_lock
 from ..launcher import LETTER_DESCRIPTOR, LOCK_DESCRIPTOR, too_early
 from ..spool import LOCK
-from .deadline import set_deadline
+from .deadline import DEADLINE, Deadline
 from .deliver import Delivery
-from .standing import put_off
+from .standing import CONFIGURATION_WAIT, Standing
 from .waiting import claim, waiting
 
 AFTER_DEADLINE = 300.0
 """Seconds to wait after a server has held a sender until its deadline."""
+MOST_MEMORY = 512 * 1024 * 1024
+"""Bytes of address space; the sender and the Segment client need about 60 MB."""
 
 
-def main(letter: dict[str, Any]) -> int:
+def main(letter: dict[str, Any], deadline: float = DEADLINE) -> int:
     """Run as a process of its own.
 
     Args:
         letter: what the launcher wrote (`launcher.Letter`), read from standard input already.
+        deadline: seconds without progress after which this process ends itself.
 
     Returns:
-        The process's exit status: 0, also when somebody else delivers.
+        The process's exit status: 0, also when somebody else delivers; 1 after a fault of ours.
     """
+    if variable_saying_no(os.environ, "") is not None:
+        return 0  # started by hand: an application that sees such a variable starts none
     spool: str = letter["spool"]
     token: str | None = letter.get("token")
     lock = _inherited_lock(spool)
     _leave_the_parent()
-    set_deadline(lambda: put_off(spool, AFTER_DEADLINE))
+    _take_no_more_memory()
+    end = Deadline(deadline)
     if lock is None:
         lock = _take_lock(spool)
+    status = 0
     while lock is not None:
-        gone = Delivery(letter, lock).run()
+        end.too_late = lambda: Standing(spool).failed("deadline", first=AFTER_DEADLINE)
+        gone = False
+        try:
+            gone = Delivery(letter, lock, end).run()
+        except Exception as error:  # a fault of ours, or of a client that has changed: not again at
+            status = 1  # every command
+            Standing(spool).failed(type(error).__name__, first=CONFIGURATION_WAIT)
+        end.too_late = int
         os.close(lock)
         # Released, then looked: who found the lock busy until now relies on this look.
         lock = _take_lock(spool) if gone and not too_early(spool, token) and _waits(spool) else None
-    return 0
+    return status
 
 
 def _inherited_lock(spool: str) -> int | None:
@@ -52,7 +68,7 @@ def _inherited_lock(spool: str) -> int | None:
         named = os.lstat(os.path.join(spool, LOCK))
         if (given.st_dev, given.st_ino) != (named.st_dev, named.st_ino):
             return None
-        if not try_lock(LOCK_DESCRIPTOR):
+        if not _is_ours(LOCK_DESCRIPTOR):
             return None
         import fcntl
 
@@ -69,13 +85,22 @@ def _take_lock(spool: str) -> int | None:
         lock = open_private(os.path.join(spool, LOCK), os.O_RDWR | os.O_CREAT)
     except OSError:
         return None
-    try:
-        if try_lock(lock):
-            return lock
-    except NoLocks:
-        pass  # without locks there is no telling who else is at it
+    if _is_ours(lock):
+        return lock
     os.close(lock)
     return None
+
+
+def _is_ours(lock: int) -> bool:
+    """Whether nobody else holds the lock.
+
+    Where there are no locks nobody can tell. Two senders at a time send the same messages there,
+    byte for byte; who starts them sees to it that this is rare.
+    """
+    try:
+        return try_lock(lock)
+    except NoLocks:
+        return True
 
 
 def _waits(spool: str) -> bool:
@@ -89,7 +114,7 @@ def _waits(spool: str) -> bool:
 
 
 def _leave_the_parent() -> None:
-    """Keep nothing of who started us: its directory, its streams, its terminal."""
+    """Keep nothing of who started us: its directory, its streams, its terminal, its signals."""
     os.chdir("/")
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
@@ -97,3 +122,24 @@ def _leave_the_parent() -> None:
     if null > 2:
         os.close(null)
     os.closerange(LETTER_DESCRIPTOR, LOWEST_DESCRIPTOR)
+    if sys.platform != "win32":
+        import signal
+
+        # An inherited block would keep the deadline's alarm from us for ever.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+
+
+def _take_no_more_memory() -> None:
+    """Let a server that answers without end meet a limit before the machine does."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    for what, most in ((resource.RLIMIT_AS, MOST_MEMORY), (resource.RLIMIT_CORE, 0)):
+        try:
+            soft, hard = resource.getrlimit(what)
+            if soft == resource.RLIM_INFINITY or soft > most:
+                resource.setrlimit(what, (most, hard))
+        except (OSError, ValueError):
+            continue  # a platform that has it by name alone

@@ -1,23 +1,26 @@
 """The Segment transport: one POST by segment-analytics-python, and what came of it.
 
 Only `segment.analytics.request.post` is used, which leaves messages as they are; never the
-client's threads or its retries. Its session is private, so what we need of it is checked.
+client's threads or its retries. What it makes of an answer is not believed (`adapter`).
 """
 
 from __future__ import annotations
 
+import base64
 import os
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...privacy.origin import origin
-from .answer import LATER, MUCH_LATER, Answer, of_response
+from .answer import LATER, Answer, of_response
+from .attempt import Withdrawn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 10.0
 """Seconds, per read; the sender's deadline bounds the whole."""
-MOST_OF_AN_ANSWER = 64 * 1024
-"""Bytes that are read of an answer."""
 
 
 class SegmentTransport:
@@ -29,7 +32,7 @@ class SegmentTransport:
         token: what to authorise with instead, or None.
 
     Raises:
-        RuntimeError: segment-analytics-python no longer has what keeps credentials in.
+        RuntimeError: segment-analytics-python posts in another way than we know.
     """
 
     def __init__(self, host: str, write_key: str, token: str | None = None) -> None:
@@ -41,64 +44,58 @@ class SegmentTransport:
         os.environ["NETRC"] = os.devnull
         from segment.analytics import request
 
-        from .bounded import BoundedAdapter
+        from .adapter import OneOrigin
 
         session = getattr(request, "_session", None)
-        if session is None or not hasattr(session, "mount"):
+        if not callable(getattr(session, "mount", None)):
             raise RuntimeError("segment-analytics-python has changed its session: pin it below")
-        session.auth = _keep
-        session.max_redirects = 0
-        session.mount("https://", BoundedAdapter(MOST_OF_AN_ANSWER))
-        session.mount("http://", BoundedAdapter(MOST_OF_AN_ANSWER))
+        self._adapter = OneOrigin(host, _bearer(token) if token is not None else _basic(write_key))
+        session.auth = _keep  # type: ignore[union-attr]
+        session.mount("https://", self._adapter)  # type: ignore[union-attr]
+        session.mount("http://", self._adapter)  # type: ignore[union-attr]
         self._request = request
         self._host = host
         self._write_key = write_key
-        self._bearer = Bearer(token) if token is not None else None
 
-    def post(self, batch: list[dict[str, Any]]) -> Answer:
-        """Send a batch once. Never raises for what a network or a server can do."""
+    def post(self, batch: list[dict[str, Any]], leaving: Callable[[], object] = int) -> Answer:
+        """Send a batch once. Never raises for what a network or a server can do.
+
+        Args:
+            batch: messages.
+            leaving: called when the first of their bytes is about to leave.
+
+        Raises:
+            Withdrawn: `leaving` did, and nothing left.
+            RuntimeError: the client has not posted through its session.
+        """
+        adapter = self._adapter
+        adapter.leaving = leaving
+        adapter.forget()
         try:
-            response = self._request.post(
+            self._request.post(
                 self._write_key,
                 self._host,
                 gzip=True,
                 timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
-                oauth_manager=self._bearer,
                 batch=batch,
             )
-        except self._request.APIError as error:
-            response = getattr(error, "response", None)
-            if response is None:
-                return Answer(LATER, error="unknown")
-        except Exception as error:  # requests' many, and those of what lies below it
-            return Answer(_verdict(error), error=type(error).__name__)
-        if response.history:
-            return Answer(MUCH_LATER, response.status_code, error="redirected")
-        return of_response(
-            response.status_code,
-            response.content,
-            response.headers.get("Content-Type", ""),
-            response.headers.get("Retry-After"),
-            time(),
-        )
+        except Withdrawn:
+            raise
+        except Exception as error:  # requests' many, those of what lies below, the client's own
+            if adapter.seen is None:
+                return Answer(LATER, error=type(error).__name__, open=adapter.left)
+        seen = adapter.seen
+        if seen is None:
+            raise RuntimeError("segment-analytics-python posts in another way: pin it below")
+        return of_response(seen.status, seen.start, seen.content_type, seen.retry_after, time())
 
 
-class Bearer:
-    """A token, as the client asks its `oauth_manager` for one: `Authorization: Bearer`."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def get_token(self) -> str:
-        """The token; there is no other to be had in this process."""
-        return self._token
-
-    def clear_token(self) -> None:
-        """The client says that it was refused; `Delivery` knows by the answer."""
+def _basic(write_key: str) -> str:
+    return "Basic " + base64.b64encode(f"{write_key}:".encode()).decode("ascii")
 
 
-def _verdict(error: Exception) -> str:
-    return MUCH_LATER if type(error).__name__ == "TooManyRedirects" else LATER
+def _bearer(token: str) -> str:
+    return f"Bearer {token}"
 
 
 def _keep(request: Any) -> Any:

@@ -10,6 +10,11 @@ from typing import Any
 from ...events.message import completion_id, timestamp
 from ...events.names import COMMAND_COMPLETED, COMMAND_INVOKED
 
+_LARGEST = 2**53
+"""Every JSON reader knows the whole numbers up to here."""
+_LATEST = 253_402_300_799.0
+"""The last second of the year 9999; a file system may hold a later one, a date may not."""
+
 
 def completions(
     said: list[dict[str, Any]], carried: list[dict[str, Any]], sequence: int, written_at: float
@@ -22,12 +27,11 @@ def completions(
         sequence: the last sequence of the earlier files.
         written_at: the file's last write, in seconds since the epoch.
     """
-    open_runs = {_run(message): message for message in carried}
+    open_runs = {_run(message): message for message in carried if message["type"] == "track"}
     for message in said:
-        properties = message.get("properties", {})
-        number = properties.get("sequence")
-        if isinstance(number, int):
-            sequence = max(sequence, number)
+        if message["type"] != "track":
+            continue
+        sequence = max(sequence, sequence_number(message["properties"].get("sequence")))
         if message.get("event") == COMMAND_INVOKED:
             open_runs[_run(message)] = message
         elif message.get("event") == COMMAND_COMPLETED:
@@ -43,6 +47,11 @@ def completions(
     return ended
 
 
+def sequence_number(found: object) -> int:
+    """A place in an invocation's sequence; 0 for what is none."""
+    return found if type(found) is int and 0 < found <= _LARGEST else 0
+
+
 def _completed(
     invoked: dict[str, Any], message_id: str, sequence: int, written_at: float
 ) -> dict[str, Any]:
@@ -51,7 +60,7 @@ def _completed(
         **invoked,
         "event": COMMAND_COMPLETED,
         "messageId": message_id,
-        "timestamp": timestamp(written_at),
+        "timestamp": timestamp(min(max(written_at, 0.0), _LATEST)),
         "properties": {
             **properties,
             "succeeded": False,
@@ -62,4 +71,4 @@ def _completed(
 
 
 def _run(message: dict[str, Any]) -> str:
-    return str(message.get("properties", {}).get("run_id"))
+    return str(message["properties"].get("run_id"))
