@@ -203,7 +203,7 @@ def _worth(match: re.Match[str], what: str, certain: bool, bare: str) -> bool:
     prose = match[3].startswith(":") and len(match[3]) > 1 and not match[2]
     if not prose or match[1].lower().endswith(("password", "passwd", "pwd", "passphrase")):
         return True
-    return what == "authorization" or shapes.is_varied(bare) or len(bare) >= 20
+    return what in ("authorization", "cookie") or shapes.is_varied(bare) or len(bare) >= 20
 
 
 def _unquoted(value: str) -> tuple[str, str, str]:

@@ -191,7 +191,8 @@ class Tree:
 def raised(kind: str, canary: str) -> BaseException:
     """An exception with a canary wherever it may have one."""
     if kind == "dynamic":
-        return type(canary, (Exception,), {"__doc__": canary})(canary)
+        made_now: type[Exception] = type(canary, (Exception,), {"__doc__": canary})
+        return made_now(canary)
     if kind == "module":
         module = types.ModuleType(f"plugin_{canary}")
         exec("class Broken(LookupError): pass", module.__dict__)
