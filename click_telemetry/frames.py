@@ -17,8 +17,7 @@ def unlink(error: BaseException) -> None:
     """Take our own frame out of the traceback of what passes through it.
 
     Only for the `except` clause around another's code, where the first entry is ours. From Python
-    3.11 `raise` leaves it at that; 3.10 puts the frame back, and an outer hook takes the inner
-    ones out.
+    3.11 `raise` leaves it at that; 3.10 puts it back, and an outer hook takes the inner ones out.
     """
     traceback = error.__traceback__
     if traceback is None:

@@ -21,7 +21,7 @@ def recording_client(monkeypatch: pytest.MonkeyPatch) -> RecordingClient:
     from .testing import RecordingClient
 
     for name in list(os.environ):
-        if name in ("DO_NOT_TRACK", "NO_ANALYTICS") or name.endswith(
+        if name in ("DO_NOT_TRACK", "NO_ANALYTICS", "CLICK_TELEMETRY_OFF") or name.endswith(
             ("_NO_TELEMETRY", "_TELEMETRY")
         ):
             monkeypatch.delenv(name)

@@ -21,13 +21,23 @@ from .privacy.racing import environment, python
 
 NAMES = (
     "Client",
+    "Event",
+    "Flow",
     "InstrumentedGroup",
+    "child_env",
     "current",
     "exclude",
+    "flow",
+    "identify",
     "instrument",
     "instrumented_group",
+    "resource",
+    "set_context",
     "telemetry_group",
     "track",
+    "track_command",
+    "track_error",
+    "track_warning",
 )
 """What may be imported from `click_telemetry`; that a name leaves this list breaks somebody."""
 

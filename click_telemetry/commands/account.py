@@ -52,14 +52,8 @@ def account(application: Application) -> Account:
         choice_problem(places.choice) if places else "",
         identity.read(places.anonymous_id) if places else None,
         places is not None and notice.was_shown(places.notice),
-        spools(places, current_spool(application)),
+        spools(places, application.destinations),
     )
-
-
-def current_spool(application: Application) -> str | None:
-    """The spool of the destination that is configured now, if there is one."""
-    found, places = application.facts.destination, application.places
-    return places.spool(*found) if found is not None and places is not None else None
 
 
 def as_json(account: Account) -> dict[str, Any]:
@@ -97,31 +91,33 @@ def as_json(account: Account) -> dict[str, Any]:
             "messages": sum(one.waits for one in account.spools),
             "oldest": moment(oldest),
         },
-        "delivered": sum(one.delivered for one in account.spools),
-        "refused": sum(one.refused for one in account.spools),
-        "dropped": sum(one.dropped for one in account.spools),
-        "destinations": [_destination(account, one) for one in account.spools],
+        "delivered": sum(one.remembered.delivered for one in account.spools),
+        "refused": sum(one.remembered.refused for one in account.spools),
+        "dropped": sum(one.remembered.dropped for one in account.spools),
+        "destinations": [_destination(one) for one in account.spools],
     }
 
 
-def _destination(account: Account, spool: Spool) -> dict[str, Any]:
-    found = account.application.facts.destination
+def _destination(spool: Spool) -> dict[str, Any]:
+    known, memory = spool.destination, spool.remembered
+    error = memory.last_error
     return {
         "directory": spool.directory,
-        "current": spool.current,
-        "host": found[0] if spool.current and found is not None else None,
+        "current": known is not None,
+        "host": known.host if known is not None else None,
+        "identified": known.identified if known is not None else None,
         "sending": spool.sender,
         "files": len(spool.files),
         "messages": spool.waits,
         "oldest": moment(min((file.began for file in spool.files), default=None)),
-        "delivered": spool.delivered,
-        "delivered_at": moment(spool.delivered_at),
-        "refused": spool.refused,
-        "dropped": spool.dropped,
-        "failures": spool.failures,
-        "failed_at": moment(spool.failed_at),
-        "last_error": spool.last_error,
-        "last_error_in_words": delivery_error(spool.last_error) if spool.last_error else None,
+        "delivered": memory.delivered,
+        "delivered_at": moment(memory.delivered_at),
+        "refused": memory.refused,
+        "dropped": memory.dropped,
+        "failures": memory.failures,
+        "failed_at": moment(memory.failed_at),
+        "last_error": error,
+        "last_error_in_words": delivery_error(error) if error else None,
         "not_before": moment(spool.not_before),
     }
 

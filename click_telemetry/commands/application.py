@@ -12,12 +12,14 @@ from ..observe.flag import opted_out
 from ..observe.state import contexts_from_root, mark_of
 from ..privacy.consent import Decision, decide
 from ..privacy.facts import RealFacts
+from .destinations import destinations
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ..privacy.directories import Directories
     from ..privacy.settings import Settings
+    from .destinations import Destination
 
 
 class Application(NamedTuple):
@@ -29,6 +31,7 @@ class Application(NamedTuple):
         decision: what would become of one of its recorded commands.
         flag: whether `--no-telemetry` stood on this command line.
         group: how the telemetry group was reached, such as `acme telemetry`.
+        destinations: where its events go.
     """
 
     settings: Settings
@@ -36,6 +39,7 @@ class Application(NamedTuple):
     decision: Decision
     flag: bool
     group: str
+    destinations: Sequence[Destination]
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -83,4 +87,5 @@ def application(context: click.Context) -> Application:
     flag = opted_out(contexts)
     decision = decide(os.environ, settings.variable_prefix, flag=flag, look=lambda: facts)
     group = context.parent.command_path if context.parent is not None else context.command_path
-    return Application(settings, facts, decision, flag, group)
+    known = destinations(settings, os.environ, facts.places)
+    return Application(settings, facts, decision, flag, group, known)

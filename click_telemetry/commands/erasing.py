@@ -45,7 +45,7 @@ def erase(places: Directories) -> Erased:
         _remove_if_empty(os.path.dirname(places.state))
         return Erased(0, False, False)
     check_private_directory(places.state)
-    found = spools(places, None)
+    found = spools(places)
     sending = any(sender_lives(spool.directory) for spool in found)
     messages = sum(spool.waits for spool in found)
     _move_aside(places.state)

@@ -14,17 +14,17 @@ from ..delivery.attended import Attended
 from ..delivery.launcher import NOT_BEFORE, Letter
 from ..delivery.sender.deadline import DEADLINE
 from ..delivery.sender.name import stem
+from ..privacy import identity
 from ..privacy.consent import NOTHING, SEND
 from ..privacy.reasons import REASONS
 from ..tools.visible import visible
-from .account import current_spool
 from .application import application
 from .console import console, counted
 from .problems import delivery_error
 from .spools import sender_lives, spool, spools
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from .application import Application
     from .spools import Spool
@@ -50,17 +50,17 @@ class Result(NamedTuple):
     @property
     def delivered(self) -> int:
         """How many messages were accepted meanwhile."""
-        return max(self.after.delivered - self.before.delivered, 0)
+        return max(self.after.remembered.delivered - self.before.remembered.delivered, 0)
 
     @property
     def refused(self) -> int:
         """How many the server will never take."""
-        return max(self.after.refused - self.before.refused, 0)
+        return max(self.after.remembered.refused - self.before.remembered.refused, 0)
 
     @property
     def dropped(self) -> int:
         """How many were given up."""
-        return max(self.after.dropped - self.before.dropped, 0)
+        return max(self.after.remembered.dropped - self.before.remembered.dropped, 0)
 
 
 def run(context: click.Context) -> None:
@@ -72,42 +72,45 @@ def run(context: click.Context) -> None:
     told = application(context)
     told.own_places()
     _refuse_when_off(told)
-    others = [one for one in spools(told.places, current_spool(told)) if not one.current]
-    elsewhere = sum(one.waits for one in others)
-    directory = current_spool(told)
-    if directory is None or not os.path.isdir(directory) or not spool(directory, True).files:
+    waits = [one for one in spools(told.places, told.destinations) if one.files]
+    if not waits:
         click.echo("Nothing waits to be delivered.")
-        context.exit(_elsewhere(elsewhere))
-    with _progress(context, spool(directory, True).waits) as seen:
-        result = deliver(told, directory, seen)
-    left = _say(result)
-    context.exit(max(left, _elsewhere(elsewhere)))
+        return
+    can = [one for one in waits if _letter(told, one) is not None]
+    cannot = [one for one in waits if one not in can]
+    with _progress(context, sum(one.waits for one in can)) as seen:
+        results = [deliver(told, one, seen) for one in can]
+    context.exit(max(_say(results), *(_cannot(one) for one in cannot), 0))
 
 
-def deliver(told: Application, directory: str, seen: Callable[[int], None]) -> Result:
+def deliver(told: Application, before: Spool, seen: Callable[[int], None]) -> Result:
     """Deliver one spool: by a sender that is alive already, then by our own.
 
     Args:
         told: the application.
-        directory: the spool of its destination.
-        seen: called with the number of messages that still wait, again and again.
+        before: the spool as it is.
+        seen: called with the number of messages that have gone, again and again.
     """
-    before = now = spool(directory, True)
+    directory = before.directory
     sender, until = Attended(), monotonic() + LONGEST
     tried: set[str] = set()
+    gone = 0
     try:
         while monotonic() < until:
             # Asked first: what a sender does until then is in what is looked at after.
             busy = sender.busy or sender_lives(directory)
-            now = spool(directory, True)
-            seen(now.waits)
+            now = spool(directory, before.destination)
+            by_now = max(before.waits - now.waits, gone)
+            seen(by_now - gone)
+            gone = by_now
             free = {stem(file.name) for file in now.files if not file.held}
-            if not busy:
+            letter = _letter(told, before)
+            if not busy and letter is not None:
                 if not free - tried:
                     break
                 tried |= free
                 _forget_wait(directory)
-                sender.start(_letter(told, directory))
+                sender.start(letter)
                 if sender.problem:
                     break
             sleep(PAUSE)
@@ -116,7 +119,7 @@ def deliver(told: Application, directory: str, seen: Callable[[int], None]) -> R
     problem = sender.problem
     if sender.exit_status:
         problem = problem or f"the sender failed (exit status {sender.exit_status})"
-    return Result(before, spool(directory, True), problem)
+    return Result(before, spool(directory, before.destination), problem)
 
 
 def _refuse_when_off(told: Application) -> None:
@@ -132,12 +135,16 @@ def _refuse_when_off(told: Application) -> None:
     raise click.ClickException(f"Nothing was sent: {why}.")
 
 
-def _letter(told: Application, directory: str) -> Letter:
-    from ..privacy import identity
-
-    places = told.own_places()
-    host, write_key = told.facts.destination or ("", "")
-    return Letter(directory, host, write_key, places.choice, identity.read(places.anonymous_id))
+def _letter(told: Application, spool: Spool) -> Letter | None:
+    """What its sender is told, or None where nobody could open the destination now."""
+    places, known = told.own_places(), spool.destination
+    if known is None:
+        return None
+    token = told.facts.token if known.identified else None
+    if known.identified and token is None:
+        return None
+    anonymous_id = identity.read(places.anonymous_id)
+    return Letter(spool.directory, known.host, known.write_key, places.choice, anonymous_id, token)
 
 
 def _forget_wait(directory: str) -> None:
@@ -148,21 +155,27 @@ def _forget_wait(directory: str) -> None:
         return  # there was none
 
 
-def _say(result: Result) -> int:
+def _say(results: Sequence[Result]) -> int:
     """Tell what became of it, and give the exit status."""
+    click.echo(f"{counted(sum(one.delivered for one in results), 'message')} delivered.")
+    return max((_left(one) for one in results), default=0)
+
+
+def _left(result: Result) -> int:
+    """Tell what was not delivered, and give the exit status."""
     after = result.after
-    click.echo(f"{counted(result.delivered, 'message')} delivered.")
     if result.refused:
         click.echo(
             f"{counted(result.refused, 'message')} the server will never take: dropped.", err=True
         )
     if result.dropped:
-        click.echo(f"{counted(result.dropped, 'message')} were too old: dropped.", err=True)
+        click.echo(f"{counted(result.dropped, 'message')} dropped: too old, or too many.", err=True)
     held = sum(len(file.messages) for file in after.files if file.held)
     left = after.waits - held
     if left:
-        failed = after.failures and after.last_error
-        why = result.problem or (delivery_error(after.last_error or "") if failed else "")
+        memory = after.remembered
+        failed = delivery_error(memory.last_error or "") if memory.failures else ""
+        why = result.problem or failed
         told = f": {visible(why, 200)}" if why else ""
         click.echo(f"{_waits(left)}, to be tried again{told}.", err=True)
     if held:
@@ -170,14 +183,16 @@ def _say(result: Result) -> int:
     return 1 if left or held or result.refused or result.dropped else 0
 
 
-def _elsewhere(messages: int) -> int:
-    if not messages:
-        return 0
-    click.echo(
-        f"{_waits(messages)} for another key or server than now: it is delivered when the "
-        "application runs with those again.",
-        err=True,
-    )
+def _cannot(spool: Spool) -> int:
+    """Tell why a spool was not even tried, and give the exit status."""
+    if spool.destination is not None:
+        click.echo(f"{_waits(spool.waits)} until you are signed in.", err=True)
+    else:
+        click.echo(
+            f"{_waits(spool.waits)} for another key or server than now, until the application "
+            "runs with those again.",
+            err=True,
+        )
     return 1
 
 
@@ -187,9 +202,9 @@ def _waits(messages: int) -> str:
 
 @contextmanager
 def _progress(context: click.Context, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr, on a terminal alone; gives what is to be called with what still waits."""
+    """A bar on stderr, on a terminal alone; gives what is to be called with what has gone."""
     if not sys.stderr.isatty():
-        yield lambda waiting: None
+        yield lambda gone: None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -201,4 +216,4 @@ def _progress(context: click.Context, total: int) -> Iterator[Callable[[int], No
         transient=True,
     ) as progress:
         task = progress.add_task("", total=total)
-        yield lambda waiting: progress.update(task, completed=max(total - waiting, 0))
+        yield lambda gone: progress.advance(task, gone)

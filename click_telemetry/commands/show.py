@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 from rich.json import JSON
 
+from ..delivery.sender.identify import identify
 from ..privacy import identity
-from .account import current_spool
 from .application import application
 from .console import console, counted
 from .spools import spools
@@ -28,7 +28,7 @@ def run(context: click.Context, *, as_json: bool) -> None:
         as_json: one message a line, and nothing else; ASCII alone.
     """
     told = application(context)
-    found = spools(told.places, current_spool(told))
+    found = spools(told.places, told.destinations)
     anonymous_id = identity.read(told.places.anonymous_id) if told.places else None
     if as_json:
         for spool in found:
@@ -44,7 +44,7 @@ def run(context: click.Context, *, as_json: bool) -> None:
         said = to_be_sent(spool, anonymous_id)
         if not said:
             continue
-        where = "" if spool.current else ", for another key or server than now"
+        where = "" if spool.destination else ", for another key or server than now"
         out.print(f"{counted(len(said), 'message')} of {app} {_wait(said)} to be sent{where}:")
         for message in said:
             out.print()
@@ -54,8 +54,15 @@ def run(context: click.Context, *, as_json: bool) -> None:
 
 
 def to_be_sent(spool: Spool, anonymous_id: str | None) -> list[dict[str, Any]]:
-    """A spool's messages in the order in which they would be sent."""
-    return [message for file in spool.files for message in file.messages]
+    """A spool's messages in the order in which they would be sent.
+
+    Args:
+        spool: as it is.
+        anonymous_id: the stored one; the destination is told of it once.
+    """
+    said = [message for file in spool.files for message in file.messages]
+    introduced = identify(anonymous_id, spool.remembered.identified, said)
+    return said if introduced is None else [introduced, *said]
 
 
 def _wait(said: list[dict[str, Any]]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..observe.flag import FLAG
 from ..privacy.choice import DISABLED, ENABLED, NONE, UNREADABLE
 from ..privacy.consent import LOG, NOTHING, refused
+from ..privacy.refusal import OFF_VARIABLE
 from ..privacy.surroundings import CI_VARIABLES, TEST_VARIABLES, is_ci
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def winner(application: Application) -> str:
 
 def _variables(environ: Mapping[str, str], prefix: str) -> Iterator[Switch]:
     own = prefix + "_TELEMETRY"
-    for name in ("DO_NOT_TRACK", "NO_ANALYTICS", prefix + "_NO_TELEMETRY", own):
+    for name in ("DO_NOT_TRACK", "NO_ANALYTICS", OFF_VARIABLE, prefix + "_NO_TELEMETRY", own):
         value = environ.get(name)
         if value is None:
             yield Switch(name, name, None, SILENT)
@@ -105,7 +106,7 @@ def _circumstances(application: Application) -> Iterator[Switch]:
         "destination",
         not facts.write_key,
         "none: no write key" if application.settings.app_known else "none: no name of its own",
-        (facts.destination or ("",))[0],
+        ", ".join(dict.fromkeys(one.host for one in application.destinations)),
     )
     yield _circumstance(
         "not_storable", "state directory", not facts.storable, "cannot be used", "can be used"

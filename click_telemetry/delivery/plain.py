@@ -16,6 +16,9 @@ class NullClient:
 
     __slots__ = ()
 
+    read_only = True
+    """Nothing is stored for it: neither by us nor in an application's own records."""
+
     def record(self, message: dict[str, Json], /) -> None:
         """Forget the message."""
 
@@ -30,6 +33,9 @@ class LogClient:
     """
 
     __slots__ = ()
+
+    read_only = True
+    """Nothing is stored for it: neither by us nor in an application's own records."""
 
     def record(self, message: dict[str, Json], /) -> None:
         """Print one line."""

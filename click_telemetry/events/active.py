@@ -10,12 +10,13 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from contextvars import ContextVar
     from typing import Any, Protocol
 
     from ..privacy.settings import Settings
     from .bound import Place
+    from .invocation import Run
 
     class Speaker(Protocol):
         """Somebody who can record an event now: a run, or a root before its first leaf."""
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
             self, name: object, properties: Mapping[Any, Any] | None, place: Place | None = None
         ) -> None:
             """Record one event of the application's own; `place` if it is one of several."""
+
+        def act(self, do: Callable[[Run], None]) -> None:
+            """Do something with the run that speaks: now, or once the first leaf begins."""
 
         def now_speaking(self) -> Speaker:
             """Who speaks for the same invocation at this moment: its innermost live run."""
@@ -111,12 +115,17 @@ class Silent:
     ) -> None:
         """Say nothing."""
 
+    def act(self, do: Callable[[Run], None]) -> None:
+        """Do nothing."""
+
     def now_speaking(self) -> Speaker:
         """Nobody still."""
         return self
 
 
 SILENT = Silent()
+REFUSED = Silent()
+"""Nobody, since a person said no: what the run starts is to be silent too."""
 
 
 def speaker() -> Speaker | None:

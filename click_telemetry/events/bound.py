@@ -22,16 +22,18 @@ STARTS, AMID, ENDS = "starts", "amid", "ends"
 
 
 class Place:
-    """What the count must know of an event that is one of several.
+    """What must be known of an event that was declared, beside its words.
 
     Attributes:
-        of: what the event belongs to.
+        lost: how many of its properties were left out before it came here.
+        of: what the event is one of several of; None if it stands alone.
         role: STARTS, AMID or ENDS.
     """
 
-    __slots__ = ("of", "role")
+    __slots__ = ("lost", "of", "role")
 
-    def __init__(self, of: Open, role: str) -> None:
+    def __init__(self, of: Open | None = None, role: str = AMID, lost: int = 0) -> None:
+        self.lost = lost
         self.of = of
         self.role = role
 
@@ -52,7 +54,7 @@ class Bound:
 
     def take(self, place: Place | None) -> bool:
         """Whether one more event fits; if so, it has its place from now on."""
-        if place is None:
+        if place is None or place.of is None:
             return self._take(1)
         if place.role == STARTS:
             if not self._take(2):
@@ -65,6 +67,11 @@ class Bound:
             self.forget(place.of)
             return True
         return self._take(1)
+
+    @property
+    def full(self) -> bool:
+        """Whether no place is left."""
+        return self._used >= self._places
 
     def renew(self) -> None:
         """All places are free again, but for those of what is still open."""

@@ -13,23 +13,22 @@ from typing import TYPE_CHECKING, Any
 from ..identifiers import random_id
 from . import ambient, message
 from .active import LIVE
-from .bound import Bound
-from .names import BASE_PROPERTIES, COMMAND_COMPLETED, COMMAND_INVOKED
+from .names import COMMAND_COMPLETED, COMMAND_INVOKED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ..delivery.client import Client
     from ..privacy.settings import Settings
-    from .bound import Place
+    from .bound import Bound, Place
+    from .context import Context
     from .text import Json
 
-    Waiting = tuple[object, Mapping[Any, Any], float, Place | None]
+    Act = Callable[["Run"], None]
+    Make = Callable[[str, dict[str, Json]], dict[str, Json]]
 
 OWN_EVENTS = 200
 """Events of the application's own between two publications; the lifecycle always fits."""
-APPLICATION_BYTES = 4_000
-"""Of `properties=` on the wire: they are on every event, beside the event's own."""
 
 
 class Run:
@@ -52,7 +51,7 @@ class Run:
     @property
     def settings(self) -> Settings:
         """What the application declared."""
-        return self.invocation._settings
+        return self.invocation.settings
 
     def track(
         self, name: object, properties: Mapping[Any, Any] | None, place: Place | None = None
@@ -60,20 +59,25 @@ class Run:
         """Record an event of the application's own in this run."""
         self.invocation.track(name, properties, self, place=place)
 
+    def act(self, do: Act) -> None:
+        """Do something with this run, unless its invocation has ended."""
+        self.invocation.act(do, self)
+
     def now_speaking(self) -> Run:
         """This run: who was handed a run keeps it."""
         return self
 
-    def finish(self, own: dict[str, Json]) -> None:
+    def finish(self, own: dict[str, Json], at: float | None = None) -> None:
         """Record that the leaf has ended; only the first call counts.
 
         Args:
             own: the properties of `Command Completed`.
+            at: when, in seconds since the epoch; now by default.
         """
         if self.live:
             self.live = False
             self.invocation.record(
-                COMMAND_COMPLETED, own, self, message_id=message.completion_id(self.run_id)
+                COMMAND_COMPLETED, own, self, at, message.completion_id(self.run_id)
             )
 
 
@@ -92,20 +96,24 @@ class Invocation:
     __slots__ = (
         "_ambient",
         "_anonymous_id",
-        "_application",
         "_bound",
-        "_client",
+        "_context",
         "_declared",
         "_lock",
         "_pid",
         "_publication",
+        "_said",
+        "_saying",
         "_sequence",
-        "_settings",
         "_version",
+        "client",
         "closed",
         "dropped",
         "invocation_id",
+        "memory",
         "session_id",
+        "settings",
+        "user_id",
     )
 
     def __init__(
@@ -118,37 +126,67 @@ class Invocation:
         lost: int = 0,
     ) -> None:
         version = settings.current_version
-        self._settings = settings
-        self._client = client
+        self.settings = settings
+        self.client = client
         self._anonymous_id = anonymous_id
         self._ambient = ambient.ambient(environ, version)
-        self._application: dict[str, Json] = {}
-        self._bound = Bound(OWN_EVENTS)
+        self._bound: Bound | None = None
+        self._context: Context | None = None
         self._declared = False
         self._lock = RLock()  # an event may be tracked by a signal handler, amid another
         self._pid = os.getpid()
         self._publication = 0
+        self._said: list[tuple[Make, str | None]] = []
+        self._saying = False
         self._sequence = 0
         self._version = version
         self.closed = False
         self.dropped = lost
         self.invocation_id = random_id()
+        self.memory: dict[str, dict[str, Json]] = {}
         self.session_id = session_id or ambient.session_id(environ)
+        self.user_id: str | None = None
 
-    def start(self, command: str, flags: list[str], waiting: Iterable[Waiting] = ()) -> Run:
+    def start(
+        self,
+        command: str,
+        flags: list[str],
+        waiting: Iterable[Act] = (),
+        own: dict[str, Json] | None = None,
+        at: float | None = None,
+    ) -> Run:
         """A leaf is about to run.
 
         Args:
             command: its path.
             flags: the names of its explicit flags.
-            waiting: what was tracked before any leaf had begun; it comes first in the sequence.
+            waiting: what was said before any leaf had begun; it comes first in the sequence.
+            own: properties of its `Command Invoked`.
+            at: when it began, in seconds since the epoch; now by default.
         """
         self._declare()
         run = Run(self, command, flags)
-        for name, properties, at, place in waiting:
-            self.track(name, properties, run, at, place)
-        self.record(COMMAND_INVOKED, {}, run)
+        for do in waiting:
+            self.act(do, run)
+        self.record(COMMAND_INVOKED, own or {}, run, at)
         return run
+
+    def act(self, do: Act, run: Run) -> None:
+        """Do something with a run; what fails in it costs itself, and is counted."""
+        if os.getpid() != self._pid:
+            return  # as in `say`
+        if self.closed:
+            LIVE.stray()
+            return
+        try:
+            do(run)
+        except Exception:  # a fault of ours, or of an object that was handed to us
+            self.lose(1)
+
+    def lose(self, count: int) -> None:
+        """Count what could not be said; the next event reports it."""
+        with self._lock:
+            self.dropped += count
 
     def track(
         self,
@@ -160,26 +198,34 @@ class Invocation:
     ) -> None:
         """Record an event of the application's own; drop and count what cannot be said."""
         if os.getpid() != self._pid:
-            return  # as in `record`, and before its lock is touched
+            return  # as in `say`, and before its lock is touched
         from .values import plain_name, plain_properties  # 1 ms, for who has something to say
 
         event = plain_name(name)
-        with self._lock:
-            if event is None or not self._has_room(place):
-                self.dropped += 1
-                return
+        if event is None or not self.has_room(place):
+            self.lose(1)
+            return
         # Outside the lock: a value's own code may be slow, or wait for another thread's event.
         own, lost = plain_properties({} if properties is None else properties)
         with self._lock:
-            self.dropped += lost
+            self.dropped += lost if place is None else lost + place.lost
             self.record(event, own, run, at)
 
-    def _has_room(self, place: Place | None) -> bool:
-        publication = getattr(self._client, "publication", 0)
-        if publication != self._publication:
-            self._publication = publication
-            self._bound.renew()
-        return self._bound.take(place)
+    def has_room(self, place: Place | None = None) -> bool:
+        """Whether one more event of the application's own fits; if so, it has its place."""
+        with self._lock:
+            if self._bound is None:
+                from .bound import Bound
+
+                self._bound = Bound(OWN_EVENTS)
+            if self._bound.full and not self._saying:
+                # A server that says more than fits: without this its silence would last for ever.
+                getattr(self.client, "publish_if_due", bool)()
+            publication = getattr(self.client, "publication", 0)
+            if publication != self._publication:
+                self._publication = publication
+                self._bound.renew()
+            return self._bound.take(place)
 
     def record(
         self,
@@ -198,28 +244,51 @@ class Invocation:
             at: when it happened, in seconds since the epoch; now by default.
             message_id: a derived one, where the same event could be said elsewhere too.
         """
+        at = time() if at is None else at
+        self.say(
+            lambda anonymous_id, context: message.track_message(
+                event,
+                self._properties(own, run),
+                anonymous_id=anonymous_id,
+                context=context,
+                at=at,
+                message_id=message_id,
+            )
+        )
+
+    def say(self, make: Make) -> None:
+        """Hand one message to the client.
+
+        Args:
+            make: makes it when it is its turn, of the anonymous ID and Segment's `context`.
+        """
         if os.getpid() != self._pid:
             return  # a forked child: its parent says what happened, and holds our lock perhaps
         with self._lock:
             if self.closed:
                 LIVE.stray()
                 return
+            self._said.append((make, self.user_id))
+            if self._saying:
+                return  # amid another message of this thread, by a signal handler: after that one
+            self._saying = True
             try:
-                properties = self._properties(own, run)
-                self._client.record(
-                    message.track_message(
-                        event,
-                        properties,
-                        anonymous_id=self._anonymous_id,
-                        context=message.context(self._settings.app, self._version),
-                        at=time() if at is None else at,
-                        message_id=message_id,
-                    )
-                )
-                if "dropped" in properties:
-                    self.dropped = 0
-            except Exception:  # a client that fails must not be noticed by the command
-                self.dropped += 1
+                while self._said:
+                    self._hand_over(*self._said.pop(0))
+            finally:
+                self._saying = False
+
+    def _hand_over(self, make: Make, user_id: str | None) -> None:
+        try:
+            made = make(self._anonymous_id, message.context(self.settings.app, self._version))
+            if user_id is not None:
+                made["userId"] = user_id
+            reported = "dropped" in made.get("properties", ())  # type: ignore[operator]
+            self.client.record(made)
+            if reported:
+                self.dropped = 0
+        except Exception:  # a client that fails must not be noticed by the command
+            self.dropped += 1
 
     def close(self) -> None:
         """The root has ended: nothing more is recorded. Closing twice is harmless."""
@@ -228,7 +297,7 @@ class Invocation:
         if not self._shut():
             return
         try:
-            self._client.close()  # outside the lock: a thread that tracks now must not wait for it
+            self.client.close()  # outside the lock: a thread that tracks now must not wait for it
         except Exception:  # as above; what the spool holds is safe already
             return
 
@@ -238,21 +307,24 @@ class Invocation:
             with self._lock:
                 if self.closed:
                     return False
-                left = self._bound.latest()
+                left = self._bound.latest() if self._bound is not None else None
                 if left is None:
                     self.closed = True
                     return True
             # Outside the lock: a thread may be ending it at this moment, and wait for the lock.
             left.abandon()
             with self._lock:
-                self._bound.forget(left)
+                if self._bound is not None:
+                    self._bound.forget(left)
 
     def _properties(self, own: dict[str, Json], run: Run) -> dict[str, Json]:
-        """Own, then the application's, then ours, so that no call site can override them."""
+        """What was set, own, declared, then ours, so that no call site can override them."""
         self._sequence += 1
+        context = self._context
         properties: dict[str, Json] = {
+            **(context.said() if context is not None else {}),
             **own,
-            **(self._copied_application() if self._application else {}),
+            **(context.declared() if context is not None else {}),
             **self._ambient,
             "invocation_id": self.invocation_id,
             "run_id": run.run_id,
@@ -267,40 +339,25 @@ class Invocation:
             del properties["dropped"]
         return properties
 
-    def _copied_application(self) -> dict[str, Json]:
-        """The application's properties anew: a message is the client's."""
-        from .text import copied
+    def context(self) -> Context:
+        """What is said on every event; made for who has something to say there."""
+        with self._lock:
+            if self._context is None:
+                from .context import Context
 
-        return {name: copied(value) for name, value in self._application.items()}
+                self._context = Context()
+            return self._context
 
     def _declare(self) -> None:
-        """Find the application's own properties; a function is called once, None is left out.
+        """Find the application's own properties.
 
-        Not under the lock: such a function may track, or wait for a thread that does.
+        Not under the lock: a function among them may track, or wait for a thread that does.
         """
         if os.getpid() != self._pid:
-            return  # as in `record`, and before its lock is touched
+            return  # as in `say`, and before its lock is touched
         with self._lock:
             if self._declared:
                 return
             self._declared = True
-        if not self._settings.properties:
-            return
-        from .values import plain_properties
-
-        given: dict[str, Any] = {}
-        failed = 0
-        for name, value in self._settings.properties.items():
-            try:
-                found = value() if callable(value) else value
-            except Exception:  # the application's own function: the property is left out
-                failed += 1
-                continue
-            if found is not None:
-                given[name] = found
-        application, lost = plain_properties(given, room=APPLICATION_BYTES)
-        with self._lock:
-            self.dropped += failed + lost
-            self._application = {
-                name: value for name, value in application.items() if name not in BASE_PROPERTIES
-            }
+        if self.settings.properties:
+            self.lose(self.context().declare(self.settings.properties))

@@ -57,6 +57,27 @@ def track_message(
     }
 
 
+def identify_message(
+    traits: dict[str, Json], *, anonymous_id: str, context: dict[str, Json], at: float
+) -> dict[str, Json]:
+    """One `identify` call, but for the `userId`, which every message of a user has.
+
+    Args:
+        traits: facts about the user, plain.
+        anonymous_id: the installation's ID.
+        context: see `context`.
+        at: when it happened, in seconds since the epoch.
+    """
+    return {
+        "type": "identify",
+        "traits": traits,
+        "messageId": random_id(),
+        "anonymousId": anonymous_id,
+        "timestamp": timestamp(at),
+        "context": context,
+    }
+
+
 def timestamp(at: float) -> str:
     """ISO 8601 in UTC with milliseconds, as Segment takes it."""
     moment = datetime.fromtimestamp(at, timezone.utc).isoformat(timespec="milliseconds")

@@ -5,6 +5,8 @@ Changing one is a breaking change, listed under **Data** in the changelog.
 
 COMMAND_INVOKED = "Command Invoked"
 COMMAND_COMPLETED = "Command Completed"
+ERROR_OCCURRED = "Error Occurred"
+WARNING_OCCURRED = "Warning Occurred"
 
 BASE_PROPERTIES = frozenset(
     (
@@ -25,3 +27,18 @@ BASE_PROPERTIES = frozenset(
         "dropped",
     )
 )
+
+COMPLETED_PROPERTIES = frozenset(
+    (
+        "exit_code",
+        "succeeded",
+        "outcome",
+        "duration_ms",
+        "error_class",
+        "error_class_masked",
+        "user_cancelled",
+    )
+)
+"""Those of `Command Completed`; nothing that is said on every event may look like them."""
+
+RESERVED_PROPERTIES = BASE_PROPERTIES | COMPLETED_PROPERTIES

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _SPECIAL = frozenset('"\\')
 
 MAX_NAME = 128
+MAX_TEXT = 4096
+"""Characters; a longer string is left out whole, since half a secret is still one."""
 
 _REPLACED = dict.fromkeys((0, 1564, 8206, 8207, *range(8234, 8239), *range(8294, 8298)), "�")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..privacy.refusal import WATCH_VARIABLE, variable_saying_no
 from . import flag
-from .state import contexts_from_root, mark_of, note
+from .state import RefusedLine, contexts_from_root, mark_of, note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .visit import Visit
 
 _PACKAGE = __package__.partition(".")[0]
+
+EXCLUDED = "excluded"
 
 
 class Absent:
@@ -86,7 +88,7 @@ class InvokeHook(Hook):
         """Invoke the command."""
         context: Any = args[0] if args else kwargs.get("ctx")
         command = self.command(context)
-        visit: Visit | None = None
+        visit: Visit | RefusedLine | None = None
         try:
             visit = enter(command, context)
         except Exception:  # a fault of ours; the command runs as if we were not there
@@ -214,7 +216,7 @@ def install(command: Any) -> None:
             held[name] = kind(command, name, held.get(name, Absent))
 
 
-def enter(command: Any, context: Any) -> Visit | None:
+def enter(command: Any, context: Any) -> Visit | RefusedLine | None:
     """A command is about to be invoked; None when there is nothing to observe.
 
     A context is visited once: invoking it again, or by another command, is part of the first. A
@@ -235,11 +237,13 @@ def enter(command: Any, context: Any) -> Visit | None:
             from ..privacy.watched import tell
 
             tell(os.environ, settings.app, Decision(NOTHING, reason, detail))
+        refused = reason != EXCLUDED
         if f"{_PACKAGE}.events.active" not in sys.modules:
-            return None  # nobody has anything to record, so there is nobody to silence
+            # Nobody has anything to record, so there is nobody to silence.
+            return RefusedLine() if refused else None
         from .visit import silence
 
-        return silence(command)
+        return silence(command, refused=refused)
     from .visit import visit  # with all that records: 2 ms
 
     return visit(command, context, contexts, settings)
@@ -248,7 +252,7 @@ def enter(command: Any, context: Any) -> Visit | None:
 def _refusal(settings: Settings, contexts: list[Any]) -> tuple[str, str]:
     """Why these contexts are silent, and the variable that says so; two empty strings else."""
     if any(_is_excluded(context.command) for context in contexts):
-        return "excluded", ""
+        return EXCLUDED, ""
     if flag.opted_out(contexts):
         return "flag", ""
     if note(contexts[0]).root is None:  # what was decided for a root stands for all that is below

@@ -17,7 +17,7 @@ from ..privacy.refusal import WATCH_VARIABLE
 from . import flag, path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import FrameType
 
     from ..events.active import Speaker
@@ -61,7 +61,7 @@ class Root:
         self._lost = 0
         self._runs: list[Run] = []
         self._unrun: list[Run] = []
-        self._waiting: list[tuple[object, Mapping[str, Any], float, Place | None]] = []
+        self._waiting: list[Callable[[Run], None]] = []
 
     @property
     def session_id(self) -> str | None:
@@ -79,16 +79,20 @@ class Root:
         """Record an event outside any leaf: a group's callback, a result callback."""
         if self._runs:
             self.now_speaking().track(name, properties, place)
-        elif self.decision is not None:
-            return  # nothing is recorded, so there is nothing to wait for
         elif self._waits(place):
             from ..events.values import plain_properties
 
             snapshot, lost = plain_properties(properties) if properties else ({}, 0)
             self._lost += lost
-            self._waiting.append((name, snapshot, time(), place))
-        else:
-            self._lost += 1
+            at = time()
+            self._waiting.append(lambda run: run.invocation.track(name, snapshot, run, at, place))
+
+    def act(self, do: Callable[[Run], None]) -> None:
+        """Do something with the run that speaks: now, or once the first leaf begins."""
+        if self._runs:
+            self.now_speaking().act(do)
+        elif self._waits(None):
+            self._waiting.append(do)
 
     def now_speaking(self) -> Speaker:
         """The innermost live run, else the latest, else the root itself."""
@@ -132,14 +136,19 @@ class Root:
             self._invocation.close()
 
     def _waits(self, place: Place | None) -> bool:
-        """Whether one more event may wait for the first leaf."""
+        """Whether one more may wait for the first leaf; what is too much is counted."""
+        if self.decision is not None:
+            return False  # nothing is recorded, so there is nothing to wait for
         if self._bound is None:
             from ..events.bound import Bound
 
             self._bound = Bound(WAITING_EVENTS)
-        return self._bound.take(place)
+        if self._bound.take(place):
+            return True
+        self._lost += 1
+        return False
 
-    def _take_waiting(self) -> list[tuple[object, Mapping[str, Any], float, Place | None]]:
+    def _take_waiting(self) -> list[Callable[[Run], None]]:
         waiting, self._waiting = self._waiting, []
         return waiting
 

@@ -11,8 +11,42 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ..privacy.settings import Settings
     from .root import Root
+    from .visit import Visit
 
 KEY = "_click_telemetry"
+
+
+REFUSED_LINES: set[object] = set()
+"""The commands running now that a person said no to: a register of what runs, and not state."""
+
+
+class RefusedLine:
+    """A command that runs though a person said no: what it starts is to be silent too.
+
+    A thread or a task that asks cannot be told by a context variable, which a run that is off
+    would have to import.
+
+    Args:
+        visit: what else is done at the command's end, if anything.
+    """
+
+    __slots__ = ("_visit",)
+
+    def __init__(self, visit: Visit | None = None) -> None:
+        self._visit = visit
+        REFUSED_LINES.add(self)
+
+    def returned(self, result: object) -> None:
+        """The command came back."""
+        REFUSED_LINES.discard(self)
+        if self._visit is not None:
+            self._visit.returned(result)
+
+    def raised(self, error: BaseException) -> None:
+        """The command ended by an exception."""
+        REFUSED_LINES.discard(self)
+        if self._visit is not None:
+            self._visit.raised(error)
 
 
 class Mark:

@@ -10,9 +10,10 @@ from time import monotonic_ns
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
-from ..events.active import ACTIVE, LIVE, SILENT
+from ..events.active import ACTIVE, LIVE, REFUSED, SILENT
+from ..privacy.consent import INHERITED
 from .root import Root
-from .state import note
+from .state import RefusedLine, note
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -90,7 +91,9 @@ class Visit:
         )
 
 
-def visit(command: Any, context: Any, contexts: list[Any], settings: Settings) -> Visit:
+def visit(
+    command: Any, context: Any, contexts: list[Any], settings: Settings
+) -> Visit | RefusedLine:
     """A command of a tree that nobody has silenced so far is about to be invoked.
 
     Args:
@@ -111,9 +114,15 @@ def visit(command: Any, context: Any, contexts: list[Any], settings: Settings) -
     return _visit(command, context, contexts, first.root, owner=True)
 
 
-def silence(command: Any) -> Visit:
-    """What is tracked inside goes nowhere, not to an enclosing application's invocation either."""
-    return Visit(command, ACTIVE.set(SILENT))
+def silence(command: Any, *, refused: bool) -> Visit | RefusedLine:
+    """What is tracked inside goes nowhere, not to an enclosing application's invocation either.
+
+    Args:
+        command: the command.
+        refused: whether a person said no; else the application excludes it.
+    """
+    visit = Visit(command, ACTIVE.set(REFUSED if refused else SILENT))
+    return RefusedLine(visit) if refused else visit
 
 
 def is_leaf(command: Any, context: Any) -> bool:
@@ -139,7 +148,9 @@ def is_unrun(result: object) -> bool:
     return kind in (CoroutineType, GeneratorType, AsyncGeneratorType) or hasattr(kind, "__await__")
 
 
-def _visit(command: Any, context: Any, contexts: list[Any], root: Root, *, owner: bool) -> Visit:
+def _visit(
+    command: Any, context: Any, contexts: list[Any], root: Root, *, owner: bool
+) -> Visit | RefusedLine:
     speaker: Speaker = root
     run = None
     if is_leaf(command, context):
@@ -147,8 +158,10 @@ def _visit(command: Any, context: Any, contexts: list[Any], root: Root, *, owner
             run = root.start(contexts)
         except Exception:  # a fault of ours; the command runs, and its owner still closes the root
             run = None
-        speaker = run or SILENT
-    return Visit(command, ACTIVE.set(speaker), root, run, owner=owner)
+        refused = root.decision is not None and root.decision.reason in INHERITED
+        speaker = run or (REFUSED if refused else SILENT)
+    visit = Visit(command, ACTIVE.set(speaker), root, run, owner=owner)
+    return RefusedLine(visit) if speaker is REFUSED else visit
 
 
 def _give_back(token: Token[Speaker | None], ended: Root | None) -> None:

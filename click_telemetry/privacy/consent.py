@@ -147,3 +147,8 @@ _CIRCUMSTANCES: tuple[tuple[str, Callable[[Facts], bool]], ...] = (
     ("not_opted_in", lambda facts: facts.opt_in and facts.choice != "enabled"),
     ("notice_not_shown", lambda facts: facts.choice != "enabled" and not facts.notice_shown),
 )
+
+INHERITED = frozenset(
+    ("flag", "variable", "choice", "unreadable_choice", "foreign_user", "test_run")
+)
+"""The reasons that hold for what a run starts too: a person's, and that a test suite runs it."""

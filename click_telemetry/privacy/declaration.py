@@ -163,16 +163,16 @@ def _properties(properties: Any) -> Mapping[str, Any]:
             'properties must be a mapping such as properties={"team": "factory"}, not '
             f"{type(properties).__name__}"
         ) from error
-    from ..events.names import BASE_PROPERTIES
+    from ..events.names import RESERVED_PROPERTIES
 
     for key in checked:
         if not isinstance(key, str) or not key:
             raise DeclarationError(
                 f"properties has the key {key!r}: every key must be a non-empty string"
             )
-        if key in BASE_PROPERTIES:
+        if key in RESERVED_PROPERTIES:
             raise DeclarationError(
-                f"properties has the key {key!r}, which every event carries already: rename it, "
+                f"properties has the key {key!r}, which events carry already: rename it, "
                 f"for example to {'app_' + key!r}"
             )
     return checked

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ..harness.processes import Cli, Home
+from ..harness.senders import wait_for_end
 from ..harness.server import Server
 
 pytestmark = pytest.mark.contract
@@ -29,4 +30,5 @@ def test_two_events_of_a_command_arrive(cli: Cli, server: Server, home: Home) ->
         "sequence": 2,
     }
     assert isinstance(completed["properties"]["duration_ms"], int)
+    wait_for_end(home)
     assert home.spooled() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ from ..harness.processes import APP, Cli, Home
 from ..harness.senders import is_alive, lock_of, sender_processes, wait_for_end, wait_until
 from ..harness.server import Reply, Request, Server
 from ..harness.terminal import Terminal
+from .test_foreground_budget import needs_strace
 from .test_person import on_terminal, tree
 
 pytestmark = [
@@ -97,8 +99,8 @@ KEYS = [
     "dropped", "destinations",
 ]  # fmt: skip
 DESTINATION_KEYS = [
-    "directory", "current", "host", "sending", "files", "messages", "oldest", "delivered",
-    "delivered_at", "refused", "dropped", "failures", "failed_at", "last_error",
+    "directory", "current", "host", "identified", "sending", "files", "messages", "oldest",
+    "delivered", "delivered_at", "refused", "dropped", "failures", "failed_at", "last_error",
     "last_error_in_words", "not_before",
 ]  # fmt: skip
 
@@ -158,13 +160,13 @@ def test_status_why_lists_every_switch_and_the_one_that_wins(acme: Cli) -> None:
     names = [line[2:21].strip() for line in run.stdout.splitlines() if line.startswith("  ")]
     switches = names[names.index("--no-telemetry") :]
     assert switches == [
-        "--no-telemetry", "DO_NOT_TRACK", "NO_ANALYTICS", "ACME_NO_TELEMETRY", "ACME_TELEMETRY",
-        "stored choice", "user", "test run", "CI", "destination", "state directory", "asks first",
-        "notice",
+        "--no-telemetry", "DO_NOT_TRACK", "NO_ANALYTICS", "CLICK_TELEMETRY_OFF",
+        "ACME_NO_TELEMETRY", "ACME_TELEMETRY", "stored choice", "user", "test run", "CI",
+        "destination", "state directory", "asks first", "notice",
     ]  # fmt: skip
     (decides,) = [line for line in run.stdout.splitlines() if "decides" in line and "<-" in line]
     assert decides.split() == ["NO_ANALYTICS", "1", "no", "<-", "decides"]
-    assert "  CI                 CI  no" in run.stdout
+    assert ["CI", "CI", "no"] in [line.split() for line in run.stdout.splitlines()]
 
 
 def test_status_sees_the_flag_of_its_own_line(acme: Cli) -> None:
@@ -203,7 +205,7 @@ def test_status_works_on_files_that_are_broken(offline: Cli, home: Home) -> None
     assert found["anonymous_id"] is None
     assert (found["waiting"]["files"], found["waiting"]["messages"]) == (2, 2)
     assert offline.run("telemetry", "status", "--why").returncode == 0
-    assert len(offline.run("telemetry", "show", "--json").stdout.splitlines()) == 2
+    assert len(offline.run("telemetry", "show", "--json").stdout.splitlines()) == 2  # no identify
     assert home.files() == before
 
 
@@ -230,9 +232,11 @@ def test_show_prints_the_very_messages_that_are_sent_then(
     shown = offline.run("telemetry", "show", "--json")
     messages = [json.loads(line) for line in shown.stdout.splitlines()]
     (spool,) = home.state().glob("spool/*")
-    deliver(Letter(str(spool), server.url, "key", str(home.choice()), None))
+    anonymous_id = status(offline)["anonymous_id"]
+    deliver(Letter(str(spool), server.url, "key", str(home.choice()), anonymous_id))
     arrived = [message for request in server.accepted for message in request.batch]
-    assert [m for m in messages if m["type"] == "track"] == arrived
+    assert [m["type"] for m in arrived] == ["identify", *["track"] * 4]
+    assert messages == arrived
     assert shown.stdout.isascii()
 
 
@@ -388,7 +392,7 @@ def test_a_sender_in_the_middle_of_a_request_sends_no_other_after_a_purge(
     assert asked.wait(30)
     (sender,) = sender_processes(home)
     run = acme.run("telemetry", "purge")
-    assert "A delivery was under way" in run.stdout
+    assert "A sender was at work" in run.stdout
     go_on.set()
     wait_until(lambda: not os.path.exists(f"/proc/{sender}"))
     assert len(server.requests) == 1
@@ -419,10 +423,36 @@ def test_a_command_that_runs_meanwhile_records_nothing_more(
     wait_until(lambda: any(path.stat().st_size for path in home.spooled()))
     acme.run("telemetry", command)
     before = tree(home)
-    running.terminate()
-    running.communicate(timeout=60)
+    running.send_signal(signal.SIGINT)  # it ends as cancelled, and would say so
+    assert "Aborted!" in running.communicate(timeout=60)[1]
     assert tree(home) == before
     assert server.requests == []
+
+
+@needs_strace
+@pytest.mark.parametrize("at", [1, 3])
+def test_a_purge_that_is_killed_has_purged(acme: Cli, server: Server, home: Home, at: int) -> None:
+    """All spools go at one moment: nobody sends what is left of them, and the next purge has it."""
+    acme.run("deploy")
+    senders = sender_processes(home)
+    killed = subprocess.run(
+        [
+            *("strace", "-f", "-o", os.devnull),
+            *("-e", f"inject=unlink,unlinkat,rmdir:signal=SIGKILL:when={at}"),
+            *acme.command("telemetry", "purge"),
+        ],
+        env=acme.env(),
+        cwd=home.path,
+        capture_output=True,
+        check=False,
+    )
+    assert killed.returncode != 0
+    assert home.state().exists()
+    wait_until(lambda: not any(os.path.exists(f"/proc/{sender}") for sender in senders))
+    assert server.requests == []
+    assert home.spooled() == []
+    acme.run("telemetry", "purge")
+    assert home.files() == [".local", ".local/state"]
 
 
 def test_what_is_recorded_after_a_purge_is_delivered(acme: Cli, server: Server, home: Home) -> None:
@@ -550,13 +580,35 @@ def test_flush_tells_of_what_waits_for_another_destination(
     record(offline, home)
     offline.environ["ACME_TELEMETRY_HOST"] = server.url
     run = offline.run("telemetry", "flush")
-    assert (run.stdout, run.returncode) == ("Nothing waits to be delivered.\n", 1)
+    assert (run.stdout, run.returncode) == ("0 messages delivered.\n", 1)
     assert "2 messages wait for another key or server than now" in run.stderr
     assert server.requests == []
     found = status(offline)
     assert [one["current"] for one in found["destinations"]] == [False]
     assert found["waiting"]["messages"] == 2
     assert "for another key or server than now" in offline.run("telemetry", "show").stdout
+
+
+def test_flush_and_status_know_who_is_signed_in(
+    make_cli: Callable[..., Cli], server: Server, home: Home
+) -> None:
+    """What was recorded with an account goes with it alone, and waits while nobody is signed in."""
+    auth = f'host="{server.url}", auth=lambda: __import__("os").environ.get("TOKEN"), notice='
+    cli = make_cli(WITH_GROUP.replace("notice=", auth))
+    server.reply = Reply(500)
+    cli.run("deploy", env={"TOKEN": "secret"})
+    wait_until(lambda: bool(server.requests))
+    wait_for_end(home)
+    (destination,) = status(cli)["destinations"]
+    assert (destination["identified"], destination["host"]) == (True, server.url)
+    assert "Signed in" in cli.run("telemetry", "status").stdout
+    server.reply = Reply()
+    out = cli.run("telemetry", "flush")
+    assert (out.stdout, out.returncode) == ("0 messages delivered.\n", 1)
+    assert out.stderr == "2 messages wait until you are signed in.\n"
+    assert server.accepted == []
+    assert cli.run("telemetry", "flush", env={"TOKEN": "secret"}).returncode == 0
+    assert [one.headers["Authorization"] for one in server.accepted] == ["Bearer secret"]
 
 
 @pytest.mark.parametrize(

@@ -248,8 +248,8 @@ def test_ctrl_c_in_a_prompt_is_cancelled(watch: Watch) -> None:
     assert "Traceback" not in terminal.shown
     shown = re.sub(r"\x1b\[[0-9;]*m", "", terminal.shown).replace("\r", "")
     assert status == 1
-    assert "cancelled: " in table(shown)[2]
-    assert re.search(r"Command Completed  demo apps create +1 +[\d.]+ m?s$", table(shown)[1])
+    assert "cancelled: " in table(shown)[-1]
+    assert re.search(r"Command Completed +demo apps create +1 +[\d.]+ m?s$", table(shown)[-2])
 
 
 def test_no_color_holds_on_a_terminal(watch: Watch) -> None:

@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 
-from click_telemetry.delivery import spool as spool_module
+from click_telemetry.delivery import locked as locked_module
+from click_telemetry.delivery.locked import LockedFile
 from click_telemetry.delivery.sender.content import messages
 from click_telemetry.delivery.sender.waiting import claim, waiting
-from click_telemetry.delivery.spool import FILE_LIMIT, Full, SpoolClient
+from click_telemetry.delivery.spool import FILE_LIMIT, Erased, Full, SpoolClient
 from click_telemetry.events.names import COMMAND_COMPLETED, COMMAND_INVOKED
 from click_telemetry.storage import try_lock
+
+from ..privacy.opened import descriptors
 
 
 def message(event: str = "Exported", run: str = "r", sequence: int = 1, **own: Any) -> Any:
@@ -43,6 +46,17 @@ class Hand:
 def directory(tmp_path: Path) -> Path:
     """Where a spool will be."""
     return tmp_path / "state/spool/digest"
+
+
+def descriptor_of(client: SpoolClient) -> int:
+    """The number of the open file."""
+    assert isinstance(client._file, LockedFile)
+    return client._file._descriptor
+
+
+def said(path: Path, event: str) -> list[Any]:
+    """The properties of a file's events of one name."""
+    return [m["properties"] for m in messages(path.read_bytes(), 0.0) if m["event"] == event]
 
 
 def only_file(directory: Path) -> Path:
@@ -86,9 +100,8 @@ def test_descriptor_is_out_of_the_way(directory: Path) -> None:
     """Ten or more, and closed on exec: scripts use the small numbers."""
     client = SpoolClient(str(directory), Hand())
     client.record(message())
-    assert client._descriptor is not None
-    assert client._descriptor >= 10
-    assert not os.get_inheritable(client._descriptor)
+    assert descriptor_of(client) >= 10
+    assert not os.get_inheritable(descriptor_of(client))
 
 
 def test_living_writers_file_cannot_be_claimed(directory: Path) -> None:
@@ -129,7 +142,7 @@ def test_file_that_a_sender_took_first_is_made_anew(
             os.unlink(taken[0])
         return real(descriptor)
 
-    monkeypatch.setattr(spool_module, "try_lock", slow_lock)
+    monkeypatch.setattr(locked_module, "try_lock", slow_lock)
     client = SpoolClient(str(directory), Hand())
     client.record(message())
     assert str(only_file(directory)) != taken[0]
@@ -142,8 +155,7 @@ def test_command_that_closes_our_descriptor_gets_not_a_byte_of_ours(
     """A daemonising command closes what it did not open, and reuses the number (row 99)."""
     client = SpoolClient(str(directory), Hand())
     client.record(message(sequence=1))
-    number = client._descriptor
-    assert number is not None
+    number = descriptor_of(client)
     os.close(number)
     own = os.open(tmp_path / "own", os.O_WRONLY | os.O_CREAT)
     if own != number:
@@ -156,7 +168,28 @@ def test_command_that_closes_our_descriptor_gets_not_a_byte_of_ours(
         assert os.fstat(number).st_size == 0  # still open: it is not ours to close
     finally:
         os.close(number)
-    assert len(waiting(str(directory))) == 2
+    (line, later) = only_file(directory).read_text().splitlines()
+    assert [json.loads(text)["properties"]["sequence"] for text in (line, later)] == [1, 2]
+
+
+def test_file_that_was_taken_after_its_descriptor_was_closed_is_left_to_the_sender(
+    directory: Path,
+) -> None:
+    """Who closes our descriptor gives the lock away; what follows goes to a file of its own."""
+    client = SpoolClient(str(directory), Hand())
+    client.record(message(COMMAND_INVOKED, sequence=1))
+    number = descriptor_of(client)
+    with open(os.devnull, "rb") as own:
+        os.dup2(own.fileno(), number)
+    (name,) = waiting(str(directory))
+    taken = claim(str(directory), name)
+    assert taken is not None
+    client.record(message(sequence=2))
+    assert (directory / name).read_text().count("\n") == 1
+    taken.acknowledge()
+    client.close()
+    os.close(number)
+    assert [m["sequence"] for m in said(only_file(directory), "Exported")] == [2]
 
 
 def test_torn_line_is_lost_and_its_neighbours_are_not(
@@ -167,7 +200,7 @@ def test_torn_line_is_lost_and_its_neighbours_are_not(
     client.record(message(sequence=1))
     real = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[:20]))
-    monkeypatch.setattr(spool_module, "write_all", _full_disk)
+    monkeypatch.setattr(locked_module, "write_all", _full_disk)
     with pytest.raises(OSError, match="No space"):
         client.record(message(sequence=2))
     monkeypatch.undo()
@@ -214,57 +247,11 @@ def test_spool_that_is_not_ours_alone_is_not_used(kind: str, directory: Path) ->
     assert kind == "file" or list(directory.iterdir()) == []
 
 
-def test_long_lived_invocation_publishes_as_it_goes(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The first record 5 s after the last publication is published with what came before."""
-    now = [100.0]
-    monkeypatch.setattr(spool_module, "monotonic", lambda: now[0])
-    hand = Hand()
-    client = SpoolClient(str(directory), hand)
-    client.record(message(COMMAND_INVOKED, sequence=1))
-    now[0] += 4.9
-    client.record(message(sequence=2))
-    assert hand.offs == 0
-    now[0] += 0.2
-    client.record(message(sequence=3))
-    assert (hand.offs, client.publication) == (1, 1)
-    first, second = waiting(str(directory))
-    taken = claim(str(directory), first)
-    assert taken is not None
-    assert [m["event"] for m in taken.messages] == [COMMAND_INVOKED, "Exported", "Exported"]
-    taken.release()
-    assert claim(str(directory), second) is None
-
-
-def test_writer_that_vanishes_after_a_publication_is_found_unfinished(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The next file is held from then on, and says which runs were open."""
-    now = [100.0]
-    monkeypatch.setattr(spool_module, "monotonic", lambda: now[0])
-    client = SpoolClient(str(directory), Hand())
-    run = "5c871acc-8255-4e5a-84e5-9c79b8f0db98"
-    client.record(message(COMMAND_INVOKED, run, sequence=1))
-    now[0] += 6
-    client.record(message("Exported", run, sequence=2))
-    _, second = waiting(str(directory))
-    assert client._descriptor is not None
-    os.close(client._descriptor)  # what the kernel does when the process dies
-    taken = claim(str(directory), second)
-    assert taken is not None
-    (ended,) = taken.messages
-    taken.release()
-    assert (ended["event"], ended["properties"]["outcome"]) == (COMMAND_COMPLETED, "unfinished")
-    assert ended["properties"]["sequence"] == 3
-
-
 def test_forked_child_does_not_keep_the_lock(directory: Path) -> None:
     """The writer unlocks before it closes: a child that lives on holds the same lock (row 103)."""
     client = SpoolClient(str(directory), Hand())
     client.record(message())
-    assert client._descriptor is not None
-    inherited = os.dup(client._descriptor)
+    inherited = os.dup(descriptor_of(client))
     try:
         client.close()
         probe = os.open(only_file(directory), os.O_RDWR)
@@ -272,3 +259,59 @@ def test_forked_child_does_not_keep_the_lock(directory: Path) -> None:
         os.close(probe)
     finally:
         os.close(inherited)
+
+
+def test_event_of_the_pair_that_could_not_be_written_is_written_with_the_next(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full for a moment costs an event of the application's own, not the pair."""
+    client = SpoolClient(str(directory), Hand())
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda fd, data: _full_disk(fd, data))
+        client.record(message(COMMAND_INVOKED, sequence=1))
+        with pytest.raises(OSError, match="No space"):
+            client.record(message(sequence=2))
+    client.record(message(sequence=3))
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda fd, data: _full_disk(fd, data))
+        client.record(message(COMMAND_COMPLETED, sequence=4))
+    client.close()
+    found = messages(only_file(directory).read_bytes(), 0.0)
+    assert [m["properties"]["sequence"] for m in found] == [1, 3, 4]
+
+
+def test_what_cannot_be_written_at_all_leaves_nothing_and_asks_for_nobody(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No empty file waits, and no sender is started for it."""
+    hand = Hand()
+    client = SpoolClient(str(directory), hand)
+    monkeypatch.setattr(os, "write", lambda fd, data: _full_disk(fd, data))
+    for event in (COMMAND_INVOKED, COMMAND_COMPLETED):
+        client.record(message(event))
+    client.close()
+    assert list(directory.iterdir()) == []
+    assert hand.offs == 0
+
+
+def test_spool_that_somebody_deletes_is_not_made_again(directory: Path) -> None:
+    """Deleting it forgets everything; a server that goes on running does not bring it back."""
+    client = SpoolClient(str(directory), Hand())
+    client.record(message())
+    client.close()
+    only_file(directory).unlink()
+    directory.rmdir()
+    with pytest.raises(Erased):
+        client.record(message())
+    assert not directory.exists()
+
+
+def test_new_file_is_given_up_when_every_one_is_taken(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The foreground waits for nobody, not even for senders that are quicker than it."""
+    monkeypatch.setattr(locked_module, "try_lock", lambda descriptor: False)
+    before = descriptors()
+    with pytest.raises(OSError, match="taken"):
+        SpoolClient(str(directory), Hand()).record(message())
+    assert descriptors() == before

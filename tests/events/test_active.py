@@ -25,6 +25,8 @@ class Voice:
         self, name: object, properties: Mapping[Any, Any] | None, place: Any = None
     ) -> None: ...
 
+    def act(self, do: Any) -> None: ...
+
     def now_speaking(self) -> Speaker:
         return self.speaking
 

@@ -17,9 +17,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from click_telemetry.events.active import LIVE
-from click_telemetry.events.invocation import APPLICATION_BYTES, OWN_EVENTS, Invocation, Run
+from click_telemetry.events.context import APPLICATION_BYTES
+from click_telemetry.events.invocation import OWN_EVENTS, Invocation, Run
 from click_telemetry.events.message import completion_id
-from click_telemetry.events.names import BASE_PROPERTIES, COMMAND_COMPLETED, COMMAND_INVOKED
+from click_telemetry.events.names import (
+    BASE_PROPERTIES,
+    COMMAND_COMPLETED,
+    COMMAND_INVOKED,
+    RESERVED_PROPERTIES,
+)
 from click_telemetry.events.text import encode
 from click_telemetry.privacy.settings import DeclarationError, Settings
 from click_telemetry.testing import RecordingClient
@@ -47,6 +53,11 @@ def invocation(
     settings = Settings("acme", "", declared)
     given_ = client if client is not None else recording
     return Invocation(settings, given_, AN_ID, options.pop("environ", {}), **options), recording
+
+
+def tracked(name: Any, properties: dict[str, Any], at: float) -> Callable[[Run], None]:
+    """What a root keeps of an event until its first leaf begins."""
+    return lambda run: run.invocation.track(name, properties, run, at)
 
 
 def of(client: RecordingClient, name: str) -> list[Any]:
@@ -227,9 +238,9 @@ def test_what_was_tracked_before_the_first_leaf_comes_first() -> None:
     """A group's own events keep their order and their time, and are of the leaf's run."""
     root, client = invocation()
     waiting = [
-        ("Config Read", {"n": 1}, 1000.0, None),
-        (None, {}, 1000.5, None),
-        ("Logged In", {}, 1001.0, None),
+        tracked("Config Read", {"n": 1}, 1000.0),
+        tracked(None, {}, 1000.5),
+        tracked("Logged In", {}, 1001.0),
     ]
     root.start("acme deploy", ["x"], waiting)
     assert names(client) == ["Config Read", "Logged In", COMMAND_INVOKED]
@@ -286,6 +297,28 @@ def test_the_bound_starts_anew_with_each_publication() -> None:
     assert names(client).count("Request Served") == 3 * OWN_EVENTS
     assert [count for count in of(client, "dropped") if count] == [10, 10]
     assert root.dropped == 10
+
+
+def test_a_server_that_says_too_much_is_heard_again_after_the_next_publication() -> None:
+    """The client is asked to publish by the very events that find no room."""
+
+    class Due(RecordingClient):
+        publication = 0
+        asked = 0
+
+        def publish_if_due(self) -> None:
+            self.asked += 1
+            if self.asked == 30:
+                self.publication += 1
+
+    client = Due()
+    root, _ = invocation(client)
+    run = root.start("acme serve", [])
+    for _ in range(OWN_EVENTS + 50):
+        run.track("Request Served", None)
+    assert client.asked == 30
+    assert names(client).count("Request Served") == OWN_EVENTS + 21
+    assert [count for count in of(client, "dropped") if count] == [29]
 
 
 def test_properties_cost_nothing_once_the_bound_is_reached() -> None:
@@ -608,7 +641,7 @@ def test_a_function_for_a_property_is_called_once() -> None:
 
     root, client = invocation(properties={"team": team, "tier": 2})
     assert called == []
-    run = root.start("acme", [], [("Config Read", {}, 0.0, None)])
+    run = root.start("acme", [], [tracked("Config Read", {}, 0.0)])
     run.track("Plan Changed", None)
     run.finish(ENDED)
     root.start("acme", []).finish(ENDED)
@@ -660,8 +693,8 @@ def test_a_property_s_function_may_track() -> None:
 
 def test_base_properties_cannot_be_declared() -> None:
     """A name that every event carries is refused at import; none slips through a function."""
-    for name in BASE_PROPERTIES:
-        with pytest.raises(DeclarationError, match="every event carries already"):
+    for name in RESERVED_PROPERTIES:
+        with pytest.raises(DeclarationError, match="events carry already"):
             invocation(properties={name: "mine"})
 
 

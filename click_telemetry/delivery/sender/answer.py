@@ -21,7 +21,8 @@ class Answer:
 
     Attributes:
         verdict: ACCEPTED; SPLIT, one of its messages is at fault; LATER, the server or the network
-            is; MUCH_LATER, the configuration is; UNASKED, the request was not made.
+            is; MUCH_LATER, the configuration is; UNASKED, the request was not made, or nobody
+            waited for its answer.
         status: of HTTP, or None when no answer came.
         retry_after: seconds that the server asked for, or None.
         error: one word for people, never a server's text.

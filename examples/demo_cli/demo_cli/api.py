@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import Enum
 
 from demo_cli.errors import ApiError, BillingRequired, ProfileError
 
-PLANS = ("free", "pro", "scale")
+
+class Plan(str, Enum):
+    """The plans, from the smallest to the largest: the only place that lists them."""
+
+    FREE = "free"
+    PRO = "pro"
+    SCALE = "scale"
+
+
+PLANS = tuple(plan.value for plan in Plan)
 REGIONS = ("eu", "us", "asia")
 USER = "ada@example.com"
 

@@ -1,19 +1,13 @@
-"""`apps create`, which has nine steps.
-
-They are name, auth, plan, terms, region, api_call, api_key, apply_plan and profile_configure.
-"""
+"""`apps create`, which has nine steps; `demo_cli.events` declares them."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from demo_cli.api import PLANS, REGIONS, Api
+from demo_cli.ask import ask
+from demo_cli.events import APPLICATION_CREATE
 from demo_cli.session import Session, pass_session
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 @click.command()
@@ -44,37 +38,46 @@ def create(
     Asks for whatever the options leave open.
     """
     api = Api(simulate)
+    with APPLICATION_CREATE(when=not dry_run) as f:
+        f.step("name")
+        name = name or f.prompt("name", "Name", default="my-app")
 
-    name = name or click.prompt("Name", default="my-app")
+        f.step("auth")
+        click.echo(f"Signed in as {api.authenticate()}.")
 
-    click.echo(f"Signed in as {api.authenticate()}.")
+        f.step("plan")
+        plan = plan or ask("plan", "Plan", PLANS, PLANS[0], f)
+        f.set(plan=plan)
 
-    plan = plan or ask("Plan", PLANS)
+        f.step("terms")
+        if not accept_terms and not f.confirm("terms", f"Accept the terms of the {plan} plan?"):
+            f.event("Declined Terms")
+            f.abort("declined_terms")
+            click.echo("Nothing was created.")
+            return
+        f.event("Accepted Terms")
 
-    if not accept_terms and not click.confirm(f"Accept the terms of the {plan} plan?"):
-        click.echo("Nothing was created.")
-        return
+        f.step("region")
+        region = region or ask("region", "Region", REGIONS, REGIONS[0], f)
+        f.set(region=region)
 
-    region = region or ask("Region", REGIONS)
+        if dry_run:
+            click.echo(f"Would create {name} in {region} on the {plan} plan. Nothing was created.")
+            return
 
-    if dry_run:
-        click.echo(f"Would create {name} in {region} on the {plan} plan. Nothing was created.")
-        return
+        f.step("api_call")
+        click.echo(f"Creating {name} in {region}…")
+        app = api.create_app(name, region)
 
-    click.echo(f"Creating {name} in {region}…")
-    app = api.create_app(name, region)
+        f.step("api_key")
+        key = api.create_key(app)
 
-    key = api.create_key(app)
+        f.step("apply_plan")
+        app = api.change_plan(app, plan)
+        click.secho(f"Created {app.id} on the {app.plan} plan.", fg="green")
+        click.echo(f"API key: {key}")
 
-    app = api.change_plan(app, plan)
-    click.secho(f"Created {app.id} on the {app.plan} plan.", fg="green")
-    click.echo(f"API key: {key}")
-
-    api.configure_profile(session.profile, app)
-    click.echo(f"The profile {session.profile} uses {app.id} now.")
-
-
-def ask(question: str, choices: Sequence[str]) -> str:
-    """Prompt for one of the choices; the first is the default."""
-    answer: str = click.prompt(question, type=click.Choice(choices), default=choices[0])
-    return answer
+        f.step("profile_configure")
+        f.complete()  # there is an application now, whatever becomes of the profile
+        api.configure_profile(session.profile, app)
+        click.echo(f"The profile {session.profile} uses {app.id} now.")

@@ -6,6 +6,8 @@ import time
 
 import rich_click as click
 
+from demo_cli.events import RecordsImported
+
 
 @click.command("import")
 @click.argument("file", type=click.Path())
@@ -21,7 +23,10 @@ import rich_click as click
 )
 def import_records(file: str, items: int, delay: float) -> None:
     """Import records from FILE."""
-    with click.progressbar(range(items), label="Importing") as records:
+    with (
+        RecordsImported(records=items).timed(),
+        click.progressbar(range(items), label="Importing") as records,
+    ):
         for _ in records:
             time.sleep(delay)
     click.echo(f"Imported {items} records from {click.format_filename(file)}.")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import rich_click as click
+from click_telemetry import track
 
-from demo_cli.api import PLANS, Api
+from demo_cli.api import PLANS, Api, Plan
+from demo_cli.ask import ask
+from demo_cli.events import PLAN_CHANGE, Direction, PlanChanged
 from demo_cli.session import Session, pass_session
 
 
@@ -23,7 +26,7 @@ def show(session: Session) -> None:
 
 
 @plan.command()
-@click.option("--to", "to_plan", type=click.Choice(PLANS), prompt="New plan", help="The new plan.")
+@click.option("--to", type=click.Choice(PLANS), help="The new plan.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option(
     "--simulate",
@@ -32,18 +35,32 @@ def show(session: Session) -> None:
     hidden=True,
     help="Make the change fail.",
 )
-def change(to_plan: str, yes: bool, simulate: str) -> None:
+def change(to: str | None, yes: bool, simulate: str) -> None:
     """Move the profile's application to another plan."""
     api = Api(simulate)
     app = api.apps()[0]
+    from_plan = Plan(app.plan)
+    with PLAN_CHANGE(from_plan=from_plan) as f:
+        f.step("plan")
+        to_plan = Plan(to or ask("plan", "New plan", PLANS, flow=f))
+        f.set(to_plan=to_plan)
+        if to_plan == from_plan:
+            f.abort("already_on_plan")
+            click.echo(f"{app.id} is on the {to_plan.value} plan already.")
+            return
+        direction = Direction.of(from_plan, to_plan)
+        f.set(direction=direction)
 
-    if app.plan == to_plan:
-        click.echo(f"{app.id} is on the {to_plan} plan already.")
-        return
+        f.step("terms")
+        what = f"{direction.value} {app.id} from {from_plan.value} to {to_plan.value}"
+        if not yes and not f.confirm("terms", f"{what.capitalize()}?"):
+            f.event("Declined Terms")
+            f.abort("declined_terms")
+            raise click.Abort
+        f.event("Accepted Terms")
 
-    direction = "Upgrade" if PLANS.index(to_plan) > PLANS.index(app.plan) else "Downgrade"
-    if not yes:
-        click.confirm(f"{direction} {app.id} from {app.plan} to {to_plan}?", abort=True)
-
-    changed = api.change_plan(app, to_plan)
-    click.secho(f"{direction}d {changed.id} from {app.plan} to {changed.plan}.", fg="green")
+        f.step("api_call")
+        app = api.change_plan(app, to_plan.value)
+    track(PlanChanged(direction, from_plan, to_plan))
+    done = {Direction.UPGRADE: "Upgraded", Direction.DOWNGRADE: "Downgraded"}[direction]
+    click.secho(f"{done} {app.id} from {from_plan.value} to {app.plan}.", fg="green")

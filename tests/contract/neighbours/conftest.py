@@ -34,6 +34,8 @@ def go(application, *args, **kwargs):
         status = end.code
     told = []
     for message in client.messages:
+        if message["type"] != "track":
+            continue
         properties = message["properties"]
         entry = [message["event"].removeprefix("Command "), properties["command"],
                  properties["flags"]]

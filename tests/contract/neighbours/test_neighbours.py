@@ -206,6 +206,61 @@ go(cli, "repl")
     ]
 
 
+def test_what_a_line_of_click_repl_sets_stays_for_the_next(tell: Tell) -> None:
+    """Its lines are one invocation: context and user are, and slash-commands are told (row D4)."""
+    source = """
+import io
+import click
+from click_repl import register_repl
+from click_telemetry import child_env, identify, instrumented_group, set_context, track_command
+
+@instrumented_group(app="acme", client=client)
+@click.group(invoke_without_command=True)
+def cli(): pass
+
+@cli.command()
+def login():
+    set_context(agent="claude")
+    identify("user-42")
+
+@cli.command()
+def ask():
+    with track_command("review", source="skill", message_id="msg_1"):
+        pass
+    children.append(child_env({}))
+
+children = []
+register_repl(cli)
+sys.stdin = io.StringIO("ask\\nlogin\\nask\\nask --no-telemetry\\nask\\n")
+go(cli, "repl")
+tracks = [m for m in client.messages if m["type"] == "track"]
+said = [m["properties"].get("agent") for m in tracks]
+named = [m.get("userId") for m in tracks]
+print("before", said.index("claude"), named.index("user-42"), len(set(said)), len(set(named)))
+print("sources", [m["properties"].get("source") for m in tracks].count("skill"))
+print("children", [sorted(child) for child in children])
+"""
+    seen = tell(("click-repl",), source)
+    (repl,) = seen.told
+    line = [*told("acme review")[1]]
+    asked = [["Invoked", "acme ask", []], *line, ["Completed", "acme ask", [], 0, None]]
+    assert repl == [
+        0,
+        [
+            ["Invoked", "acme repl", []],
+            *asked,
+            *told("acme login")[1],
+            *asked,
+            *asked,
+            ["Completed", "acme repl", [], 0, None],
+        ],
+    ]
+    assert "before 6 6 2 2\n" in seen.output
+    assert "sources 6\n" in seen.output
+    session, off = ["CLICK_TELEMETRY_SESSION_ID"], ["CLICK_TELEMETRY_OFF"]
+    assert f"children {[session, session, off, session]}\n" in seen.output
+
+
 def test_flask_loads_its_application_as_without_us(tell: Tell) -> None:
     """Its group loads the application to list commands, and offers the application's own."""
     source = """

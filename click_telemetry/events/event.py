@@ -1,0 +1,219 @@
+"""`Event`: a class whose instances are events, typed by its annotations.
+
+Owns how such a class is declared and its instances are made; `schema` reads the annotations.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import typing
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..privacy.settings import DeclarationError
+from .names import BASE_PROPERTIES, COMMAND_COMPLETED, COMMAND_INVOKED
+from .schema import EventPlan, Property, Unusable, Wrong
+from .words import name_problem, spaced, word_problem
+
+if TYPE_CHECKING:
+    from typing_extensions import dataclass_transform
+
+    from .timed import Timed
+else:
+
+    def dataclass_transform(**_: Any) -> Any:
+        """For type checkers alone; in `typing` since Python 3.11 (PEP 681)."""
+        return lambda cls: cls
+
+
+WAREHOUSE_COLUMNS = frozenset(
+    (
+        *("id", "event", "event_text", "timestamp", "original_timestamp", "sent_at"),
+        *("received_at", "user_id", "anonymous_id", "uuid", "uuid_ts"),
+    )
+)
+"""Columns of Segment's warehouses that a property of this name would fill or hide.
+
+https://segment.com/docs/connections/storage/warehouses/schema
+"""
+
+
+@dataclass_transform(frozen_default=True)
+class Event:
+    """A typed event: the class is its plan, an instance is what happened.
+
+        class PlanChanged(Event):
+            '''Somebody moved to another plan.'''
+
+            direction: Literal["upgrade", "downgrade"]
+            to_plan: Plan                                 # an Enum
+            note: Annotated[str, 64] | None = None        # a text has a bound
+
+        track(PlanChanged(direction="upgrade", to_plan=Plan.PRO))
+
+    It is named after the class, `Plan Changed`, or as `class PlanChanged(Event, name="…")` says.
+    Instances are frozen; `@dataclass(frozen=True)` above the class is welcome and not needed.
+    The plan is `PlanChanged.__telemetry__`: name, description (the docstring), properties.
+
+    Raises:
+        DeclarationError: at the class, for an annotation that is no bounded, plain value, a name
+            that is none, or a property that every event has; its message names the fix. At an
+            instance only in a test: elsewhere a value that is not as declared is left out when it
+            is tracked, its property's name is in `invalid`, and it is counted in `dropped`.
+    """
+
+    __slots__ = ()
+    __telemetry__: ClassVar[EventPlan]
+
+    def __init_subclass__(cls, *, name: str | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if name is None and "__telemetry__" in cls.__dict__:
+            return  # @dataclass(slots=True) makes the class again, without its keywords
+        _declare(cls, name if name is not None else spaced(cls.__name__))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        names = list(type(self).__telemetry__.properties)
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        misfit = _misfit(type(self), names, len(args), kwargs, given)
+        if misfit is not None:
+            from .active import speaker
+            from .loud import complain
+
+            complain(misfit, speaker())
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is frozen: make another one")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__name__} is frozen: make another one")
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return _values(self) == _values(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), tuple(_values(self).items())))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in _values(self).items())
+        return f"{type(self).__qualname__}({shown})"
+
+    def timed(self) -> Timed:
+        """A block that is this event, with how long it took and whether it succeeded.
+
+            with ToolCall(name="search").timed():
+                search()
+
+        The event is recorded when the block ends, with `duration_ms`, `succeeded`, and
+        `error_class` if an exception ended it.
+        """
+        from .timed import Timed
+
+        return Timed(self)
+
+
+def _misfit(
+    cls: type[Event], names: list[str], count: int, named: dict[str, Any], given: dict[str, Any]
+) -> str | None:
+    """What is wrong with an instance's arguments."""
+    unknown = sorted(named.keys() - names)
+    if unknown:
+        return f"{cls.__name__} has no {', '.join(unknown)}: declare it in the class, or drop it"
+    if count > len(names) or len(given) < count + len(named):
+        return f"{cls.__name__} takes each of {', '.join(names) or 'no properties'} once"
+    missing = [name for name in names if name not in given and not hasattr(cls, name)]
+    return f"{cls.__name__} needs {', '.join(missing)} too" if missing else None
+
+
+def _values(event: Event) -> dict[str, Any]:
+    names = type(event).__telemetry__.properties
+    return {name: getattr(event, name) for name in names if hasattr(event, name)}
+
+
+def _declare(cls: type[Event], name: str) -> None:
+    wrong = name_problem(f"the name of {cls.__name__}", name)
+    if wrong is None and name in (COMMAND_INVOKED, COMMAND_COMPLETED):
+        wrong = f"{cls.__name__} is named {name!r}, which is an event of ours: name it otherwise"
+    if wrong is not None:
+        raise DeclarationError(wrong)
+    properties: dict[str, Property] = {}
+    for base in reversed(cls.__mro__[1:]):
+        if base is not Event and isinstance(base.__dict__.get("__telemetry__"), EventPlan):
+            properties.update(base.__dict__["__telemetry__"].properties)
+    for one, annotation in _annotations(cls).items():
+        if typing.get_origin(annotation) is ClassVar or annotation is ClassVar:
+            continue
+        where = f"{cls.__name__}.{one}"
+        problem = _property_problem(where, one)
+        if problem is not None:
+            raise DeclarationError(problem)
+        try:
+            properties[one] = Property(one, annotation)
+        except Unusable as error:
+            raise DeclarationError(f"{where} {error}") from None
+        _check_default(where, properties[one], cls.__dict__.get(one, _NO_DEFAULT))
+    cls.__telemetry__ = EventPlan(name, _description(cls), properties)
+
+
+_NO_DEFAULT = object()
+
+
+def _check_default(where: str, declared: Property, default: Any) -> None:
+    if default is _NO_DEFAULT or type(default).__module__ == "dataclasses":
+        return  # `field(…)`: a dataclass's own business
+    if isinstance(default, (list, dict, set)):
+        raise DeclarationError(f"{where} has a default that all share: write a tuple, or None")
+    try:
+        if not (default is None and declared.optional):
+            declared.plain(default)
+    except Wrong:
+        raise DeclarationError(
+            f"{where} has the default {default!r}, which its annotation does not allow: change one "
+            "of them"
+        ) from None
+
+
+def _property_problem(where: str, name: str) -> str | None:
+    problem = word_problem(where, name)
+    if problem is not None:
+        return problem
+    if name in BASE_PROPERTIES or name in ("invalid", "timed"):
+        return f"{where} is a name of ours: rename it, for example to {'event_' + name!r}"
+    if name in WAREHOUSE_COLUMNS or name.startswith("context_"):
+        return (
+            f"{where} would hide a column of Segment's warehouses: rename it, for example to "
+            f"{'the_' + name!r}"
+        )
+    return None
+
+
+def _annotations(cls: type) -> dict[str, Any]:
+    """A class's own annotations, with the strings among them looked up.
+
+    The class's body has run in the frame that called `type`: names of a function are found there.
+    """
+    frame = sys._getframe(3)
+    module = getattr(sys.modules.get(cls.__module__), "__dict__", {})
+    space = {**module, **frame.f_globals, **frame.f_locals, **vars(cls)}
+    found: dict[str, Any] = {}
+    try:
+        # Python 3.14 evaluates them when they are asked for (PEP 649), which this does.
+        for name, annotation in inspect.get_annotations(cls).items():
+            while isinstance(annotation, str):  # twice where quotes are within quotes
+                annotation = eval(annotation, space)
+            found[name] = annotation
+    except NameError as error:
+        raise DeclarationError(
+            f"the annotations of {cls.__name__} name {error.name!r}, which is not there when the "
+            "class is made: import it above, and not under `if TYPE_CHECKING`"
+        ) from None
+    return found
+
+
+def _description(cls: type) -> str:
+    """The docstring without its indentation; a dataclass's own is made of its fields."""
+    text = cls.__dict__.get("__doc__")
+    return inspect.cleandoc(text) if isinstance(text, str) else ""

@@ -1,0 +1,118 @@
+"""When the sender is started: as the process ends where it does, at once where it goes on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from ..harness.processes import APP, Cli, Home
+from ..harness.senders import is_alive, lock_of, wait_until
+from ..harness.server import Server
+
+pytestmark = [
+    pytest.mark.contract,
+    pytest.mark.skipif(sys.platform != "linux", reason="looks at file locks"),
+]
+
+MakeCli = Callable[..., Cli]
+
+HEAD = APP.partition('if __name__ == "__main__":')[0]
+
+CHILDREN = """
+import os, time
+def children():
+    try:
+        return os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return "no child"
+"""
+
+GOES_ON = (
+    HEAD
+    + CHILDREN
+    + """
+cli(["deploy"], standalone_mode=False)
+print(children(), flush=True)
+time.sleep(60)
+"""
+)
+CAUGHT = (
+    HEAD
+    + CHILDREN
+    + """
+for _ in range(2):
+    try:
+        cli(["deploy"])
+    except SystemExit:
+        print(children(), flush=True)
+time.sleep(60)
+"""
+)
+THREAD = (
+    HEAD
+    + CHILDREN
+    + """
+import threading
+thread = threading.Thread(target=lambda: cli(["deploy"]))
+thread.start()
+thread.join()
+print(children(), flush=True)
+time.sleep(60)
+"""
+)
+NESTED = (
+    HEAD
+    + CHILDREN
+    + """
+@cli.command()
+def twice():
+    try:
+        cli.main(["deploy"])
+    except SystemExit:
+        print(children(), flush=True)
+    time.sleep(60)
+cli(["twice"])
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "printed", "told"),
+    [(GOES_ON, 1, 2), (CAUGHT, 2, 4), (THREAD, 1, 2), (NESTED, 1, 2)],
+    ids=["embedded", "exit is caught", "thread", "nested"],
+)
+def test_a_program_that_goes_on_need_not_end_for_its_events_to_leave(
+    make_cli: MakeCli, server: Server, source: str, printed: int, told: int
+) -> None:
+    """They are delivered while it lives, and it never meets a child that is not its own (101)."""
+    cli = make_cli(source)
+    cli.environ["ACME_TELEMETRY_HOST"] = server.url
+    process = cli.start()
+    assert process.stdout is not None
+    try:
+        lines = [process.stdout.readline() for _ in range(2 * printed)]
+        assert lines == ["deployed\n", "no child\n"] * printed
+        server.wait_for(told)
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    "ending",
+    ["", "raise SystemExit(3)", "raise KeyError", "raise KeyboardInterrupt"],
+    ids=["returns", "exits", "fails", "is interrupted"],
+)
+def test_a_process_that_ends_leaves_a_sender_behind(
+    make_cli: MakeCli, server: Server, home: Home, ending: str
+) -> None:
+    """However its command ended, what it recorded leaves at once."""
+    cli = make_cli(f"{HEAD}\n@cli.command()\ndef end():\n    {ending or 'pass'}\n\ncli()\n")
+    cli.environ["ACME_TELEMETRY_HOST"] = server.url
+    cli.run("end")
+    assert is_alive(lock_of(home))
+    server.wait_for(2)
+    wait_until(lambda: home.spooled() == [])

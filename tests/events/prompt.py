@@ -1,0 +1,50 @@
+"""The same application outside any test: a real process that keeps its messages in a file."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+from ..harness.processes import Cli
+
+SOURCE = """
+import json, os, click
+from click_telemetry import *
+from click_telemetry import instrument
+
+class FileClient:
+    def record(self, message):
+        with open("events", "a") as file:
+            file.write(json.dumps(message) + "\\n")
+    def close(self): pass
+
+@click.group()
+def cli(): pass
+
+@cli.command()
+def go():
+{body}
+
+instrument(cli, app="acme", client=FileClient())
+cli()
+"""
+
+
+def at_a_prompt(
+    make_cli: Callable[..., Cli], body: str, env: dict[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """What a command records where nobody tests it.
+
+    Args:
+        make_cli: the fixture.
+        body: the command's lines.
+        env: beside an empty home's.
+    """
+    cli = make_cli(SOURCE.replace("{body}", textwrap.indent(textwrap.dedent(body), "    ")))
+    events = cli.home.path / "events"
+    events.unlink(missing_ok=True)
+    ran = cli.run("go", env=env)
+    assert (ran.stderr, ran.returncode) == ("", 0)
+    return [json.loads(line) for line in events.read_text().splitlines()] if events.exists() else []

@@ -1,0 +1,73 @@
+"""A command to walk flows in: in a test, where mistakes are told, and as at a person's prompt."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import click
+
+from click_telemetry import instrument
+from click_telemetry.events.names import BASE_PROPERTIES
+from click_telemetry.testing import RecordingClient
+
+from ..harness.stories import run
+
+Told = list[tuple[str, dict[str, Any]]]
+
+TIMES = ("duration_ms", "elapsed_ms")
+
+
+class Keeping:
+    """Keeps messages as a recording client does, and is none: what runs with it is no test."""
+
+    def __init__(self) -> None:
+        self.recording = RecordingClient()
+
+    def record(self, message: dict[str, Any], /) -> None:
+        self.recording.record(message)
+
+    def close(self) -> None: ...
+
+
+def command(callback: Callable[..., Any], client: Any, **options: Any) -> click.Group:
+    """An application of one command, `acme go`."""
+    group = click.Group("cli", commands={"go": click.Command("go", callback=callback)})
+    return instrument(group, app="acme", client=client, error_packages=["tests"], **options)
+
+
+def told(client: RecordingClient) -> Told:
+    """What was said between Invoked and Completed, or after it; without base properties, times."""
+    found = []
+    for event in client.events:
+        if event["event"] not in ("Command Invoked", "Command Completed"):
+            own = {k: v for k, v in event["properties"].items() if k not in BASE_PROPERTIES}
+            assert all(isinstance(own.pop(name), int) for name in TIMES if name in own)
+            found.append((event["event"], own))
+    return found
+
+
+def walk(callback: Callable[..., Any], keyboard: str | None = None, *args: str) -> Told:
+    """What a command's body says, in Click's runner."""
+    client = RecordingClient()
+    result = run(command(callback, client), "go", *args, input=keyboard)
+    # The runner keeps what the body raised; a body's own assertion is the test's.
+    if isinstance(result.exception, (AssertionError, TypeError)):
+        raise result.exception
+    return told(client)
+
+
+def at_a_prompt(callback: Callable[..., Any]) -> Told:
+    """What a command's body says where no test is to be seen."""
+    client = Keeping()
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    with mock.patch.dict(os.environ, environ, clear=True):
+        command(callback, client).main(["go"], standalone_mode=False)
+    return told(client.recording)
+
+
+def dropped(client: RecordingClient) -> int:
+    """How many losses its events report."""
+    return sum(event["properties"].get("dropped", 0) for event in client.events)
