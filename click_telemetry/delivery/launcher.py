@@ -211,7 +211,7 @@ def _leave(letter: Letter, written: int, pid: int) -> None:
     if os.getpid() == pid:
         try:
             _start(letter, written, away=False)
-        except Exception:  # no descriptor, no memory, no process: the next invocation starts one
+        except BaseException:  # no memory, no process, a Ctrl-C: the next invocation starts one
             return
 
 

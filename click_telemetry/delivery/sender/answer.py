@@ -5,8 +5,6 @@ Sources: Segment's HTTP API (nearly everything is answered 200), RudderStack (`O
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
-
 ACCEPTED = "accepted"
 SPLIT = "split"
 LATER = "later"
@@ -81,6 +79,8 @@ def seconds(retry_after: str | None, now: float) -> float | None:
     text = retry_after.strip()
     if text.isascii() and text.isdigit():
         return min(float(text[:12]), LONGEST_RETRY_AFTER)
+    from email.utils import parsedate_to_datetime  # it loads socket, where there may be no network
+
     try:
         wait = parsedate_to_datetime(text).timestamp() - now
     except (ValueError, TypeError, OverflowError, IndexError):
