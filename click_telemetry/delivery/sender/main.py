@@ -14,6 +14,7 @@ from ...privacy.refusal import variable_saying_no
 from ...storage import LOWEST_DESCRIPTOR, NoLocks, open_private, try_lock
 from ..launcher import LETTER_DESCRIPTOR, LOCK_DESCRIPTOR, too_early
 from ..spool import LOCK
+from .beside import tidy_beside
 from .deadline import DEADLINE, Deadline
 from .deliver import Delivery
 from .standing import CONFIGURATION_WAIT, Standing
@@ -47,7 +48,11 @@ def main(letter: dict[str, Any], deadline: float = DEADLINE) -> int:
     end = Deadline(deadline)
     if lock is None:
         lock = _take_lock(spool)
-    return 0 if lock is None else work(letter, lock, end)
+    if lock is None:
+        return 0
+    status = work(letter, lock, end)
+    tidy_beside(spool, end.progress)
+    return status
 
 
 def work(letter: dict[str, Any], lock: int, deadline: Deadline | Patience) -> int:
