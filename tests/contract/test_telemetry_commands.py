@@ -157,16 +157,16 @@ def test_status_tells_what_was_refused(acme: Cli, server: Server, home: Home) ->
 def test_status_why_lists_every_switch_and_the_one_that_wins(acme: Cli) -> None:
     """In their order, each with its value; one of them decides."""
     run = acme.run("telemetry", "status", "--why", env={"NO_ANALYTICS": "1", "CI": "true"})
-    names = [line[2:21].strip() for line in run.stdout.splitlines() if line.startswith("  ")]
+    names = [line[2:23].strip() for line in run.stdout.splitlines() if line.startswith("  ")]
     switches = names[names.index("--no-telemetry") :]
     assert switches == [
-        "--no-telemetry", "DO_NOT_TRACK", "NO_ANALYTICS", "ACME_NO_TELEMETRY", "ACME_TELEMETRY",
-        "stored choice", "user", "test run", "CI", "destination", "state directory", "asks first",
+        "--no-telemetry", "DO_NOT_TRACK", "NO_ANALYTICS", "CLICK_TELEMETRY_OFF",
+        "ACME_NO_TELEMETRY", "ACME_TELEMETRY", "stored choice", "user", "test run", "CI", "destination", "state directory", "asks first",
         "notice",
     ]  # fmt: skip
     (decides,) = [line for line in run.stdout.splitlines() if "decides" in line and "<-" in line]
     assert decides.split() == ["NO_ANALYTICS", "1", "no", "<-", "decides"]
-    assert "  CI                 CI  no" in run.stdout
+    assert "  CI                   CI  no" in run.stdout
 
 
 def test_status_sees_the_flag_of_its_own_line(acme: Cli) -> None:
