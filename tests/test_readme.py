@@ -23,6 +23,12 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
+def block_with(words: str) -> str:
+    """The one snippet that has these words."""
+    (found,) = (block for block in blocks("python") if words in block)
+    return found
+
+
 def table_names(heading: str) -> list[str]:
     """The names in the first column of the table that begins with a heading."""
     rows = README.split(f"\n{heading}\n", 1)[1].splitlines()[1:]
@@ -83,9 +89,30 @@ def test_second_snippet_runs(tmp_path: Path, home: Home) -> None:
     assert events == ["Command Invoked", "Invoice Exported", "Command Completed"]
 
 
+def test_snippet_that_says_more_says_it(tmp_path: Path, home: Home) -> None:
+    """Context, a user, a resource, an error, a foreign command, as the table below it says."""
+    source = block_with("set_context(") + "\ncli()\n"
+    log = {"ACME_TELEMETRY": "log", "ACME_ORG": "5f2b"}
+    run = Cli(tmp_path / "acme.py", home, source).run("up", env=log)
+    assert run.returncode == 0
+    assert "secret" not in run.stderr
+    told = [json.loads(line) for line in run.stderr.splitlines()]
+    assert [message.get("event", message["type"]) for message in told] == [
+        *("identify", "Command Invoked", "Machine Created", "Machine Connected"),
+        *("Error Occurred", "Warning Occurred", "Command Invoked", "Command Completed"),
+        "Command Completed",
+    ]
+    assert {message["userId"] for message in told} == {"user-42"}
+    assert {message["properties"]["org"] for message in told[1:]} == {"5f2b"}
+    assert [message["properties"].get("cloud") for message in told[1:]] == [None, *["fly"] * 7]
+    documented = set(table_names("| property | meaning |"))
+    said = {name for message in told[1:] for name in message["properties"]}
+    assert said - documented == {"org", "cloud", "region"}
+
+
 def test_snippet_for_tests_passes_as_a_test(tmp_path: Path, home: Home) -> None:
     """With nothing but the fixture that comes with the package."""
-    (tmp_path / "test_snippet.py").write_text(blocks("python")[2])
+    (tmp_path / "test_snippet.py").write_text(block_with("def test_"))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     run = subprocess.run(
         command, cwd=tmp_path, env=home.environ, capture_output=True, text=True, check=False
