@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from click_telemetry.events.flow_plan import FLOW_PROPERTIES
 from click_telemetry.events.names import BASE_PROPERTIES
 from click_telemetry.privacy.settings import OPTIONS
 
@@ -23,9 +24,9 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
-def block_with(words: str) -> str:
-    """The one snippet that has these words."""
-    (found,) = (block for block in blocks("python") if words in block)
+def snippet(containing: str) -> str:
+    """The Python snippet that contains a text."""
+    (found,) = [block for block in blocks("python") if containing in block]
     return found
 
 
@@ -91,7 +92,7 @@ def test_second_snippet_runs(tmp_path: Path, home: Home) -> None:
 
 def test_snippet_that_says_more_says_it(tmp_path: Path, home: Home) -> None:
     """Context, a user, a resource, an error, a foreign command, as the table below it says."""
-    source = block_with("set_context(") + "\ncli()\n"
+    source = snippet("set_context(") + "\ncli()\n"
     log = {"ACME_TELEMETRY": "log", "ACME_ORG": "5f2b"}
     run = Cli(tmp_path / "acme.py", home, source).run("up", env=log)
     assert run.returncode == 0
@@ -110,9 +111,81 @@ def test_snippet_that_says_more_says_it(tmp_path: Path, home: Home) -> None:
     assert said - documented == {"org", "cloud", "region"}
 
 
+APPLICATION = """
+import click, os
+from click_telemetry import instrumented_group
+
+class BillingRequired(Exception):
+    pass
+
+class api:
+    @staticmethod
+    def create(plan):
+        if "WALL" in os.environ:
+            raise BillingRequired
+        if "DOWN" in os.environ:
+            raise ConnectionError("refused")
+
+    @staticmethod
+    def search():
+        pass
+
+@instrumented_group(app="acme")
+@click.group()
+def cli(): pass
+
+{snippet}
+cli()
+"""
+"""What the reader has already: an application, its errors and its server."""
+
+
+def logged(directory: Path, home: Home, source: str, *args: str, **given: Any) -> list[Any]:
+    """What a run of a snippet records: names and properties."""
+    cli = Cli(directory / "acme.py", home, APPLICATION.format(snippet=source))
+    env = {"ACME_TELEMETRY": "log", **given.pop("env", {})}
+    lines = cli.run(*args, env=env, **given).stderr.splitlines()
+    found = [json.loads(line[line.index("{") :]) for line in lines if '{"type":"track"' in line]
+    return [(message["event"], message["properties"]) for message in found]
+
+
+def test_flow_ends_as_its_table_says(tmp_path: Path, home: Home) -> None:
+    """Each row is a run of the snippet above it."""
+    header = "| what happened | how the flow ended | `step` | `reason` or `error_class` | `plan` |"
+    rows = README.split(f"{header}\n", 1)[1].splitlines()[1:]
+    table = [[cell.strip(" `") for cell in row.split("|")[2:-1]] for row in rows[: rows.index("")]]
+    runs: list[dict[str, Any]] = [
+        {"input": "pro\ny\n"},
+        {"input": "pro\nn\n"},
+        {"input": ""},
+        {"input": "pro\ny\n", "env": {"WALL": "1"}},
+        {"input": "pro\ny\n", "env": {"DOWN": "1"}},
+    ]
+    ended = []
+    for given in runs:
+        events = logged(tmp_path, home, snippet("CREATE = flow("), "create", **given)
+        (end,) = [
+            (name, properties)
+            for name, properties in events
+            if name.startswith("Application Create") and "duration_ms" in properties
+        ]
+        own = end[1]
+        why = own.get("reason", own.get("error_class", ""))
+        ended.append([end[0], own["step"], why, own.get("plan", "")])
+    assert ended == table
+
+
+def test_typed_events_are_recorded_as_they_say(tmp_path: Path, home: Home) -> None:
+    """The snippet's own comments name the events."""
+    events = logged(tmp_path, home, snippet("(Event):"), "upgrade")
+    assert [name for name, _ in events[1:-1]] == ["Plan Changed", "Tool Call"]
+    assert events[1][1]["direction"] == "upgrade"
+    assert {"tool", "duration_ms", "succeeded"} <= set(events[2][1])
+
+
 def test_snippet_for_tests_passes_as_a_test(tmp_path: Path, home: Home) -> None:
     """With nothing but the fixture that comes with the package."""
-    (tmp_path / "test_snippet.py").write_text(block_with("def test_"))
+    (tmp_path / "test_snippet.py").write_text(snippet("def test_"))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     run = subprocess.run(
         command, cwd=tmp_path, env=home.environ, capture_output=True, text=True, check=False
@@ -130,7 +203,7 @@ def test_every_property_is_in_the_table() -> None:
     """What can leave the machine is listed."""
     documented = set(table_names("| property | meaning |"))
     own = {"exit_code", "succeeded", "outcome", "duration_ms", "user_cancelled"}
-    assert documented >= BASE_PROPERTIES | own | {"error_class", "error_class_masked"}
+    assert documented >= BASE_PROPERTIES | own | FLOW_PROPERTIES | {"invalid"}
 
 
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", ".ci/run"])

@@ -112,7 +112,7 @@ def _erase(told: Application, places: Directories) -> None:
         ) from error
     click.echo(_gone(gone))
     if gone.sending:
-        click.echo("A delivery was under way: it ends before its next request.")
+        click.echo("A sender was at work: it ends before its next request.")
 
 
 def _gone(gone: Erased) -> str:

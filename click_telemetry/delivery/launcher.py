@@ -48,9 +48,13 @@ SYSTEM_PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
 
 SHELL = "/bin/sh"
 
-_FIXED_SIGNALS = (9, 19, 32, 33) if sys.platform == "linux" else (9, 17)
-_LAST_SIGNAL = 65 if sys.platform == "linux" else 32
+_CLIENT = os.path.join("segment", "analytics")
+
 # By number, since the module `signal` costs 1 ms. An ignored signal would stay ignored otherwise.
+# SIGKILL and SIGSTOP are nobody's; 32 to 34 are the C library's (musl's three, glibc's two), and
+# Python warns about those.
+_FIXED_SIGNALS = (9, 19, 32, 33, 34) if sys.platform == "linux" else (9, 17)
+_LAST_SIGNAL = 65 if sys.platform == "linux" else 32
 
 # OLDPWD would name the person's directory.
 SCRIPT = 'cd /; unset PWD OLDPWD; sleep 1; exec "$@"'
@@ -115,12 +119,8 @@ class Letter:
 
     def written(self) -> bytes:
         """One line of JSON, with where the sender finds its own code."""
-        package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        paths: list[Json] = [os.path.dirname(package)]
-        site = sys.modules.get("site")
-        user_site = getattr(site, "USER_SITE", None)
-        if getattr(site, "ENABLE_USER_SITE", False) and user_site in sys.path:
-            paths.insert(0, user_site)
+        package = package_directory()
+        paths: list[Json] = [*package_roots(package)]
         letter: dict[str, Json] = {
             "spool": self.spool,
             "host": self.host,
@@ -150,12 +150,39 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "PATH": SYSTEM_PATH, "NETRC": os.devnull, GUARD: "1"}
 
 
+def package_directory() -> str:
+    """Where this package lies."""
+    return os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def package_roots(package: str) -> list[str]:
+    """What the sender needs on its path beside what Python itself puts there."""
+    root = os.path.dirname(package)
+    site = sys.modules.get("site")
+    user_site = getattr(site, "USER_SITE", None)
+    if not getattr(site, "ENABLE_USER_SITE", False) or user_site not in sys.path:
+        user_site = None
+    roots = [root] if user_site is None else [user_site, root]
+    pythons_own = [path for path in sys.path if path.startswith(sys.prefix + os.sep)]
+    if any(os.path.isdir(os.path.join(path, _CLIENT)) for path in (*roots, *pythons_own)):
+        return roots
+    from .scattered import scattered_roots
+
+    return [*roots, *scattered_roots()]
+
+
 def can_start() -> bool:
-    """Whether a child of this interpreter would be a Python, and this one is no sender itself."""
+    """Whether a child of this interpreter would be a Python that finds this package.
+
+    Frozen, or embedded in another program, `sys.executable` is that program: starting it would run
+    the application again. In a zipapp there is nothing that the child could be pointed to.
+    """
+    executable = sys.executable or ""
     return (
-        GUARD not in os.environ
-        and not getattr(sys, "frozen", False)
-        and os.path.isabs(sys.executable or "")
+        not getattr(sys, "frozen", False)
+        and os.path.isabs(executable)
+        and "py" in os.path.basename(executable).lower()
+        and os.path.isfile(os.path.join(package_directory(), "__init__.py"))
     )
 
 
@@ -184,7 +211,7 @@ def _leave(letter: Letter, written: int, pid: int) -> None:
     if os.getpid() == pid:
         try:
             _start(letter, written, away=False)
-        except Exception:  # no descriptor, no memory, no process: the next invocation starts one
+        except BaseException:  # no memory, no process, a Ctrl-C: the next invocation starts one
             return
 
 
@@ -193,7 +220,7 @@ def _start(letter: Letter, written: int, *, away: bool) -> None:
     if lock is None:
         return
     try:
-        if not hasattr(os, "posix_spawn"):
+        if not spawns():
             from .portable import start
 
             start(letter)
@@ -254,7 +281,7 @@ def turn(letter: Letter, written: int = 0) -> int | None:
     Raises:
         OSError: the lock cannot be opened, or there is none and no mark can be made instead.
     """
-    if not can_start():
+    if GUARD in os.environ:
         return None
     letter.deliver = not too_early(letter.spool, letter.token)
     if not letter.deliver and not trim_is_due(letter.spool, written):
@@ -276,6 +303,20 @@ def turn(letter: Letter, written: int = 0) -> int | None:
     return None
 
 
+def spawns() -> bool:
+    """Whether posix_spawn is there, and can give a child a session of its own.
+
+    Windows has none; before macOS 10.15 it takes no `setsid`, as Darwin 19's kernel is called.
+    """
+    if not hasattr(os, "posix_spawn"):
+        return False
+    platform: str = sys.platform  # mypy would call what follows unreachable
+    if platform != "darwin":
+        return True
+    release = os.uname().release.partition(".")[0]
+    return release.isdigit() and int(release) >= 19
+
+
 def spawn(letter: Letter, lock: int, command: list[str]) -> int:
     """Start a child with the letter on its standard input and the held lock; gives its pid.
 
@@ -289,7 +330,9 @@ def spawn(letter: Letter, lock: int, command: list[str]) -> int:
     """
     reader, writer = os.pipe()
     try:
-        # A pipe holds 64 KB; the letter is a few hundred bytes, so this cannot block.
+        # A pipe holds 64 KB, and the letter a few hundred bytes or a large token; where it holds
+        # less (a user with many pipes gets 4 KB each), rather none is started than we wait.
+        os.set_blocking(writer, False)
         write_all(writer, letter.written())
         os.close(writer)
         writer = -1

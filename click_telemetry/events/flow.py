@@ -72,7 +72,7 @@ class Flow(Questions):
                 f = Flow.of(f)
                 f.step("plan")
         """
-        return flow if flow is not None else Flow(FlowPlan(None), {}, SILENT)
+        return flow if flow is not None else Flow(FlowPlan("Nothing"), {}, SILENT)
 
     def step(self, name: str, /) -> None:
         """A step begins; every later event of the flow says so in `step`.

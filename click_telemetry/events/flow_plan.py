@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .names import BASE_PROPERTIES
-from .words import UNDECLARED, name_problem, word_or_none, word_problem
+from .words import UNDECLARED, name_problem, short, word_or_none, word_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,16 +40,15 @@ class FlowPlan:
 
     def __init__(
         self,
-        name: str | None,
+        name: str,
         steps: Iterable[str] = (),
         reasons: Iterable[str] = (),
         aborts: Mapping[type[BaseException], str] | None = None,
         step_events: bool = False,
     ) -> None:
-        wrong = name_problem("the flow's name", name) if name is not None else None
-        self.name = None if wrong else name
-        self.problem = wrong
-        about = f"flow {name!r}: "
+        self.problem = name_problem("the flow's name", name)
+        self.name = None if self.problem else name
+        about = f"flow {short(name)}: "
         self.steps = self._words(about, "step", steps)
         self.reasons = self._words(about, "reason", reasons)
         self.aborts = self._aborts(about, {} if aborts is None else aborts)
@@ -87,7 +86,7 @@ class FlowPlan:
 
     def _words(self, about: str, what: str, words: Any) -> tuple[str, ...]:
         if isinstance(words, str):
-            self._wrong(f"{about}{what}s is a string: write {what}s=({str.__str__(words)!r},)")
+            self._wrong(f"{about}{what}s is a string: write {what}s=({short(words)},)")
             return ()
         try:
             given = tuple(words)

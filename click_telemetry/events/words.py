@@ -16,9 +16,7 @@ UNDECLARED = "<undeclared>"
 
 def word_or_none(word: object) -> str | None:
     """A snake_case word, plain, or None for what is none. An enumeration of `str` counts."""
-    if not isinstance(word, str):
-        return None
-    text = str.__str__(word)
+    text = _plain(word)
     if not text or len(text) > MAX_WORD or not text.isascii() or not text.isidentifier():
         return None
     return text if text == text.lower() and text[0] != "_" else None
@@ -28,19 +26,20 @@ def word_problem(what: str, word: object) -> str | None:
     """What is wrong with a word, in a sentence that names the fix; None if nothing is."""
     if word_or_none(word) is not None:
         return None
-    if not isinstance(word, str):
+    text = _plain(word)
+    if text is None:
         return f"{what} must be a snake_case word, not {type(word).__name__}"
     return (
-        f"{what} {_short(word)} is no snake_case word of at most {MAX_WORD} characters: it names "
-        f"a place in the code, not what a person typed. Write {_snake(word)!r}, for example"
+        f"{what} {short(text)} is no snake_case word of at most {MAX_WORD} characters: it names "
+        f"a place in the code, not what a person typed. Write {_snake(text)!r}, for example"
     )
 
 
 def name_problem(what: str, name: object) -> str | None:
     """What is wrong with an event's or a flow's name, and the fix; None if nothing is."""
-    if not isinstance(name, str):
+    text = _plain(name)
+    if text is None:
         return f'{what} must be a name such as "Application Create", not {type(name).__name__}'
-    text = str.__str__(name)
     if not text.strip():
         return f'{what} is empty: name what it is about, such as "Application Create"'
     if len(text) > MAX_DECLARED:
@@ -74,6 +73,16 @@ def _title(text: str) -> str:
     return " ".join(word[:1].upper() + word[1:] for word in text.replace("_", " ").split())
 
 
-def _short(word: str) -> str:
-    text = str.__str__(word)
+def _plain(text: object) -> str | None:
+    try:
+        return str.__str__(text) if isinstance(text, str) else None
+    except TypeError:  # it says that it is a text and is none
+        return None
+
+
+def short(thing: object) -> str:
+    """How a sentence to a developer shows a thing: a text itself, of anything else its class."""
+    text = _plain(thing)
+    if text is None:
+        return type(thing).__name__
     return repr(text if len(text) <= 40 else text[:40] + "…")

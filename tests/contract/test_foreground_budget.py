@@ -195,6 +195,9 @@ def test_a_recording_run_imports_these_of_pythons_modules_and_no_other(
 FOR_WHO_USES_THEM = {
     *(".events.context", ".events.faults", ".events.records", ".events.resources"),
     *(".events.user", ".events.loud", ".events.values", ".observe.children", ".observe.foreign"),
+    *(".events.bound", ".events.declared", ".events.flow", ".events.flow_plan", ".events.ending"),
+    *(".events.outcome", ".events.questions", ".events.words"),
+    *(".events.event", ".events.schema", ".events.timed", ".events.typed"),
 }
 """Rooms that an application which says nothing of its own never enters."""
 
@@ -203,9 +206,33 @@ FOR_WHO_USES_THEM = {
 def test_who_says_nothing_of_their_own_loads_nothing_for_it(
     recording: Cli, env: dict[str, str]
 ) -> None:
-    """Context, users, resources, errors and foreign commands cost those who use them."""
+    """Flows, events, context, users, resources and the rest cost those who use them."""
     ours = {name.removeprefix("click_telemetry") for name in modules(recording, env=env)}
     assert ours & FOR_WHO_USES_THEM == set()
+
+
+DECLARING = INSTRUMENTED.replace(
+    "import click\n",
+    "import click\nfrom typing import Literal\nfrom click_telemetry import Event, flow\n"
+    'CREATE = flow("Application Create", steps=("one", "two"))\n'
+    "class PlanChanged(Event):\n    plan: Literal['free', 'pro']\n",
+    1,
+)
+
+
+def test_who_declares_and_does_not_walk_loads_declarations_alone(
+    make_cli: MakeCli, bare: Cli, server: Server
+) -> None:
+    """The other commands of an application with flows pay for seven small modules."""
+    cli = make_cli(DECLARING, "declaring.py")
+    cli.environ["ACME_TELEMETRY_HOST"] = server.url
+    rooms = ("declared", "event", "flow_plan", "names", "schema", "text", "words")
+    expected = {"click_telemetry.events"} | {f"click_telemetry.events.{room}" for room in rooms}
+    off = {name for name in modules(cli, env=REFUSED) if name.startswith("click_telemetry.events")}
+    assert off == expected
+    beyond = modules(cli) - modules(bare)
+    assert [name for name in beyond if f"{name}.".startswith(COSTLY)] == []
+    server.wait_for(2)
 
 
 @pytest.mark.parametrize(

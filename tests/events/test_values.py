@@ -28,12 +28,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from click_telemetry.events.text import MAX_NAME, encode
+from click_telemetry.events.text import MAX_NAME, MAX_TEXT, encode
 from click_telemetry.events.values import (
     MAX_BYTES,
     MAX_DEPTH,
     MAX_NODES,
-    MAX_TEXT,
     plain_properties,
 )
 

@@ -62,14 +62,14 @@ class Spool:
     """A spool, and the senders that are started for it.
 
     Args:
-        path: its directory; made.
+        path: its directory; made where there is none.
         host: where its messages go.
     """
 
     def __init__(self, path: Path, host: str) -> None:
         self.path = path
         self.host = host
-        path.mkdir(mode=0o700, parents=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._made = 0
 
     def put(
