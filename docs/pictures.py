@@ -1,6 +1,7 @@
-"""Draws the README's pictures from real runs: `uv run python docs/pictures.py`.
+"""Draws the pictures of the README and the privacy page: `uv run python docs/pictures.py`.
 
-Each command runs in a terminal of its own, with an empty home; what it prints becomes an SVG.
+Each picture has a terminal of its own, with an empty home; what its commands print becomes an SVG.
+Nothing leaves the machine: the only way out is a proxy where nobody listens.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import os
 import pty
 import re
 import shlex
+import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
@@ -19,48 +22,85 @@ from rich.text import Text
 
 DOCS = Path(__file__).parent
 WIDTH = 84
+NO_WAY_OUT = "http://127.0.0.1:9"
+RECORDED = ("demo-cli deploy", "demo-cli deploy --region eu --dry-run")
+
+
+class Scene(NamedTuple):
+    """What a picture shows.
+
+    Attributes:
+        shown: commands, with what they print.
+        before: commands that were run before in the same home.
+        most: lines of a command's output; what comes after them is an ellipsis.
+    """
+
+    shown: tuple[str, ...]
+    before: tuple[str, ...] = ()
+    most: int = 60
+
+
 PICTURES = {
-    "watch.svg": "click-telemetry watch -- demo-cli deploy --region eu --dry-run",
+    "watch.svg": Scene(("click-telemetry watch -- demo-cli deploy --region eu --dry-run",)),
+    "notice.svg": Scene(("demo-cli deploy --region eu", "demo-cli deploy --region eu")),
+    "status.svg": Scene(("demo-cli telemetry status --why",), before=RECORDED),
+    "show.svg": Scene(("demo-cli telemetry show",), before=RECORDED, most=36),
+    "disable.svg": Scene(
+        ("demo-cli telemetry disable", "demo-cli telemetry status"), before=RECORDED
+    ),
 }
 
 # Without the fonts that rich would have a reader's browser fetch from somebody's server.
 FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
 
-def seen(command: str) -> str:
+def seen(command: str, home: str) -> str:
     """What a person sees who runs a command in a terminal, colours included."""
-    with tempfile.TemporaryDirectory() as home:
-        pid, terminal = pty.fork()
-        if pid == 0:
-            environ = {
-                "HOME": home,
-                "PATH": os.environ["PATH"],
-                "TERM": "xterm-256color",
-                "COLUMNS": str(WIDTH),
-                "LINES": "40",
-                "LANG": "C.UTF-8",
-            }
-            words = shlex.split(command)
-            os.execvpe(words[0], words, environ)
-        output = b""
-        try:
-            while piece := os.read(terminal, 4096):
-                output += piece
-        except OSError:
-            pass  # the terminal is closed: the command has ended
-        os.waitpid(pid, 0)
-        return output.decode().replace("\r\n", "\n")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        environ = {
+            "HOME": home,
+            "PATH": os.environ["PATH"],
+            "TERM": "xterm-256color",
+            "COLUMNS": str(WIDTH),
+            "LINES": "40",
+            "LANG": "C.UTF-8",
+            "HTTPS_PROXY": NO_WAY_OUT,
+        }
+        words = shlex.split(command)
+        os.execvpe(words[0], words, environ)
+    output = b""
+    try:
+        while piece := os.read(terminal, 4096):
+            output += piece
+    except OSError:
+        pass  # the terminal is closed: the command has ended
+    os.waitpid(pid, 0)
+    return output.decode().replace("\r\n", "\n")
 
 
-def draw(name: str, command: str) -> None:
+def draw(name: str, scene: Scene) -> None:
     """Draw one picture."""
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
-    console.print(Text.assemble(("$ ", "green"), (command, "bold")))
-    console.print(Text.from_ansi(seen(command)))
+    # A sender may still be at it when its home goes; it notices.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
+        for command in scene.before:
+            seen(command, home)
+        for number, command in enumerate(scene.shown):
+            if number:
+                console.print()
+            console.print(Text.assemble(("$ ", "green"), (command, "bold")))
+            lines = seen(command, home).rstrip("\n").split("\n")
+            more = ["…"] if len(lines) > scene.most else []
+            for line in [*lines[: scene.most], *more]:
+                text = Text.from_ansi(line)
+                # Of its own style, or some renderers swallow it.
+                text.stylize("dim", 0, len(text) - len(text.plain.lstrip()))
+                console.print(text)
     picture = console.export_svg(title="", code_format=FORMAT, unique_id=name.partition(".")[0])
     (DOCS / name).write_text(picture, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    for picture, line in PICTURES.items():
-        draw(picture, line)
+    for picture in sys.argv[1:] or PICTURES:
+        draw(picture, PICTURES[picture])

@@ -91,15 +91,16 @@ def as_json(account: Account) -> dict[str, Any]:
             "messages": sum(one.waits for one in account.spools),
             "oldest": moment(oldest),
         },
-        "delivered": sum(one.delivered for one in account.spools),
-        "refused": sum(one.refused for one in account.spools),
-        "dropped": sum(one.dropped for one in account.spools),
+        "delivered": sum(one.remembered.delivered for one in account.spools),
+        "refused": sum(one.remembered.refused for one in account.spools),
+        "dropped": sum(one.remembered.dropped for one in account.spools),
         "destinations": [_destination(one) for one in account.spools],
     }
 
 
 def _destination(spool: Spool) -> dict[str, Any]:
-    known = spool.destination
+    known, memory = spool.destination, spool.remembered
+    error = memory.last_error
     return {
         "directory": spool.directory,
         "current": known is not None,
@@ -109,14 +110,14 @@ def _destination(spool: Spool) -> dict[str, Any]:
         "files": len(spool.files),
         "messages": spool.waits,
         "oldest": moment(min((file.began for file in spool.files), default=None)),
-        "delivered": spool.delivered,
-        "delivered_at": moment(spool.delivered_at),
-        "refused": spool.refused,
-        "dropped": spool.dropped,
-        "failures": spool.failures,
-        "failed_at": moment(spool.failed_at),
-        "last_error": spool.last_error,
-        "last_error_in_words": delivery_error(spool.last_error) if spool.last_error else None,
+        "delivered": memory.delivered,
+        "delivered_at": moment(memory.delivered_at),
+        "refused": memory.refused,
+        "dropped": memory.dropped,
+        "failures": memory.failures,
+        "failed_at": moment(memory.failed_at),
+        "last_error": error,
+        "last_error_in_words": delivery_error(error) if error else None,
         "not_before": moment(spool.not_before),
     }
 

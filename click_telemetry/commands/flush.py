@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from ..delivery import NOT_BEFORE
 from ..delivery.attended import Attended
-from ..delivery.launcher import NOT_BEFORE, Letter
+from ..delivery.launcher import Letter
 from ..delivery.sender.deadline import DEADLINE
 from ..delivery.sender.name import stem
 from ..privacy import identity
@@ -50,17 +51,17 @@ class Result(NamedTuple):
     @property
     def delivered(self) -> int:
         """How many messages were accepted meanwhile."""
-        return max(self.after.delivered - self.before.delivered, 0)
+        return max(self.after.remembered.delivered - self.before.remembered.delivered, 0)
 
     @property
     def refused(self) -> int:
         """How many the server will never take."""
-        return max(self.after.refused - self.before.refused, 0)
+        return max(self.after.remembered.refused - self.before.remembered.refused, 0)
 
     @property
     def dropped(self) -> int:
         """How many were given up."""
-        return max(self.after.dropped - self.before.dropped, 0)
+        return max(self.after.remembered.dropped - self.before.remembered.dropped, 0)
 
 
 def run(context: click.Context) -> None:
@@ -173,8 +174,9 @@ def _left(result: Result) -> int:
     held = sum(len(file.messages) for file in after.files if file.held)
     left = after.waits - held
     if left:
-        failed = after.failures and after.last_error
-        why = result.problem or (delivery_error(after.last_error or "") if failed else "")
+        memory = after.remembered
+        failed = delivery_error(memory.last_error or "") if memory.failures else ""
+        why = result.problem or failed
         told = f": {visible(why, 200)}" if why else ""
         click.echo(f"{_waits(left)}, to be tried again{told}.", err=True)
     if held:

@@ -10,6 +10,9 @@ from ..privacy.choice import LIMIT
 from ..storage import read_small
 
 _ERRORS = {
+    "deadline": "the server took too long over everything",
+    "unlink": "its files could not be deleted afterwards, so they were not sent",
+    "unwritable": "its files could not be renamed before, so they were not sent",
     "html": "a page answered instead of the server (a network that wants a login, perhaps)",
     "redirected": "the server sent us to another address, which is not followed",
     "ConnectionError": "the server could not be reached",

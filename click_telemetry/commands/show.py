@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.json import JSON
 
+from ..delivery.sender.identify import identify
 from ..privacy import identity
 from .application import application
 from .console import console, counted
@@ -53,8 +54,15 @@ def run(context: click.Context, *, as_json: bool) -> None:
 
 
 def to_be_sent(spool: Spool, anonymous_id: str | None) -> list[dict[str, Any]]:
-    """A spool's messages in the order in which they would be sent."""
-    return [message for file in spool.files for message in file.messages]
+    """A spool's messages in the order in which they would be sent.
+
+    Args:
+        spool: as it is.
+        anonymous_id: the stored one; the destination is told of it once.
+    """
+    said = [message for file in spool.files for message in file.messages]
+    introduced = identify(anonymous_id, spool.remembered.identified, said)
+    return said if introduced is None else [introduced, *said]
 
 
 def _wait(said: list[dict[str, Any]]) -> str:

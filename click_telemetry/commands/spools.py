@@ -5,20 +5,20 @@ Every destination has a spool of its own; all of them are looked at, also those 
 
 from __future__ import annotations
 
-import json
 import os
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..delivery.launcher import NOT_BEFORE
-from ..delivery.sender import standing
+from ..delivery import LOCK, NOT_BEFORE
 from ..delivery.sender.content import messages
-from ..delivery.sender.waiting import waiting
-from ..delivery.spool import CONTINUED, FILE_LIMIT, LOCK
+from ..delivery.sender.name import parse
+from ..delivery.sender.standing import Standing
+from ..delivery.sender.waiting import Claim, waiting
+from ..delivery.spool import CONTINUED, FILE_LIMIT
 from ..storage import NoLocks, open_private, read_small, try_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ..privacy.directories import Directories
     from .destinations import Destination
@@ -49,13 +49,7 @@ class Spool(NamedTuple):
         sender: whether a sender is alive.
         files: what waits, oldest first.
         not_before: until when nothing is sent, in seconds since the epoch; None for at once.
-        delivered: messages that were accepted, since the spool began.
-        delivered_at: when the last one was, in seconds since the epoch.
-        dropped: messages that were given up: too old, or too many.
-        refused: messages that the server would never take.
-        failures: requests that failed since one succeeded.
-        failed_at: when the last one did, in seconds since the epoch.
-        last_error: one word for why.
+        remembered: what its senders have counted, and what went wrong last.
     """
 
     directory: str
@@ -63,13 +57,7 @@ class Spool(NamedTuple):
     sender: bool
     files: list[File]
     not_before: float | None
-    delivered: int
-    delivered_at: float | None
-    dropped: int
-    refused: int
-    failures: int
-    failed_at: float | None
-    last_error: str | None
+    remembered: Standing
 
     @property
     def waits(self) -> int:
@@ -98,20 +86,19 @@ def spools(places: Directories | None, known: Sequence[Destination] = ()) -> lis
 
 def spool(directory: str, destination: Destination | None) -> Spool:
     """One spool, as it is now."""
-    facts = _remembered(directory)
+    remembered = Standing(directory)
+    settled = set(remembered.settled)
     return Spool(
         directory,
         destination,
         sender_lives(directory),
-        [file for name in waiting(directory) if (file := _file(directory, name)) is not None],
+        [
+            file
+            for name in _names(directory)
+            if name not in settled and (file := _file(directory, name)) is not None
+        ],
         _not_before(directory),
-        _count(facts, "delivered"),
-        _moment(facts, "delivered_at"),
-        _count(facts, "dropped"),
-        _count(facts, "refused"),
-        _count(facts, "failures"),
-        _moment(facts, "failed_at"),
-        found if isinstance(found := facts.get("last_error"), str) else None,
+        remembered,
     )
 
 
@@ -124,9 +111,18 @@ def _is_one(directory: str) -> bool:
     return os.path.isdir(directory) and not os.path.islink(directory)
 
 
+def _names(directory: str) -> Iterator[str]:
+    last = ""
+    while names := waiting(directory, after=last):
+        yield from names
+        last = names[-1]
+
+
 def _file(directory: str, name: str) -> File | None:
-    path = os.path.join(directory, name)
-    held = _is_held(path)
+    path, known = os.path.join(directory, name), parse(name)
+    if known is None:
+        return None
+    held = not known.whole and _is_held(path)
     try:
         content = read_small(path, limit=FILE_LIMIT)
         written_at = os.stat(path).st_mtime
@@ -134,13 +130,9 @@ def _file(directory: str, name: str) -> File | None:
         return None  # delivered meanwhile, or none of ours
     if held:
         content = content[: content.rfind(b"\n") + 1] + CONTINUED  # its runs have not ended
-    began = name[:20]
-    return File(
-        name,
-        held,
-        int(began) / 1e9 if began.isascii() and began.isdigit() else written_at,
-        messages(content, written_at),
-    )
+    # As a sender would have it, but for the lock: what is too large is left out.
+    claimed = Claim(directory, known, -1, messages(content, written_at))
+    return File(name, held, known.begun / 1e9, claimed.messages)
 
 
 def _is_held(path: str) -> bool:
@@ -166,23 +158,3 @@ def _not_before(directory: str) -> float | None:
     except OSError:
         return None
     return until if until > time() else None
-
-
-def _remembered(directory: str) -> dict[str, Any]:
-    try:
-        found = json.loads(read_small(os.path.join(directory, standing.FILE), limit=standing.LIMIT))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _count(facts: dict[str, Any], name: str) -> int:
-    found = facts.get(name)
-    return found if type(found) is int and found >= 0 else 0  # a bool is no count
-
-
-def _moment(facts: dict[str, Any], name: str) -> float | None:
-    found = facts.get(name)
-    if isinstance(found, (int, float)) and not isinstance(found, bool) and 0 < found < 1e11:
-        return float(found)
-    return None

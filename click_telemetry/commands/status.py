@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 from rich.text import Text
 
-from ..events.ambient import in_container
 from ..privacy.consent import CLIENT, LOG, NOTHING, SEND, WATCH
 from ..privacy.reasons import REASONS
 from ..tools.visible import visible
@@ -74,14 +73,12 @@ def lines(found: Account) -> Iterator[Text | str]:
         "yellow" if choice == "unreadable" else "",
     )
     yield _fact("", visible(at_home(places.choice, home)), "dim")
-    yield _fact("Anonymous ID", found.anonymous_id or "none yet")
+    yield _fact("Anonymous ID", found.anonymous_id or "none")
     yield _fact("Stored in", visible(at_home(places.state, home)))
-    if in_container(application.environ):
-        yield _fact("", "in a container, and gone with it unless it is mounted", "dim")
     if not found.spools:
         yield _fact("Waiting", "nothing")
     for spool in found.spools:
-        yield from _spool_lines(found, spool)
+        yield from _spool_lines(spool)
 
 
 def why_lines(found: Account) -> Iterator[Text]:
@@ -109,29 +106,32 @@ def _headline(found: Account) -> str:
         return _ON[decision.mode]
     if decision.detail:
         return f"off: {decision.detail} says no."
+    if decision.reason == "choice":
+        return "off, for good: you have disabled it."
     return f"off: {REASONS[decision.reason]}."
 
 
-def _spool_lines(found: Account, spool: Spool) -> Iterator[Text]:
-    if spool.destination is None:
+def _spool_lines(spool: Spool) -> Iterator[Text]:
+    known, memory = spool.destination, spool.remembered
+    if known is None:
         yield _fact("Elsewhere", "for another key or server than now:")
-    elif spool.destination.identified:
-        yield _fact("Signed in", f"with your account, to {visible(spool.destination.host, 50)}:")
+    elif known.identified:
+        yield _fact("Signed in", f"with your account, to {visible(known.host, 50)}:")
     if not spool.files:
         yield _fact("Waiting", "nothing")
     else:
         oldest = ago(time() - min(file.began for file in spool.files))
         where = f"{counted(spool.waits, 'message')} in {counted(len(spool.files), 'file')}"
-        yield _fact("Waiting", f"{where}, the oldest since {oldest}")
-    when = f", the last at {clock(spool.delivered_at)}" if spool.delivered_at else ""
-    yield _fact("Delivered", counted(spool.delivered, "message") + when)
-    if spool.refused:
-        yield _fact("Refused", f"{counted(spool.refused, 'message')} that the server did not take")
-    if spool.dropped:
-        yield _fact("Dropped", f"{counted(spool.dropped, 'message')}: too old, or too many")
-    if spool.last_error and (spool.failures or spool.refused):
-        at = f", at {clock(spool.failed_at)}" if spool.failed_at else ""
-        yield _fact("Trouble", visible(delivery_error(spool.last_error), 100) + at, "yellow")
+        yield _fact("Waiting", f"{where}, the oldest {oldest} old")
+    when = f", the last at {clock(memory.delivered_at)}" if memory.delivered_at else ""
+    yield _fact("Delivered", counted(memory.delivered, "message") + when)
+    if memory.refused:
+        yield _fact("Refused", f"{counted(memory.refused, 'message')} that the server did not take")
+    if memory.dropped:
+        yield _fact("Dropped", f"{counted(memory.dropped, 'message')}: too old, or too many")
+    if memory.last_error and (memory.failures or memory.refused):
+        at = f", at {clock(memory.failed_at)}" if memory.failed_at else ""
+        yield _fact("Trouble", visible(delivery_error(memory.last_error), 100) + at, "yellow")
     if spool.sender:
         yield _fact("Sending", "right now")
     elif spool.not_before is not None:

@@ -84,13 +84,13 @@ def _spooled(
     leaving: Callable[[], bool],
     token: str | None = None,
 ) -> Client:
-    from .launcher import Letter, hand_off
+    from .launcher import Letter, can_start, hand_off
     from .spool import SpoolClient
 
     spool = places.spool(host, write_key, identified=token is not None)
     letter = Letter(spool, host, write_key, places.choice, anonymous_id, token)
     settings = facts.settings
-    if settings.delivery == "inline" or os.getpid() == 1:
+    if settings.delivery == "inline" or os.getpid() == 1 or not can_start():
         from .inline import hand_off_inline
 
         return SpoolClient(spool, lambda: hand_off_inline(letter, settings.flush_timeout))

@@ -11,9 +11,8 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from ..identifiers import random_id
-from . import ambient, message
+from . import COMMAND_COMPLETED, COMMAND_INVOKED, ambient, message
 from .active import LIVE
-from .names import COMMAND_COMPLETED, COMMAND_INVOKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -136,7 +135,7 @@ class Invocation:
         self._lock = RLock()  # an event may be tracked by a signal handler, amid another
         self._pid = os.getpid()
         self._publication = 0
-        self._said: list[Make] = []
+        self._said: list[tuple[Make, str | None]] = []
         self._saying = False
         self._sequence = 0
         self._version = version
@@ -268,21 +267,21 @@ class Invocation:
             if self.closed:
                 LIVE.stray()
                 return
-            self._said.append(make)
+            self._said.append((make, self.user_id))
             if self._saying:
                 return  # amid another message of this thread, by a signal handler: after that one
             self._saying = True
             try:
                 while self._said:
-                    self._hand_over(self._said.pop(0))
+                    self._hand_over(*self._said.pop(0))
             finally:
                 self._saying = False
 
-    def _hand_over(self, make: Make) -> None:
+    def _hand_over(self, make: Make, user_id: str | None) -> None:
         try:
             made = make(self._anonymous_id, message.context(self.settings.app, self._version))
-            if self.user_id is not None:
-                made["userId"] = self.user_id
+            if user_id is not None:
+                made["userId"] = user_id
             reported = "dropped" in made.get("properties", ())  # type: ignore[operator]
             self.client.record(made)
             if reported:

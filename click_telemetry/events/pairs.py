@@ -68,27 +68,31 @@ _ABOUT = frozenset(
 """First words that make a name a statement about a secret: `has_token`."""
 
 _STEMS = (
-    *("pass", "pw", "secret", "token", "key", "auth", "cookie", "cred", "pin", "otp", "jwt"),
+    *("pass", "pw", "secre", "token", "key", "auth", "cooki", "cred", "pin", "otp", "jwt"),
     *("sess", "sig", "sid", "salt", "seed", "code", "nonce", "pat", "dsn", "conn", "csrf", "xsrf"),
-    *("bearer", "mnemonic", "cert", "state", "licen", "verif", "chall", "ticket", "login"),
-    *("kennwort", "senha", "wachtwoord", "contrase", "пароль", "密码", "密碼", "パスワード"),
+    *("beare", "mnemo", "cert", "state", "licen", "verif", "chall", "ticke", "login"),
+    *("kennw", "senha", "wacht", "contr", "парол", "密码", "密碼", "パスワ"),
 )
+"""Of at most five characters, as the hints of `patterns`."""
 
 _MARKERS = frozenset(
     marker(name)
     for name in (*(family.name for family in FAMILIES), *_ALWAYS.values(), *_PERHAPS.values())
+    if name != "base64"
 )
-"""Only these: `[redacted:hunter2]` is somebody's password."""
+"""Only these: `[redacted:hunter2]` is somebody's password. A name says more than `base64` does."""
 
 _WORD = r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+"
 _NAME_AT_LEAST = 2
+_LOOKED_AT = 64
+"""Characters of a value that are judged by; what goes on is taken too."""
 _NAME_AT_MOST = 64
 
 # A name, what closes it (a quote, a bracket), what binds the value to it. A run of the name's
 # characters is read once, from its beginning.
 _HEAD = (
-    r"""(?<![\w.-])([\w.-]+)([\])"'\\]{0,6})"""
-    r"""(\s{0,9}(?:=>|:=|==|=|:)\s{0,9}|>|\s{0,9},\s{0,9}|\s{1,9})"""
+    r"""(?<![\w.[\]-])([\w.[\]-]+)([)"'\\]{0,6})"""
+    r"""(\s{0,9}(?:=>|:=|=(?!=)|:)\s{0,9}|>|\s{0,9},\s{0,9}|\s{1,9})"""
 )
 _VALUE = (
     r"""\\+"[^"]*"?|\\+'[^']*'?|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|\[[^\]]*\]?|\{[^}]*\}?|\S+"""
@@ -134,7 +138,7 @@ def under(name: str, text: str) -> str:
 
 
 def is_marker(text: str) -> bool:
-    """Whether a text is nothing but one marker."""
+    """Whether a text is nothing but one marker that says what was there."""
     return text in _MARKERS
 
 
@@ -162,7 +166,7 @@ def taken(text: str, lowered: str, by_form: Callable[[str], str]) -> str:
             kind = re.compile(_ELEMENT)
         elif what in ("authorization", "cookie") and certain and text[at : at + 1] not in "\"'\\[{":
             kind = re.compile(_LINE)
-        whole = kind.match(text, at) if certain else kind.match(text, at, at + 512)
+        whole = kind.match(text, at) if certain else kind.match(text, at, at + _LOOKED_AT)
         if whole is None:
             continue
         opening, bare, closing = _unquoted(whole[0])
@@ -179,16 +183,16 @@ def taken(text: str, lowered: str, by_form: Callable[[str], str]) -> str:
 
 def _bound(match: re.Match[str]) -> tuple[str, bool] | None:
     """What the head of a pair says of its value, if it is one."""
-    name, closed, joint = match[1], match[2], match[3].strip()
-    before = match.string[match.start() - 1 : match.start()]
+    name, closed, joint = match[1].lstrip("["), match[2], match[3].strip()
+    before = match.string[match.start() - 1 : match.start()] if match.start() else ""
     if joint == "" and not name.startswith("--"):
         return None
     if joint == ">" and (before != "<" or closed):
         return None
     if joint == "," and not (closed and (name.startswith("--") or before in "\"'")):
         return None
-    if len(name) < _NAME_AT_LEAST:
-        return None
+    if len(name) < _NAME_AT_LEAST or (len(name) >= 14 and shapes.is_random(name)):
+        return None  # base64 may end in `Pw=`
     return names_secret(name[-_NAME_AT_MOST:])
 
 
@@ -199,7 +203,7 @@ def _worth(match: re.Match[str], what: str, certain: bool, bare: str) -> bool:
     prose = match[3].startswith(":") and len(match[3]) > 1 and not match[2]
     if not prose or match[1].lower().endswith(("password", "passwd", "pwd", "passphrase")):
         return True
-    return what == "authorization" or shapes.is_varied(bare) or len(bare) >= 20
+    return what in ("authorization", "cookie") or shapes.is_varied(bare) or len(bare) >= 20
 
 
 def _unquoted(value: str) -> tuple[str, str, str]:

@@ -58,7 +58,7 @@ def scrub_under(name: str, text: str) -> str:
     """A text that stands under a name: a value under `password` is one, whatever it looks like.
 
     Args:
-        name: a property's key, not scrubbed.
+        name: a property's key.
         text: anything.
     """
     return pairs.under(name, scrub(text))

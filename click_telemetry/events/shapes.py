@@ -21,20 +21,22 @@ def is_varied(text: str) -> bool:
     return False
 
 
-def is_random(text: str) -> bool:
+def is_random(text: str, per_ten: int = 4) -> bool:
     """Whether letters of both cases and digits are mixed as base64 mixes them, and words do not.
 
-    A word changes its kind of letter at its beginning, a number at its ends. In random base64
-    every second character is of another kind than the one before it, every fourth pair is a letter
-    beside a digit. (Of a million random ones of 24 characters, 7 were not told; of identifiers,
-    paths, slugs and hexadecimal digests none was.)
+    A word changes its kind of character at its beginning, a number at its ends. In random base64
+    six of ten characters are of another kind than the one before, and a quarter of these pairs
+    are a letter and a digit.
+
+    Args:
+        text: without its padding.
+        per_ten: how many changes there must be in ten characters.
     """
-    letters = text.rstrip("=")
-    if letters.lower() == letters or letters.upper() == letters:
+    if text.lower() == text or text.upper() == text:
         return False  # one case: a digest, a UUID, a slug, a constant
     kinds = "".join(
         "d" if "0" <= c <= "9" else "u" if "A" <= c <= "Z" else "l" if "a" <= c <= "z" else " "
-        for c in letters
+        for c in text
     )
     if kinds.count(" ") * 5 > len(kinds):
         return False  # a path or a slug: separators everywhere
@@ -43,7 +45,7 @@ def is_random(text: str) -> bool:
         if before != after and " " not in (before, after):
             changes += 1
             mixed += "d" in (before, after)
-    return changes * 5 >= len(kinds) * 2 or (mixed >= 4 and changes * 4 >= len(kinds))
+    return changes * 10 >= len(kinds) * per_ten or (mixed >= 4 and changes * 4 >= len(kinds))
 
 
 def is_secretive(text: str) -> bool:

@@ -73,8 +73,8 @@ def plain_properties(
     for key, value in items:
         before = budget.bytes, budget.nodes
         try:
-            name, under = _key(key, budget, kept)
-            kept[name] = _plain(value, MAX_DEPTH, budget, under)
+            name = _key(key, budget, kept)
+            kept[name] = _plain(value, MAX_DEPTH, budget, name)
         except Exception:  # a value whose own code fails is left out like any other
             lost += 1
             # What did not fit takes no room from what still may.
@@ -91,7 +91,7 @@ def plain_name(name: object) -> str | None:
 
 
 def _plain(value: Any, depth: int, budget: _Budget, under: str) -> Json:
-    """A value as JSON; `under` is the key that it stands under, through all lists."""
+    """A value as JSON; `under` is the key that it stands under, whatever is between."""
     budget.look()
     if value is None or value is True or value is False:
         budget.take(5)
@@ -188,8 +188,8 @@ def _dict(mapping: Mapping[Any, Any], depth: int, budget: _Budget, under: str) -
     for key, value in items:
         before = budget.bytes
         try:
-            name, inner = _key(key, budget, kept)
-            kept[name] = _plain(value, depth - 1, budget, inner if names_secret(inner) else under)
+            name = _key(key, budget, kept)
+            kept[name] = _plain(value, depth - 1, budget, name if names_secret(name) else under)
         except _TooMany:
             raise
         except Unsayable:
@@ -206,8 +206,7 @@ def _items(mapping: Mapping[Any, Any]) -> tuple[list[tuple[Any, Any]], int]:
         return [], 1
 
 
-def _key(key: object, budget: _Budget, kept: Mapping[str, Json]) -> tuple[str, str]:
-    """A key as it may leave, and as it was given: that tells what stands under it."""
+def _key(key: object, budget: _Budget, kept: Mapping[str, Json]) -> str:
     if isinstance(key, Enum):
         key = key._value_
     if isinstance(key, bool) or not isinstance(key, (str, int)):
@@ -217,6 +216,6 @@ def _key(key: object, budget: _Budget, kept: Mapping[str, Json]) -> tuple[str, s
         raise Unsayable
     name = scrub(given)
     if len(name) > MAX_NAME or (name != given and name in kept):
-        raise Unsayable  # two addresses as keys become one marker, which says one of them
+        raise Unsayable  # of two addresses as keys only one can be said
     budget.take(len(encode(name)) + 2)
-    return name, given
+    return name

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.contract
 EXEC = """
 import os, sys
 import click
-from click_telemetry import identify, instrumented_group, set_context, track, track_command
+from click_telemetry import flow, identify, instrumented_group, set_context, track, track_command
 
 @instrumented_group(app="acme", version="1", write_key="key", notice=False)
 @click.group()
@@ -27,7 +27,8 @@ def shell():
     set_context(cloud="fly")
     identify("user-42")
     track("Terminal Opened", {"shell": "sh"})
-    with track_command("attach", source="repl"):
+    with track_command("attach", source="repl"), flow("Spawn", steps=("agent",)) as f:
+        f.step("agent")
         sys.stdout.flush()
         os.{exec}
 
@@ -56,11 +57,12 @@ def test_events_before_exec_reach_the_spool(
     assert (done.stdout, done.stderr, done.returncode) == ("taken over\n", "", 6)
     said = [json.loads(line) for path in home.spooled() for line in path.read_text().splitlines()]
     assert [message.get("event", message["type"]) for message in said] == [
-        *("Command Invoked", "identify", "Terminal Opened", "Command Invoked")
+        *("Command Invoked", "identify", "Terminal Opened", "Command Invoked"),
+        "Spawn Started",
     ]
     assert server.messages == []
     cli.run("status")
-    server.wait_for(7)
+    server.wait_for(8)
     told = [
         (
             message["event"],
@@ -76,6 +78,7 @@ def test_events_before_exec_reach_the_spool(
         ("Command Invoked", "acme shell", None, None, None),
         ("Terminal Opened", "acme shell", None, "fly", "user-42"),
         ("Command Invoked", "acme attach", None, "fly", "user-42"),
+        ("Spawn Started", "acme attach", None, "fly", "user-42"),
         ("Command Completed", "acme shell", "unfinished", None, None),
         ("Command Completed", "acme attach", "unfinished", "fly", "user-42"),
         ("Command Invoked", "acme status", None, None, None),

@@ -28,7 +28,7 @@ def application(name, go):
 def short():
     ready.wait()
     set_context(session="short")
-    identify("ada-1")
+    identify("zoe-1")
     track("Short Said", {"n": 0})
     ready.wait()
 
@@ -74,7 +74,7 @@ def test_two_sessions_at_once_are_delivered_each_as_its_own(
     assert [message["event"] for message in said["long go"]] == [
         *("Command Invoked", *["Long Said"] * 100, "Machine Connected", "Command Completed")
     ]
-    for command, session, user in (("short go", "short", "ada-1"), ("long go", "long", None)):
+    for command, session, user in (("short go", "short", "zoe-1"), ("long go", "long", None)):
         numbers = [message["properties"]["sequence"] for message in said[command]]
         assert numbers == list(range(1, len(numbers) + 1))
         assert {message["properties"].get("session") for message in said[command][1:]} == {session}
@@ -107,20 +107,28 @@ def go():
     thread.start()
     thread.join()
     asyncio.run(later())
-    used = set("child_env current identify resource set_context track track_command track_error "
-        "track_warning".split())
-    known = {"Client", "InstrumentedGroup", "exclude", "instrument", "instrumented_group",
-        "telemetry_group", *ELSEWHERE, *used}
+    used = set("Event child_env current flow identify resource set_context track track_command "
+        "track_error track_warning".split())
+    known = {"Client", "Flow", "InstrumentedGroup", "exclude", "instrument",
+        "instrumented_group", "telemetry_group", *used}
     assert set(click_telemetry.__all__) == known, set(click_telemetry.__all__) ^ known
     click.echo("done")
 
 async def later(): say()
 
+class PlanChanged(Event):
+    "Somebody moved to another plan."
+    plan: bool
+
 def say():
+    with flow("Application Create", steps=("terms",)) as f:
+        f.step("terms")
+        f.complete()
+    track(PlanChanged(plan=True))
     track("Plan Changed", {"plan": "pro"})
     set_context(agent="claude", sequence=1)
     identify("user-42", {"plan": "pro"})
-    identify("ada@example.com")
+    identify("zoe@example.com")
     identify(None)
     machine = resource("Machine", "box", store=Touched())
     machine.created()
@@ -136,7 +144,6 @@ def say():
     handle.track("Plan Changed")
     handle.reset()
 
-ELSEWHERE = {"Event", "Flow", "flow"}
 cli()
 """
 

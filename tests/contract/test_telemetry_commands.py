@@ -157,16 +157,16 @@ def test_status_tells_what_was_refused(acme: Cli, server: Server, home: Home) ->
 def test_status_why_lists_every_switch_and_the_one_that_wins(acme: Cli) -> None:
     """In their order, each with its value; one of them decides."""
     run = acme.run("telemetry", "status", "--why", env={"NO_ANALYTICS": "1", "CI": "true"})
-    names = [line[2:21].strip() for line in run.stdout.splitlines() if line.startswith("  ")]
+    names = [line[2:23].strip() for line in run.stdout.splitlines() if line.startswith("  ")]
     switches = names[names.index("--no-telemetry") :]
     assert switches == [
-        "--no-telemetry", "DO_NOT_TRACK", "NO_ANALYTICS", "ACME_NO_TELEMETRY", "ACME_TELEMETRY",
-        "stored choice", "user", "test run", "CI", "destination", "state directory", "asks first",
-        "notice",
+        "--no-telemetry", "DO_NOT_TRACK", "NO_ANALYTICS", "CLICK_TELEMETRY_OFF",
+        "ACME_NO_TELEMETRY", "ACME_TELEMETRY", "stored choice", "user", "test run", "CI",
+        "destination", "state directory", "asks first", "notice",
     ]  # fmt: skip
     (decides,) = [line for line in run.stdout.splitlines() if "decides" in line and "<-" in line]
     assert decides.split() == ["NO_ANALYTICS", "1", "no", "<-", "decides"]
-    assert "  CI                 CI  no" in run.stdout
+    assert ["CI", "CI", "no"] in [line.split() for line in run.stdout.splitlines()]
 
 
 def test_status_sees_the_flag_of_its_own_line(acme: Cli) -> None:
@@ -205,7 +205,7 @@ def test_status_works_on_files_that_are_broken(offline: Cli, home: Home) -> None
     assert found["anonymous_id"] is None
     assert (found["waiting"]["files"], found["waiting"]["messages"]) == (2, 2)
     assert offline.run("telemetry", "status", "--why").returncode == 0
-    assert len(offline.run("telemetry", "show", "--json").stdout.splitlines()) == 2
+    assert len(offline.run("telemetry", "show", "--json").stdout.splitlines()) == 2  # no identify
     assert home.files() == before
 
 
@@ -232,9 +232,11 @@ def test_show_prints_the_very_messages_that_are_sent_then(
     shown = offline.run("telemetry", "show", "--json")
     messages = [json.loads(line) for line in shown.stdout.splitlines()]
     (spool,) = home.state().glob("spool/*")
-    deliver(Letter(str(spool), server.url, "key", str(home.choice()), None))
+    anonymous_id = status(offline)["anonymous_id"]
+    deliver(Letter(str(spool), server.url, "key", str(home.choice()), anonymous_id))
     arrived = [message for request in server.accepted for message in request.batch]
-    assert [m for m in messages if m["type"] == "track"] == arrived
+    assert [m["type"] for m in arrived] == ["identify", *["track"] * 4]
+    assert messages == arrived
     assert shown.stdout.isascii()
 
 
@@ -390,7 +392,7 @@ def test_a_sender_in_the_middle_of_a_request_sends_no_other_after_a_purge(
     assert asked.wait(30)
     (sender,) = sender_processes(home)
     run = acme.run("telemetry", "purge")
-    assert "A delivery was under way" in run.stdout
+    assert "A sender was at work" in run.stdout
     go_on.set()
     wait_until(lambda: not os.path.exists(f"/proc/{sender}"))
     assert len(server.requests) == 1
@@ -472,6 +474,25 @@ def test_many_commands_and_purges_at_once_end_clean(offline: Cli, home: Home) ->
     wait_until(lambda: sender_processes(home) == [])
     offline.run("telemetry", "purge")
     assert home.files() == [".local", ".local/state"]
+
+
+def test_a_command_that_decided_just_before_a_no_leaves_no_trace_of_it(
+    make_cli: Callable[..., Cli], server: Server, home: Home
+) -> None:
+    """It makes its folder after `disable` has gone: its own sender clears up, and sends nothing."""
+    slow = WITH_GROUP.replace(
+        'write_key="key"',
+        'write_key="key", properties={"slow": lambda: __import__("time").sleep(3)}',
+    )
+    cli = make_cli(slow)
+    cli.environ["ACME_TELEMETRY_HOST"] = server.url
+    running = cli.start("deploy")
+    wait_until(lambda: (home.state() / "id").exists())
+    cli.run("telemetry", "disable")
+    assert running.communicate(timeout=60) == ("deployed\n", "")
+    kept = [".config", ".config/acme", ".config/acme/telemetry.json", ".local", ".local/state"]
+    wait_until(lambda: home.files() == kept)
+    assert server.requests == []
 
 
 # The ID --------------------------------------------------------------------------------------

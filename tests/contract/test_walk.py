@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,9 +94,9 @@ class Walk:
         made.environ.update(self._environ)
         return made
 
-    def calls(self) -> list[Call]:
+    def calls(self, name: str = "whole") -> list[Call]:
         """What a run without faults asks of the system for us."""
-        home = self.home("whole")
+        home = self.home(name)
         ran = traced(self.cli(home), "go")
         assert (ran.stdout, ran.stderr, ran.returncode) == ("out\n", "err\n", 3)
         self.settle([home])
@@ -113,6 +114,8 @@ class Walk:
                 hit = any(found.injected and found.name == call.name for found in seen)
             if hit:
                 return home, ran
+            # Python opens other files once somebody has compiled a module of ours meanwhile.
+            call = self.calls(f"whole-{position}-{attempt}")[position]
         raise AssertionError(f"{call} was not met again: the run is not the same each time")
 
     def settle(self, homes: list[Home]) -> None:
@@ -171,7 +174,9 @@ def test_fault_at_any_call_is_not_noticed_and_loses_nothing_that_was_written(
             noticed.append((call, "its end was not written"))
         assert walk.cli(home).run("go").returncode == 3
     walk.settle(homes)
-    print(f"{scenario}, {fault}: {len(homes)} of {len(calls)} calls, {len(promised)} written")
+    sys.stdout.write(
+        f"{scenario}, {fault}: {len(homes)} of {len(calls)} calls, {len(promised)} written\n"
+    )
     assert noticed == []
 
     arrived = list(tracks(server))[before:]

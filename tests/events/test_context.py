@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from click_telemetry import current, instrument, set_context, track
+from click_telemetry.events import BASE_PROPERTIES, RESERVED_PROPERTIES
 from click_telemetry.events.active import LIVE
 from click_telemetry.events.context import APPLICATION_BYTES
-from click_telemetry.events.names import BASE_PROPERTIES, RESERVED_PROPERTIES
 from click_telemetry.events.text import encode
 from click_telemetry.privacy.settings import DeclarationError
 from click_telemetry.testing import RecordingClient
@@ -278,7 +278,7 @@ def test_reserved_name_is_refused_quietly_at_a_prompt(
     home: Home, make_cli: Callable[..., Cli]
 ) -> None:
     """There it costs the property alone, and is counted."""
-    told = at_a_prompt(make_cli, "set_context(sequence=99, user_id='ada', agent='claude')")
+    told = at_a_prompt(make_cli, "set_context(sequence=99, user_id='zoe', agent='claude')")
     invoked, completed = (message["properties"] for message in told)
     assert (invoked["sequence"], completed["sequence"]) == (1, 2)
     assert (completed["agent"], completed["dropped"]) == ("claude", 2)

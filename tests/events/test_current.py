@@ -228,6 +228,17 @@ def test_properties_that_cannot_be_asked_are_no_error(recording_client: Recordin
     ]
 
 
+def test_a_call_site_never_wins_over_what_every_event_carries(
+    recording_client: RecordingClient,
+) -> None:
+    """Neither the order, nor the command, nor the IDs can be set from a call (row A3)."""
+    forged = {"sequence": 99, "command": "rm", "invocation_id": "x", "run_id": "x", "is_ci": 1}
+    cli = application(recording_client, lambda: track("Plan Changed", {**forged, "plan": "pro"}))
+    CliRunner().invoke(cli)
+    invoked, changed, _ = (event["properties"] for event in recording_client.events)
+    assert changed == {**invoked, "sequence": 2, "plan": "pro"}
+
+
 def test_a_program_that_tracks_nothing_loads_nothing_for_it() -> None:
     """Importing `track` costs no context variable; using it costs one."""
     source = """

@@ -12,9 +12,9 @@ import click
 import pytest
 
 from click_telemetry import instrument, track_error, track_warning
+from click_telemetry.events import BASE_PROPERTIES
 from click_telemetry.events.active import LIVE
 from click_telemetry.events.faults import is_code
-from click_telemetry.events.names import BASE_PROPERTIES
 from click_telemetry.privacy.settings import DeclarationError
 from click_telemetry.testing import RecordingClient
 
@@ -62,7 +62,7 @@ ERRORS: list[tuple[BaseException, dict[str, Any]]] = [
         FileNotFoundError(errno.ENOENT, "secret"),
         {"error_class": "FileNotFoundError", "errno": "ENOENT"},
     ),
-    (OSError(errno.ENOSPC, "secret", "/home/ada"), {"error_class": "OSError", "errno": "ENOSPC"}),
+    (OSError(errno.ENOSPC, "secret", "/home/zoe"), {"error_class": "OSError", "errno": "ENOSPC"}),
     (OSError("secret"), {"error_class": "OSError"}),
     (OSError(99999, "secret"), {"error_class": "OSError"}),
     (OSError("secret", "words"), {"error_class": "OSError"}),
@@ -89,7 +89,7 @@ def test_an_error_is_told_by_its_class_and_number(
     found = record(recording_client, lambda: track_error(error))
     assert found == [("Error Occurred", {**said, "handled": True})]
     assert "secret" not in str(recording_client.messages)
-    assert "/home/ada" not in str(recording_client.messages)
+    assert "/home/zoe" not in str(recording_client.messages)
 
 
 def test_the_informative_class_of_a_chain_is_told(recording_client: RecordingClient) -> None:
@@ -170,7 +170,7 @@ CODES: list[tuple[Any, bool]] = [
     ("1st", False),
     ("ünïcode", False),
     ("line\n", False),
-    ("cannot read /home/ada/secret", False),
+    ("cannot read /home/zoe/secret", False),
     (404, False),
     (None, False),
     (b"code", False),
@@ -199,7 +199,7 @@ def test_at_a_prompt_a_mistake_is_counted(home: Home, make_cli: Callable[..., Cl
     told = at_a_prompt(
         make_cli,
         """
-        track_warning("cannot read /home/ada")
+        track_warning("cannot read /home/zoe")
         track_error("not an exception")
         track_error(ValueError, code="not a code")
         """,
@@ -210,7 +210,7 @@ def test_at_a_prompt_a_mistake_is_counted(home: Home, make_cli: Callable[..., Cl
     ]
     assert [message["properties"].get("dropped") for message in told] == [None, 1, 1, 1, None]
     assert all("error_class" not in message["properties"] for message in told)
-    assert "/home/ada" not in str(told)
+    assert "/home/zoe" not in str(told)
 
 
 def test_outside_any_command_it_is_counted() -> None:

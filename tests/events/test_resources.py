@@ -12,8 +12,8 @@ import click
 import pytest
 
 from click_telemetry import instrument, resource
+from click_telemetry.events import BASE_PROPERTIES
 from click_telemetry.events.active import LIVE
-from click_telemetry.events.names import BASE_PROPERTIES
 from click_telemetry.events.resources import is_opaque
 from click_telemetry.identifiers import is_random_id
 from click_telemetry.privacy.settings import DeclarationError
@@ -113,7 +113,7 @@ def test_what_else_a_record_holds_is_kept(recording_client: RecordingClient) -> 
     assert 0 <= time() - since.timestamp() < 60
 
 
-MOMENTS: list[tuple[Any, float | None]] = [
+MOMENTS: list[tuple[Callable[[], Any], float | None]] = [
     (lambda: hours_ago(2), 2.0),
     (lambda: hours_ago(2).replace("+00:00", "Z"), 2.0),
     (lambda: hours_ago(2).replace("+00:00", ""), 2.0),
@@ -124,30 +124,30 @@ MOMENTS: list[tuple[Any, float | None]] = [
     (lambda: hours_ago(0.126), 0.13),
     (lambda: hours_ago(-48), 0.0),
     (lambda: time() + 10 * 365 * 24 * HOUR, 0.0),
-    (None, None),
-    ("", None),
-    ("yesterday", None),
-    ("2026-13-45", None),
-    (True, None),
-    (float("nan"), None),
-    (float("-inf"), None),
-    (10**400, None),
-    ([], None),
-    ({"at": 1}, None),
-    (object(), None),
+    (lambda: None, None),
+    (lambda: "", None),
+    (lambda: "yesterday", None),
+    (lambda: "2026-13-45", None),
+    (lambda: True, None),
+    (lambda: float("nan"), None),
+    (lambda: float("-inf"), None),
+    (lambda: 10**400, None),
+    (list, None),
+    (lambda: {"at": 1}, None),
+    (object, None),
 ]
 
 
 @pytest.mark.parametrize(("began", "hours"), MOMENTS, ids=range(len(MOMENTS)))
 def test_a_lifetime_is_in_hours_and_never_negative(
-    began: Any, hours: float | None, recording_client: RecordingClient
+    began: Callable[[], Any], hours: float | None, recording_client: RecordingClient
 ) -> None:
     """Whatever a store keeps of the time, and whatever the clock did since."""
-    began = began() if callable(began) else began
-    store = Records(box={"created_at": began})
+    kept = {"created_at": began()}
+    store = Records(box=kept)
     told = record(recording_client, lambda: resource("Machine", "box", store=store).deleted())
     assert told[0][1].get("lifetime_hours") == hours
-    assert store.records[("Machine", "box")] == {"created_at": began}
+    assert store.records[("Machine", "box")] is kept
 
 
 COUNTS = [(3, 4), ("3", 4), (0, 1), (-1, 1), (None, 1), ("many", 1), (True, 1), (1.5, 1),
@@ -221,8 +221,8 @@ IDS = [
     ("{" + AN_ID + "}", False),
     (AN_ID + "\n", False),
     ("my-secret-project", False),
-    ("ada@example.com", False),
-    ("/home/ada/project", False),
+    ("zoe@example.com", False),
+    ("/home/zoe/project", False),
     ("i-0abcd1234ef567890", False),
     ("01ARZ3NDEKTSV4RRFFQ69G5FAV", False),
     ("12345", False),

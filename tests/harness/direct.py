@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from click_telemetry.delivery.launcher import BOOT, NOT_BEFORE, Letter, command_line, environment
+from click_telemetry.delivery import NOT_BEFORE
+from click_telemetry.delivery.child import BOOT, command_line, environment, written
+from click_telemetry.delivery.launcher import Letter
 from click_telemetry.delivery.sender.standing import Standing
 from click_telemetry.events.message import completion_id, timestamp
 from click_telemetry.identifiers import random_id
@@ -62,14 +64,14 @@ class Spool:
     """A spool, and the senders that are started for it.
 
     Args:
-        path: its directory; made.
+        path: its directory; made where there is none.
         host: where its messages go.
     """
 
     def __init__(self, path: Path, host: str) -> None:
         self.path = path
         self.host = host
-        path.mkdir(mode=0o700, parents=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._made = 0
 
     def put(
@@ -135,7 +137,7 @@ class Spool:
             deadline: seconds, instead of its own.
             letter: what its letter says otherwise.
         """
-        plain = Letter(str(self.path), self.host, "key", None, None).written()
+        plain = written(Letter(str(self.path), self.host, "key", None, None))
         told = {**json.loads(plain), **letter}
         boot = BOOT if deadline is None else BOOT.replace("(letter))", f"(letter, {deadline}))")
         process = subprocess.Popen(

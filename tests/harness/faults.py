@@ -86,8 +86,8 @@ def traced(cli: Cli, *args: str, options: tuple[str, ...] = ()) -> Traced:
 
 
 def inject(call: Call, fault: str) -> tuple[str, ...]:
-    """The options that make one call fail with an error, or the process die before it."""
-    what = f"signal={fault}" if fault == KILL else f"error={fault}"
+    """The options that make one call fail with an error, or a signal come with it."""
+    what = f"signal={fault}" if fault.startswith("SIG") else f"error={fault}"
     return ("-e", f"inject={call.name}:{what}:when={call.number}")
 
 

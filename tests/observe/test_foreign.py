@@ -225,10 +225,10 @@ NAMES = [
     (" review", False),
     ("two  blanks", False),
     ("please review my secret project", False),
-    ("review /home/ada", False),
+    ("review /home/zoe", False),
     ("docs/secret-project", False),
     ("/", False),
-    ("ada@example.com", False),
+    ("zoe@example.com", False),
     ("review\n", False),
     ("größe", False),
     ("review; rm", False),
@@ -260,7 +260,7 @@ def test_a_name_is_declared_and_not_typed(
         ({"source": "prompt"}, "source is one of"),
         ({"source": None}, "source is one of"),
         ({"message_id": "please review my project"}, "message_id is an ID"),
-        ({"message_id": "ada@example.com"}, "message_id is an ID"),
+        ({"message_id": "zoe@example.com"}, "message_id is an ID"),
         ({"message_id": "x" * 65}, "message_id is an ID"),
         ({"message_id": ""}, "message_id is an ID"),
         ({"message_id": 42}, "message_id is an ID"),
@@ -285,7 +285,7 @@ def test_at_a_prompt_a_mistake_is_told_without_what_was_typed(
     told = at_a_prompt(
         make_cli,
         """
-        with track_command("please review /home/ada", source="prompt", message_id="ada@home"):
+        with track_command("please review /home/zoe", source="prompt", message_id="zoe@home"):
             pass
         """,
     )
@@ -293,7 +293,7 @@ def test_at_a_prompt_a_mistake_is_told_without_what_was_typed(
         *("acme go", "acme <dynamic>", "acme <dynamic>", "acme go")
     ]
     assert [message["properties"].get("dropped") for message in told] == [None, 3, None, None]
-    assert "ada" not in str(told)
+    assert "zoe" not in str(told)
     assert "source" not in str(told)
 
 

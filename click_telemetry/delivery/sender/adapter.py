@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 
+from .connections import let_be_shut
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -48,6 +50,8 @@ class OneOrigin(HTTPAdapter):
     Args:
         origin: scheme, host and port.
         authorization: the header's value, whatever else was put there (`~/.netrc`, say).
+        direct: whether no proxy is asked, whatever the environment says.
+        holds: called with each connection's socket, for whoever may want to shut it.
 
     Attributes:
         leaving: called right before the first byte of a body leaves, when the connection stands
@@ -56,7 +60,16 @@ class OneOrigin(HTTPAdapter):
         seen: the last request's answer; None where none came whole.
     """
 
-    def __init__(self, origin: str, authorization: str) -> None:
+    def __init__(
+        self,
+        origin: str,
+        authorization: str,
+        *,
+        direct: bool = False,
+        holds: Callable[[Any], object] = id,
+    ) -> None:
+        self._direct = direct
+        self._holds = holds
         self._origin = _parts(origin)
         self._authorization = authorization
         self.leaving: Callable[[], object] = int
@@ -82,6 +95,8 @@ class OneOrigin(HTTPAdapter):
         request.headers["Accept-Encoding"] = "identity"
         request.body = _Leaving(self, request.body or b"")  # type: ignore[assignment]
         kwargs["stream"] = True
+        if self._direct:
+            kwargs["proxies"] = {}
         response = super().send(request, *args, **kwargs)
         self.seen = _read(response)
         # The client would parse the body of an error and log it, and requests would go where a
@@ -89,6 +104,17 @@ class OneOrigin(HTTPAdapter):
         response._content = b""
         response.headers.pop("Location", None)
         return response
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """As requests does, with connections that can be shut."""
+        super().init_poolmanager(*args, **kwargs)
+        let_be_shut(self.poolmanager, self._holds)
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        """As requests does, with connections that can be shut."""
+        manager = super().proxy_manager_for(*args, **kwargs)
+        let_be_shut(manager, self._holds)
+        return manager
 
 
 class _Leaving:

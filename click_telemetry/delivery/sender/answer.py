@@ -5,8 +5,6 @@ Sources: Segment's HTTP API (nearly everything is answered 200), RudderStack (`O
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
-
 ACCEPTED = "accepted"
 SPLIT = "split"
 LATER = "later"
@@ -23,7 +21,8 @@ class Answer:
 
     Attributes:
         verdict: ACCEPTED; SPLIT, one of its messages is at fault; LATER, the server or the network
-            is; MUCH_LATER, the configuration is; UNASKED, the request was not made.
+            is; MUCH_LATER, the configuration is; UNASKED, the request was not made, or nobody
+            waited for its answer.
         status: of HTTP, or None when no answer came.
         retry_after: seconds that the server asked for, or None.
         error: one word for people, never a server's text.
@@ -80,6 +79,8 @@ def seconds(retry_after: str | None, now: float) -> float | None:
     text = retry_after.strip()
     if text.isascii() and text.isdigit():
         return min(float(text[:12]), LONGEST_RETRY_AFTER)
+    from email.utils import parsedate_to_datetime  # it loads socket, where there may be no network
+
     try:
         wait = parsedate_to_datetime(text).timestamp() - now
     except (ValueError, TypeError, OverflowError, IndexError):

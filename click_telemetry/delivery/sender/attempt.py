@@ -47,7 +47,7 @@ class Attempt:
         Raises:
             Withdrawn: a file was removed meanwhile, or cannot be renamed.
         """
-        now = int(time())
+        now = max(int(time()), 0)
         for taken in self.files:
             unmarked = taken.name.tried is None
             try:

@@ -44,6 +44,13 @@ class Deadline:
         """Whether the process has lived long enough to leave the rest to another one."""
         return monotonic() - self._born > LONGEST_LIFE
 
+    def left(self) -> float:
+        """Seconds until it ends this process, if nothing comes further."""
+        return self._due - monotonic()
+
+    def holds(self, connection: object) -> None:
+        """A connection was made; it ends with this process."""
+
     def progress(self) -> None:
         """Something has been done: count anew."""
         self._due = monotonic() + self._seconds

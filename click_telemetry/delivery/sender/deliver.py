@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
-from uuid import NAMESPACE_OID, uuid5
 
 from ...privacy import choice
 from ...storage import check_private_directory
-from .. import refusal
-from ..spool import LOCK
+from .. import LOCK, refusal
 from .answer import ACCEPTED, MUCH_LATER, SPLIT, UNASKED, Answer
 from .attempt import Attempt, Withdrawn
 from .batches import batches, fits
 from .bounds import Blocked, Bounds
+from .identify import identify
 from .standing import CONFIGURATION_WAIT, FIRST_WAIT, Standing
 from .waiting import Claim, claim, waiting
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .deadline import Deadline
+    from .patience import Patience
     from .transport import SegmentTransport
 
 ROOM_FOR_IDENTIFY = 2_000
@@ -37,10 +37,10 @@ class Delivery:
     Args:
         letter: what the launcher wrote (`launcher.Letter`).
         lock: the sender's lock, held.
-        deadline: of this process.
+        deadline: of this process, or the patience of one that waits for its end.
     """
 
-    def __init__(self, letter: dict[str, Any], lock: int, deadline: Deadline) -> None:
+    def __init__(self, letter: dict[str, Any], lock: int, deadline: Deadline | Patience) -> None:
         self._spool: str = letter["spool"]
         self._host: str = letter["host"]
         self._write_key: str = letter["write_key"]
@@ -71,6 +71,11 @@ class Delivery:
             self._standing.failed("unlink", first=CONFIGURATION_WAIT)
             return False
         return gone
+
+    def close(self) -> None:
+        """Leave no connection behind."""
+        if self._transport is not None:
+            self._transport.close()
 
     def _deliver(self) -> bool:
         group: list[Claim] = []
@@ -104,9 +109,9 @@ class Delivery:
         self._report(group)
         attempt = Attempt(group)
         messages = attempt.messages
-        identify = self._identify(messages)
-        if identify is not None:
-            messages.insert(0, identify)
+        introduced = identify(self._anonymous_id, self._standing.identified, messages)
+        if introduced is not None:
+            messages.insert(0, introduced)
         refused: list[Answer] = []
         try:
             for batch in batches(messages):
@@ -123,7 +128,7 @@ class Delivery:
             refused=len(refused),
             error=refused[-1].error if refused else "",
             dropped=attempt.too_large,
-            identified=None if identify is None else self._anonymous_id,
+            identified=None if introduced is None else self._anonymous_id,
         )
         self._bounds.acknowledge(group)
         return True
@@ -187,7 +192,9 @@ class Delivery:
         if self._transport is None:
             from .transport import SegmentTransport  # 110 ms, only when there is something to send
 
-            self._transport = SegmentTransport(self._host, self._write_key, self._token)
+            self._transport = SegmentTransport(
+                self._host, self._write_key, self._token, self._deadline
+            )
         return self._transport
 
     def _may_send(self) -> bool:
@@ -211,18 +218,3 @@ class Delivery:
         except OSError:
             return False
         return (ours.st_dev, ours.st_ino) == (named.st_dev, named.st_ino)
-
-    def _identify(self, messages: list[dict[str, Any]]) -> dict[str, Any] | None:
-        """The one `identify` of an anonymous ID, the same however often it is made."""
-        if self._anonymous_id is None or self._standing.identified == self._anonymous_id:
-            return None
-        app = messages[0].get("context", {}).get("app", {}).get("name")
-        return {
-            "type": "identify",
-            "messageId": str(
-                uuid5(NAMESPACE_OID, f"click_telemetry identify {self._anonymous_id}")
-            ),
-            "anonymousId": self._anonymous_id,
-            "traits": {},
-            "context": {"app": {"name": app}, "library": {"name": "click_telemetry"}},
-        }

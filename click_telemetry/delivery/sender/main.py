@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ...privacy import choice
 from ...privacy.refusal import variable_saying_no
 from ...storage import LOWEST_DESCRIPTOR, NoLocks, open_private, try_lock
-from ..launcher import LETTER_DESCRIPTOR, LOCK_DESCRIPTOR, too_early
-from ..spool import LOCK
+from .. import LOCK
+from ..child import LETTER_DESCRIPTOR, LOCK_DESCRIPTOR
+from ..launcher import too_early
+from .beside import tidy_beside
 from .deadline import DEADLINE, Deadline
 from .deliver import Delivery
 from .standing import CONFIGURATION_WAIT, Standing
 from .waiting import claim, waiting
+
+if TYPE_CHECKING:
+    from .patience import Patience
 
 AFTER_DEADLINE = 300.0
 """Seconds to wait after a server has held a sender until its deadline."""
@@ -38,27 +44,76 @@ def main(letter: dict[str, Any], deadline: float = DEADLINE) -> int:
     if variable_saying_no(os.environ, "") is not None:
         return 0  # started by hand: an application that sees such a variable starts none
     spool: str = letter["spool"]
-    token: str | None = letter.get("token")
     lock = _inherited_lock(spool)
     _leave_the_parent()
     _take_no_more_memory()
     end = Deadline(deadline)
     if lock is None:
         lock = _take_lock(spool)
+    if lock is None:
+        return 0
+    status = work(letter, lock, end)
+    tidy_beside(spool, end.progress)
+    return status
+
+
+def work(letter: dict[str, Any], lock: int, deadline: Deadline | Patience) -> int:
+    """Deliver until nothing waits any more, or nothing can be delivered now.
+
+    Args:
+        letter: what the launcher wrote (`launcher.Letter`).
+        lock: the sender's lock, held; it is closed here.
+        deadline: of this process, or the patience of one that waits for its end.
+
+    Returns:
+        As `main`.
+    """
+    spool: str = letter["spool"]
+    again: int | None = lock
     status = 0
-    while lock is not None:
-        end.too_late = lambda: Standing(spool).failed("deadline", first=AFTER_DEADLINE)
+    while again is not None:
+        deadline.too_late = lambda: Standing(spool).failed("deadline", first=AFTER_DEADLINE)
         gone = False
+        delivery = Delivery(letter, again, deadline)
         try:
-            gone = Delivery(letter, lock, end).run()
+            gone = delivery.run()
         except Exception as error:  # a fault of ours, or of a client that has changed: not again at
             status = 1  # every command
             Standing(spool).failed(type(error).__name__, first=CONFIGURATION_WAIT)
-        end.too_late = int
-        os.close(lock)
+        deadline.too_late = int
+        delivery.close()
+        if not gone and _was_erased(letter):
+            _erase_again(spool)
+        os.close(again)
         # Released, then looked: who found the lock busy until now relies on this look.
-        lock = _take_lock(spool) if gone and not too_early(spool, token) and _waits(spool) else None
+        if not gone or too_early(spool, letter.get("token")) or not _waits(spool):
+            return status
+        again = _take_lock(spool)
     return status
+
+
+def _was_erased(letter: dict[str, Any]) -> bool:
+    """Whether somebody has said no and deleted everything, the ID of who started us included.
+
+    A command that had decided just before goes on for a moment, and makes the spool again.
+    """
+    path: str | None = letter["choice"]
+    if letter["anonymous_id"] is None or path is None or choice.read(path) != choice.DISABLED:
+        return False
+    return not os.path.lexists(os.path.join(_state(letter["spool"]), "id"))
+
+
+def _erase_again(spool: str) -> None:
+    from ..erasing import erase
+
+    try:
+        erase(_state(spool))
+    except OSError:
+        return  # what is left is sent by nobody
+
+
+def _state(spool: str) -> str:
+    return os.path.dirname(os.path.dirname(spool))
 
 
 def _inherited_lock(spool: str) -> int | None:

@@ -22,6 +22,8 @@ LONGEST_AGE = 365 * 24 * 3600.0
 LONGEST_LEAD = 3600.0
 """Seconds; an age or a lead beyond these is a clock that was wrong, then or now."""
 
+MOST_LOST = 10**9 - 1
+
 KEEP = "keep"
 DROP = "drop"
 DATE_ANEW = "date anew"
@@ -57,7 +59,7 @@ class FileName:
 
     def reporting(self, lost: int) -> FileName:
         """The name that says how many messages its first event reports as dropped."""
-        return FileName(self.begun, self.tail, lost, self.tried, self.whole)
+        return FileName(self.begun, self.tail, min(lost, MOST_LOST), self.tried, self.whole)
 
     def tried_at(self, at: int | None) -> FileName:
         """The name that says since when an attempt is open."""
@@ -65,6 +67,7 @@ class FileName:
 
     def begun_at(self, now: float) -> FileName:
         """The name of a file whose waiting is counted from now on."""
+        now = max(now, 0.0)  # a clock before 1970
         tried = None if self.tried is None else int(now)
         return FileName(int(now * 1e9), self.tail, self.lost, tried, self.whole)
 

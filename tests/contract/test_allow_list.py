@@ -1,0 +1,87 @@
+"""The golden allow-list: every key that leaves a machine is in one file, and in the README."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from ..golden.scenario import LINES, paths
+from ..harness.processes import REPOSITORY, Home
+from ..harness.senders import due_now, sender_processes, wait_until
+from ..harness.server import Server
+
+pytestmark = pytest.mark.contract
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+LISTED = [
+    line.split("#")[0].strip()
+    for line in (REPOSITORY / "tests/golden/keys.txt").read_text(encoding="utf-8").splitlines()
+    if line.split("#")[0].strip()
+]
+
+
+def run(home: Home, server: Server, line: str, answers: str) -> int:
+    """Run one line of the scenario as a process; its exit status."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.golden.scenario", *line.split()],
+        env={**home.environ, "ACME_TELEMETRY_HOST": server.url, "PYTHONPATH": str(REPOSITORY)},
+        input=answers,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=home.path,
+        check=False,
+    )
+    return ran.returncode
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="is killed")
+def test_what_leaves_is_what_is_listed(home: Home, server: Server) -> None:
+    """All features, whole processes, the wire: no key that is not in the list, and none missing."""
+    assert [run(home, server, line, answers) for line, answers, _ in LINES] == [
+        status for _, _, status in LINES
+    ]
+    wait_until(lambda: sender_processes(home) == [])
+    due_now(home)
+    run(home, server, "machine", "")  # its sender finds what the killed one left
+    wait_until(
+        lambda: any(m.get("properties", {}).get("outcome") == "unfinished" for m in server.messages)
+    )
+    left = {f"request.{key}" for request in server.requests for key in request.body}
+    for message in server.messages:
+        left |= paths(message)
+    assert sorted(left - set(LISTED)) == []  # a new key: is it public? list it, and tell it
+    assert sorted(set(LISTED) - left) == []  # nothing says it any more
+
+
+def test_list_is_sorted_and_names_each_key_once() -> None:
+    """So that a change to it is one line."""
+    assert sorted(set(LISTED)) == LISTED
+
+
+def documented() -> set[str]:
+    """The names in the first columns of the README's tables of properties."""
+    found: set[str] = set()
+    for table in README.split("\n| property | meaning |\n")[1:]:
+        for row in table.splitlines()[1:]:
+            if not row.startswith("|"):
+                break
+            found |= set(re.findall(r"`(\w+)`", row.split("|")[1]))
+    return found
+
+
+def test_every_property_that_is_listed_is_in_the_readme() -> None:
+    """And none is there that cannot leave."""
+    listed = {key.partition(".")[2] for key in LISTED if key.startswith("properties.")}
+    assert listed - {"<own>"} == documented()
+
+
+def test_every_other_key_that_is_listed_is_in_the_readme() -> None:
+    """The message's own keys are in its example, or named in its text."""
+    rest = [key for key in LISTED if not key.startswith("properties.") and "<own>" not in key]
+    words = {word for key in rest for word in key.split(".")} - {"request"}
+    told = set(re.findall(r"[\"`](\w+)[\"`]", README))
+    assert sorted(words - told) == []

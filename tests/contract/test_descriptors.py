@@ -1,0 +1,193 @@
+"""Our open files among the application's: out of its way, never its own, never passed on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ..harness.faults import Call, needs_strace, ours, traced
+from ..harness.processes import Cli, Home
+from ..harness.sameness import program, same, seen
+from ..harness.senders import due_now, wait_for_end
+from ..harness.server import Server
+
+pytestmark = [
+    pytest.mark.contract,
+    pytest.mark.skipif(sys.platform != "linux", reason="/proc, and shells of POSIX"),
+]
+
+MakeCli = Callable[..., Cli]
+
+LISTING = """
+def ours():
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            continue
+        if "/telemetry/" in target:
+            found[int(name)] = os.get_inheritable(int(name))
+    return found
+"""
+
+
+@pytest.fixture
+def make(make_cli: MakeCli, server: Server) -> Callable[..., Cli]:
+    """Makes a program that sends to the server."""
+
+    def make_program(body: str = "", **more: str) -> Cli:
+        made = make_cli(program(body, **more))
+        made.environ["ACME_TELEMETRY_HOST"] = server.url
+        return made
+
+    return make_program
+
+
+@pytest.mark.parametrize("closed", ["", "<&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_our_descriptors_are_ten_or_more_and_not_inherited(
+    closed: str, make: MakeCli, server: Server, home: Home
+) -> None:
+    """Even where the standard streams were closed and the small numbers are free (row 72)."""
+    cli = make(
+        "open(os.environ['HOME'] + '/found', 'w').write(repr(ours()))",
+        head=LISTING,
+    )
+    shell = ("bash", "-c", f'"$@" {closed}', "sh")
+    same(cli, wrapper=shell)
+    found = eval((home.path / "found").read_text())
+    assert list(found.values()) == [False]
+    assert min(found) >= 10
+    assert [m["event"] for m in server.wait_for(2)] == ["Command Invoked", "Command Completed"]
+
+
+def test_child_of_the_command_has_none_of_our_descriptors(make: MakeCli) -> None:
+    """Whatever it starts, with `close_fds=False` too (row 72)."""
+    cli = make(
+        """
+        import subprocess
+        line = "ls -l /proc/self/fd | grep -c telemetry"
+        subprocess.run(["sh", "-c", line], close_fds=False)
+        """
+    )
+    assert seen(cli).stdout == b"out\n0\n"
+
+
+CLOSING = {
+    "closes all": "os.closerange(3, 200)",
+    "closes ours": "for number in ours(): os.close(number)",
+    "takes our number": """
+        for number in ours():
+            own = os.open("own", os.O_RDWR | os.O_CREAT); os.dup2(own, number); os.close(own)
+        """,
+    "takes every number": """
+        own = os.open("own", os.O_RDWR | os.O_CREAT)
+        for number in range(3, 60):
+            if number != own: os.dup2(own, number)
+        """,
+}
+
+
+@pytest.mark.parametrize("body", CLOSING.values(), ids=CLOSING)
+def test_command_that_closes_our_descriptor_is_told_as_it_ended(
+    body: str, make: MakeCli, server: Server, home: Home
+) -> None:
+    """Not a byte of ours in its own file, and never `unfinished` beside its real end (row 99)."""
+    cli = make(textwrap.dedent(body) + "\ntrack('Exported')\nctx.exit(4)", head=LISTING)
+    seen(cli, {"BARE": "1"})
+    assert seen(cli).returncode == 4
+    own = home.path / "own"
+    assert not own.exists() or own.read_bytes() == b""
+    server.wait_for(3)
+    wait_for_end(home)
+    told = [(m["event"], m["properties"].get("outcome")) for m in server.messages[1:]]
+    assert told == [
+        ("Command Invoked", None),
+        ("Exported", None),
+        ("Command Completed", "failure"),
+    ]
+    assert home.spooled() == []
+
+
+def test_daemon_that_closes_everything_writes_to_none_of_our_files(
+    make: MakeCli, server: Server, home: Home
+) -> None:
+    """Fork, new session, close, go on: the parent's `_exit` is all that is told (row 99)."""
+    cli = make(
+        """
+        if os.fork(): os._exit(0)
+        os.setsid()
+        os.closerange(0, 200)
+        own = [os.open("own", os.O_RDWR | os.O_CREAT) for _ in range(30)]
+        track("By Daemon")
+        """
+    )
+    seen(cli)
+    assert make().run("go").returncode == 0
+    told = [(m["event"], m["properties"].get("outcome")) for m in server.wait_for(4)]
+    assert sorted(told, key=str) == [
+        ("Command Completed", "success"),
+        ("Command Completed", "unfinished"),
+        ("Command Invoked", None),
+        ("Command Invoked", None),
+    ]
+    assert (home.path / "own").read_bytes() == b""
+
+
+@needs_strace
+def test_cost_of_a_run_does_not_grow_with_what_waits(make: MakeCli, home: Home) -> None:
+    """The same system calls with ten files waiting and with a thousand."""
+    cli = make("track('Exported')")
+    cli.environ["ACME_TELEMETRY_HOST"] = "http://127.0.0.1:9"
+    seen(cli)
+    wait_for_end(home)
+    (waiting,) = home.spooled()
+    content = waiting.read_bytes()
+
+    def put_by(count: int) -> list[str]:
+        for number in range(len(home.spooled()), count):
+            (waiting.parent / f"{number:020d}-{number:016x}.jsonl").write_bytes(content)
+        assert len(home.spooled()) == count
+        due_now(home)
+        calls = ours(traced(cli, "go").calls, home.path)
+        for path in home.spooled()[count:]:
+            path.unlink()
+        wait_for_end(home)
+        return [call.name for call in calls]
+
+    few, many = put_by(10), put_by(1000)
+    assert many == few
+
+
+@needs_strace
+def test_temporary_directory_is_never_used(make: MakeCli, home: Home, tmp_path: Path) -> None:
+    """Whoever else writes there sees nothing of us and can plant nothing (row 97)."""
+    shared = tmp_path / "shared"
+    shared.mkdir(mode=0o1777)
+    cli = make("track('Exported')")
+    cli.environ["TMPDIR"] = str(shared)
+    calls: list[Call] = traced(cli, "go").calls
+    assert [call for call in calls if str(shared) in call.text] == []
+    assert list(shared.iterdir()) == []
+
+
+def test_descriptor_of_another_program_is_left_alone(make: MakeCli, home: Home) -> None:
+    """A number that the shell handed down keeps its meaning to the end (row 95)."""
+    cli = make("os.write(12, b'theirs')")
+    line = 'exec 12>"$HOME/theirs"; "$@"; echo more >&12'
+    subprocess.run(
+        ["bash", "-c", line, "sh", *cli.command("go")], env=cli.env(), check=True, timeout=60
+    )
+    assert (home.path / "theirs").read_text() == "theirsmore\n"
+    told = [
+        json.loads(text)["event"]
+        for path in home.spooled()
+        for text in path.read_text().splitlines()
+    ]
+    assert told in ([], ["Command Invoked", "Command Completed"])

@@ -1,0 +1,70 @@
+"""What the README and the privacy page promise is kept: each promise names tests that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from click_telemetry.commands.group import NAMES
+from click_telemetry.events import BASE_PROPERTIES, COMPLETED_PROPERTIES
+
+from .harness.processes import REPOSITORY
+
+PAGES = (REPOSITORY / "README.md", REPOSITORY / "docs" / "privacy.md")
+LINK = re.compile(r"\[`(test_\w+)`\]\(([^)]+)\)")
+
+
+def section(page: Path, heading: str) -> str:
+    """A section's text, up to the next heading."""
+    text = page.read_text(encoding="utf-8")
+    return re.split(r"^#+ ", text.split(f"# {heading}\n", 1)[1], flags=re.MULTILINE)[0]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_test_that_is_named_exists(page: Path) -> None:
+    """A promise is not linked to a test that was renamed or removed."""
+    named = LINK.findall(page.read_text(encoding="utf-8"))
+    assert len(named) >= 7
+    missing = [
+        name
+        for name, target in named
+        if f"\ndef {name}(" not in (page.parent / target).read_text(encoding="utf-8")
+    ]
+    assert missing == []
+
+
+def test_every_promise_names_a_test() -> None:
+    """No sentence of theirs stands alone."""
+    rows = [row for row in section(PAGES[0], "What may be promised").splitlines() if "|" in row][2:]
+    items = section(PAGES[1], "Promises, and the tests that keep them").split("\n- ")[1:]
+    assert len(rows) >= 7
+    assert len(items) >= 10
+    assert [promise for promise in (*rows, *items) if not LINK.search(promise)] == []
+
+
+def test_the_page_lists_every_property() -> None:
+    """What people are told is recorded is what is recorded of a command, and all of it."""
+    listed = set(re.findall(r"`(\w+)`", section(PAGES[1], "What is recorded")))
+    assert listed - {"TimeoutError", "command"} == (
+        BASE_PROPERTIES | COMPLETED_PROPERTIES - {"command"}
+    ) - {"command"}
+
+
+def test_every_telemetry_command_is_in_the_readme() -> None:
+    """People find in the README what the group offers."""
+    saying_no = section(PAGES[0], "Saying no")
+    assert [
+        name for name in NAMES if not re.search(rf"`(acme telemetry )?{name}`", saying_no)
+    ] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_picture_is_there(page: Path) -> None:
+    """And says in words what it shows."""
+    pictures = re.findall(r"!\[([^]]*)\]\(([^)]+\.svg)\)", page.read_text(encoding="utf-8"))
+    assert pictures
+    assert [
+        path for words, path in pictures if not words or not (page.parent / path).is_file()
+    ] == []
