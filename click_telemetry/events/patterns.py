@@ -169,8 +169,10 @@ FAMILIES: tuple[Family, ...] = (
         r"-----BEGIN [A-Z0-9 ]{1,60}-----(?s:.*?)(?:-----END [A-Z0-9 ]{1,60}-----|\Z)",
     ),
     Family("url-credentials", ("://",), r'://((?:(?!://)[^\s"<>])+)', _userinfo, 0),
-    # docs.github.com, "GitHub's token formats"; ghs_<appid>_<JWT> since 2025.
+    # docs.github.com, "GitHub's token formats"; ghs_<appid>_<JWT> since 2025; v1. until 2021. The 40
+    # digits of personal ones until then are told from a commit by their name alone: see `pairs`.
     _prefixed("github-token", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
+    Family("github-token", ("v1.",), APART + r"v1\.[0-9a-f]{36,}"),
     # docs.gitlab.com, "Token overview": prefixes; routable tokens have dots.
     _prefixed(
         "gitlab-token",
@@ -301,7 +303,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "ip",
         (".",),
-        r"(?<![0-9.])((?i:v|version\s{0,3}|[=<>~!]=\s{0,3}|[<>^~]\s{0,3}"
+        r"(?<![0-9.])((?i:v|version[:=]?\s{0,3}|[=<>~!]=\s{0,3}|[<>^~]\s{0,3}"
         r"|[a-z]/(?=[0-9]+\.0\.0\.0)))?"
         r"((?:[0-9]{1,3}\.){3}[0-9]{1,3})(?![0-9]|\.[0-9]|[A-Za-z]|[-+][A-Za-z])",
         _ipv4,
