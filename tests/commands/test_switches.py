@@ -16,7 +16,10 @@ from click_telemetry.commands.switches import NO, SILENT, YES, Switch, switches,
 from click_telemetry.privacy.consent import LOG, NOTHING, SEND, decide
 from click_telemetry.privacy.reasons import REASONS
 
-VARIABLES = ("DO_NOT_TRACK", "NO_ANALYTICS", "ACME_NO_TELEMETRY", "ACME_TELEMETRY")
+VARIABLES = (
+    *("DO_NOT_TRACK", "NO_ANALYTICS", "CLICK_TELEMETRY_OFF"),
+    *("ACME_NO_TELEMETRY", "ACME_TELEMETRY"),
+)
 QUIET: dict[str, Any] = {
     "choice": "none",
     "foreign_user": False,
@@ -50,7 +53,7 @@ def by_key(told: Application) -> dict[str, Switch]:
 
 
 def test_with_nothing_said_every_switch_is_silent() -> None:
-    """Thirteen of them, and none decides."""
+    """Fourteen of them, and none decides."""
     told = application()
     assert [(switch.key, switch.value, switch.says) for switch in switches(told)] == [
         ("flag", None, SILENT),
@@ -74,7 +77,7 @@ def test_every_reason_has_a_switch() -> None:
     assert "unreadable_choice" in by_key(application(choice="unreadable"))
 
 
-@pytest.mark.parametrize("name", VARIABLES[:3])
+@pytest.mark.parametrize("name", VARIABLES[:4])
 @pytest.mark.parametrize(
     ("value", "says"),
     [
@@ -82,7 +85,7 @@ def test_every_reason_has_a_switch() -> None:
         *((value, SILENT) for value in ("", "0", "false", "False", "no", "NO", "off", " off ")),
     ],
 )
-def test_the_three_variables_of_a_no_have_one_grammar(name: str, value: str, says: str) -> None:
+def test_the_variables_of_a_no_have_one_grammar(name: str, value: str, says: str) -> None:
     """Set and not one of empty, 0, false, no, off: that is a no."""
     told = application({name: value})
     assert by_key(told)[name] == Switch(name, name, value, says)
@@ -178,7 +181,7 @@ def test_every_pair_of_switches_keeps_the_order() -> None:
     """Of two that say no, the earlier one is the reason that is shown."""
     noes: list[tuple[str, dict[str, Any]]] = [
         ("flag", {"flag": True}),
-        *((name, {"environ": {name: "1"}}) for name in VARIABLES[:3]),
+        *((name, {"environ": {name: "1"}}) for name in VARIABLES[:4]),
         ("ACME_TELEMETRY", {"environ": {"ACME_TELEMETRY": "0"}}),
         ("choice", {"choice": "disabled"}),
         ("foreign_user", {"foreign_user": True}),
