@@ -117,7 +117,7 @@ def _userinfo(match: Match[str]) -> str | None:
     port = first.rpartition(":")[2] if ":" in first else "0"
     if not at or (slash and "@" not in first and port.isdecimal()):
         return None  # nobody's, or the @ is in the path: `host:8080/@scope`
-    if first.partition("@")[0] == "git" or userinfo == marker("url-credentials"):
+    if first.partition("@")[0] == "git":
         return None
     return f"://{marker('url-credentials')}@{rest}"
 
@@ -125,8 +125,8 @@ def _userinfo(match: Match[str]) -> str | None:
 def _ipv6(match: Match[str]) -> str | None:
     text, start, end = match.string, match.start(), match.end()
     before, address, after = shapes.without_edges(match[1])
-    follows = text[start - 1 : start] in _NAME and start > 0 and not before
-    goes_on = text[end : end + 1] in _NAME and end < len(text) and not after
+    follows = text[start - 1 : start] in _NAME and not before
+    goes_on = text[end : end + 1] in _NAME and not after
     if follows or goes_on or not shapes.is_ipv6(address):
         return None  # also names joined by colons: `thread::a1`
     return f"{before}{marker('ip')}{after}"
@@ -152,10 +152,6 @@ def _base64(match: Match[str]) -> str | None:
     return marker("base64") if len(body) >= 24 and shapes.is_random(body) else None
 
 
-def _lines(match: Match[str]) -> str | None:
-    return marker("base64") if "\n" in match[0] and shapes.is_random(match[1]) else None
-
-
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 _VALUE = _NAME | set("=[{$")
 """What begins a value: `sharedKey=[…` is a name that binds one, and no padding."""
@@ -169,8 +165,8 @@ FAMILIES: tuple[Family, ...] = (
         r"-----BEGIN [A-Z0-9 ]{1,60}-----(?s:.*?)(?:-----END [A-Z0-9 ]{1,60}-----|\Z)",
     ),
     Family("url-credentials", ("://",), r'://((?:(?!://)[^\s"<>])+)', _userinfo, 0),
-    # docs.github.com, "GitHub's token formats"; ghs_<appid>_<JWT> since 2025; v1. until 2021. The 40
-    # digits of personal ones until then are told from a commit by their name alone: see `pairs`.
+    # docs.github.com, "GitHub's token formats"; ghs_<appid>_<JWT> since 2025; v1. until 2021, when
+    # personal ones were 40 digits, which only a name tells from a commit: see `pairs`.
     _prefixed("github-token", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
     Family("github-token", ("v1.",), APART + r"v1\.[0-9a-f]{36,}"),
     # docs.gitlab.com, "Token overview": prefixes; routable tokens have dots.
@@ -314,7 +310,7 @@ FAMILIES: tuple[Family, ...] = (
         "base64",
         ("\n",),
         r"(?<![A-Za-z0-9+/])([A-Za-z0-9+/]{56,})(?:\r?\n[ \t]{0,8}[A-Za-z0-9+/]+)*={0,2}",
-        _lines,
+        _if("base64", shapes.is_random),
     ),
     Family("base64", ("",), r"([A-Za-z0-9+/_-]{14,})(={0,2})", _base64),
 )
