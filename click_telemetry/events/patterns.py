@@ -1,10 +1,10 @@
 """The table of what is a secret by its looks: one row a family, with the source of its form.
 
 Two laws keep it fast. A row is compiled and run only where one of its hints, a literal, is in the
-text: most texts meet the last row alone (a row compiles in 0.05 to 0.2 ms, all of them in 3.7 ms; warm, a
-short text takes 10 µs). And a pattern either fails within a bounded number of
-characters or matches all that it has read, so that nothing is read twice; what is not decided by
-then, `judge` decides (hazard: Python's `re` is not linear).
+text: most texts meet the last row alone. (A row compiles in 0.05 to 0.2 ms, all of them in 3.7 ms;
+warm, a short text takes 10 µs.) And a pattern either fails within a bounded number of characters or
+matches all that it has read, so that nothing is read twice; what is not decided by then, `judge`
+decides. Python's `re` is not linear by itself.
 
 Lengths are lower bounds, since providers lengthen their tokens. To add a family, add a row.
 """

@@ -155,6 +155,7 @@ def test_an_address_has_edges(text: str, parts: tuple[str, str, str]) -> None:
         # pairs
         ("a=1 password=", "a=1 password="),
         ("x=[redacted:ip] password=[redacted:email]", "x=[redacted:ip] password=[redacted:email]"),
+        ("the password: expired", "the password: [redacted:password]"),
         ("token: expired", "token: expired"),
         ("token: aB3x", "token: [redacted:token]"),
         ("token: " + "a" * 20, "token: [redacted:token]"),
