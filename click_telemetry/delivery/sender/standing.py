@@ -12,7 +12,7 @@ import random
 import time
 from typing import Any
 
-from ...storage import open_private, read_small, replace_file
+from ...storage import open_private, read_small, replace_file, set_time
 from ..launcher import LONGEST_WAIT, NOT_BEFORE
 
 FILE = "standing.json"
@@ -223,7 +223,7 @@ def put_off(directory: str, wait: float) -> None:
         return  # the next command will ask again, which is all that is lost
     try:
         until = time.time() + min(wait, LONGEST_WAIT)
-        os.utime(descriptor, (until, until))
+        set_time(descriptor, path, until)
     except OSError:
         return  # as above
     finally:

@@ -178,7 +178,7 @@ def _read(descriptor: int, size: int) -> bytes:
     """A file's bytes, however many reads they take."""
     content = b""
     while len(content) < size:
-        piece = os.pread(descriptor, size - len(content), len(content))
+        piece = os.read(descriptor, size - len(content))
         if not piece:
             break
         content += piece
