@@ -90,6 +90,27 @@ def test_second_snippet_runs(tmp_path: Path, home: Home) -> None:
     assert events == ["Command Invoked", "Invoice Exported", "Command Completed"]
 
 
+def test_snippet_that_says_more_says_it(tmp_path: Path, home: Home) -> None:
+    """Context, a user, a resource, an error, a foreign command, as the table below it says."""
+    source = snippet("set_context(") + "\ncli()\n"
+    log = {"ACME_TELEMETRY": "log", "ACME_ORG": "5f2b"}
+    run = Cli(tmp_path / "acme.py", home, source).run("up", env=log)
+    assert run.returncode == 0
+    assert "secret" not in run.stderr
+    told = [json.loads(line) for line in run.stderr.splitlines()]
+    assert [message.get("event", message["type"]) for message in told] == [
+        *("identify", "Command Invoked", "Machine Created", "Machine Connected"),
+        *("Error Occurred", "Warning Occurred", "Command Invoked", "Command Completed"),
+        "Command Completed",
+    ]
+    assert {message["userId"] for message in told} == {"user-42"}
+    assert {message["properties"]["org"] for message in told[1:]} == {"5f2b"}
+    assert [message["properties"].get("cloud") for message in told[1:]] == [None, *["fly"] * 7]
+    documented = set(table_names("| property | meaning |"))
+    said = {name for message in told[1:] for name in message["properties"]}
+    assert said - documented == {"org", "cloud", "region"}
+
+
 APPLICATION = """
 import click, os
 from click_telemetry import instrumented_group

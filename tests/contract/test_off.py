@@ -95,6 +95,7 @@ NOES = {
     "the flag after": No(("", "", FLAG)),
     "DO_NOT_TRACK": No(environ={"DO_NOT_TRACK": "1"}),
     "NO_ANALYTICS": No(environ={"NO_ANALYTICS": "1"}),
+    "CLICK_TELEMETRY_OFF": No(environ={"CLICK_TELEMETRY_OFF": "1"}),
     "ACME_NO_TELEMETRY": No(environ={"ACME_NO_TELEMETRY": "1"}),
     "ACME_TELEMETRY=0": No(environ={"ACME_TELEMETRY": "0"}),
     "a stored choice": No(stored='{"enabled": false}\n'),
@@ -285,7 +286,7 @@ def test_a_sender_by_hand_sends_nothing_over_a_stored_no(
     assert len(home.spooled()) == 1
 
 
-@pytest.mark.parametrize("variable", ["DO_NOT_TRACK", "NO_ANALYTICS"])
+@pytest.mark.parametrize("variable", ["DO_NOT_TRACK", "NO_ANALYTICS", "CLICK_TELEMETRY_OFF"])
 def test_a_sender_by_hand_sends_nothing_over_a_no_for_every_tool(
     waiting: Letter, server: Server, home: Home, variable: str
 ) -> None:

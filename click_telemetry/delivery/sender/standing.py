@@ -103,6 +103,7 @@ class Standing:
         refused: int = 0,
         error: str = "",
         dropped: int = 0,
+        unreported: int = 0,
         identified: str | None = None,
     ) -> None:
         """Count what becomes of some files, before they are unlinked.
@@ -115,13 +116,14 @@ class Standing:
             refused: those that the server will never take.
             error: what it said of them, in one word.
             dropped: those that were given up; a later event reports them.
+            unreported: how many more were given up earlier, which one of them would have reported.
             identified: the anonymous ID that was told.
         """
         self._facts["settled"] = names
         self._add("delivered", delivered)
         self._add("refused", refused)
         self._add("dropped", dropped)
-        self._add("unreported", dropped)
+        self._add("unreported", dropped + unreported)
         if delivered or refused:
             self._facts["failures"] = 0
             self._forget_wait()
