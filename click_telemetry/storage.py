@@ -102,7 +102,7 @@ def read_small(path: str, *, limit: int, follow: bool = False) -> bytes:
         FileNotFoundError: there is none.
         OSError: it is no regular file of this user, too large, or cannot be read.
     """
-    descriptor = os.open(path, os.O_RDONLY | _ALWAYS | (0 if follow else _NOFOLLOW))
+    descriptor = _open(path, os.O_RDONLY | (0 if follow else _NOFOLLOW))
     try:
         check_own_file(os.fstat(descriptor), path)
         content = b""
@@ -134,7 +134,7 @@ def open_private(path: str, flags: int) -> int:
     Raises:
         OSError: it cannot be opened, or what lies there is not ours.
     """
-    low = os.open(path, flags | _ALWAYS | _NOFOLLOW, 0o600)
+    low = _open(path, flags | _NOFOLLOW)
     descriptor = low
     try:
         found = os.fstat(low)
@@ -148,6 +148,23 @@ def open_private(path: str, flags: int) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _open(path: str, flags: int) -> int:
+    if sys.platform == "win32":
+        from .windows import open_shared
+
+        return open_shared(path, flags)
+    return os.open(path, flags | _ALWAYS, 0o600)
+
+
+def set_time(descriptor: int, path: str, at: float) -> None:
+    """Give a file of ours, which is open, a time of modification, in seconds since the epoch.
+
+    Raises:
+        OSError: that is not possible.
+    """
+    os.utime(descriptor if os.utime in os.supports_fd else path, (at, at))
 
 
 def replace_file(path: str, content: bytes) -> None:
@@ -190,7 +207,12 @@ def try_lock(descriptor: int) -> bool:
         NoLocks: the file system or the platform has no working locks.
     """
     if sys.platform == "win32":
-        raise NoLocks("no flock on this platform")
+        from . import windows
+
+        try:
+            return windows.try_lock(descriptor)
+        except OSError as error:
+            raise NoLocks(*error.args) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -202,5 +224,9 @@ def try_lock(descriptor: int) -> bool:
 
 def unlock(descriptor: int) -> None:
     """Give a lock back, for every process that inherited it too."""
-    if sys.platform != "win32":
+    if sys.platform == "win32":
+        from . import windows
+
+        windows.unlock(descriptor)
+    else:
         fcntl.flock(descriptor, fcntl.LOCK_UN)

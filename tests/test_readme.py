@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from click_telemetry.events import BASE_PROPERTIES
 from click_telemetry.events.flow_plan import FLOW_PROPERTIES
-from click_telemetry.events.names import BASE_PROPERTIES
 from click_telemetry.privacy.settings import OPTIONS
 
 from .harness.processes import REPOSITORY, Cli, Home

@@ -12,7 +12,7 @@ from ..privacy.reasons import REASONS
 from ..tools.visible import visible
 from .account import at_home
 from .application import Application, application
-from .erasing import erase
+from .erasing import erase_all
 from .problems import choice_problem
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _store(told: Application, places: Directories, *, enabled: bool) -> None:
 
 def _erase(told: Application, places: Directories) -> None:
     try:
-        gone = erase(places)
+        gone = erase_all(places)
     except OSError as error:
         raise click.ClickException(
             f"Not everything could be deleted: {_why(error)}. Delete the folder "

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from ..delivery import NOT_BEFORE
 from ..delivery.attended import Attended
-from ..delivery.launcher import NOT_BEFORE, Letter
+from ..delivery.launcher import Letter
 from ..delivery.sender.deadline import DEADLINE
 from ..delivery.sender.name import stem
 from ..privacy import identity

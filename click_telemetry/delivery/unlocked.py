@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from time import time
 
-from ..storage import open_private, replace_file
-from .launcher import NOT_BEFORE
+from ..storage import open_private, replace_file, set_time
+from . import NOT_BEFORE
 
 TURN = 60.0
 """Seconds that whoever starts a sender keeps the others from it; a delivery ends that before."""
@@ -64,9 +64,10 @@ def take_turn(spool: str) -> None:
     Raises:
         OSError: the mark cannot be made.
     """
-    descriptor = open_private(os.path.join(spool, NOT_BEFORE), os.O_RDWR | os.O_CREAT)
+    path = os.path.join(spool, NOT_BEFORE)
+    descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
     try:
         until = time() + TURN
-        os.utime(descriptor, (until, until))
+        set_time(descriptor, path, until)
     finally:
         os.close(descriptor)

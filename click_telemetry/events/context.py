@@ -9,8 +9,8 @@ from __future__ import annotations
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from . import RESERVED_PROPERTIES
 from .loud import complain
-from .names import RESERVED_PROPERTIES
 from .text import copied
 from .values import plain_properties
 

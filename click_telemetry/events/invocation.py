@@ -11,9 +11,8 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from ..identifiers import random_id
-from . import ambient, message
+from . import COMMAND_COMPLETED, COMMAND_INVOKED, ambient, message
 from .active import LIVE
-from .names import COMMAND_COMPLETED, COMMAND_INVOKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

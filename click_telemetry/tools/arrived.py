@@ -9,7 +9,7 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..events.names import BASE_PROPERTIES, COMMAND_COMPLETED
+from ..events import BASE_PROPERTIES, COMMAND_COMPLETED
 from .visible import visible
 
 if TYPE_CHECKING:

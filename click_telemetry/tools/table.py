@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.cells import cell_len
 from rich.text import Text
 
-from ..events.names import COMMAND_COMPLETED
+from ..events import COMMAND_COMPLETED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

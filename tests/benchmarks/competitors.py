@@ -9,8 +9,12 @@ from .applications import BARE, instrumented
 
 OURS = instrumented(write_key="key", notice=False)
 
-OURS_UNRESOLVED = instrumented(write_key="key", notice=False, host="https://events.invalid")
-"""A host from the environment counts on loopback alone; this one stands in the code."""
+
+INLINE = instrumented(write_key="key", notice=False, delivery="inline")
+"""For machines that go away with the command."""
+
+FROZEN = "import sys; sys.frozen = True\n" + OURS
+"""As a frozen application delivers: in its own process."""
 
 SEGMENT = BARE.replace(
     "import click\n",

@@ -17,11 +17,8 @@ from click_telemetry.privacy.consent import LOG, NOTHING, SEND, decide
 from click_telemetry.privacy.reasons import REASONS
 
 VARIABLES = (
-    "DO_NOT_TRACK",
-    "NO_ANALYTICS",
-    "CLICK_TELEMETRY_OFF",
-    "ACME_NO_TELEMETRY",
-    "ACME_TELEMETRY",
+    *("DO_NOT_TRACK", "NO_ANALYTICS", "CLICK_TELEMETRY_OFF"),
+    *("ACME_NO_TELEMETRY", "ACME_TELEMETRY"),
 )
 QUIET: dict[str, Any] = {
     "choice": "none",

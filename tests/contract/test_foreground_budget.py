@@ -198,6 +198,7 @@ FOR_WHO_USES_THEM = {
     *(".events.bound", ".events.declared", ".events.flow", ".events.flow_plan", ".events.ending"),
     *(".events.outcome", ".events.questions", ".events.words"),
     *(".events.event", ".events.schema", ".events.timed", ".events.typed"),
+    *(".events.scrub", ".events.pairs", ".events.patterns", ".events.shapes"),
 }
 """Rooms that an application which says nothing of its own never enters."""
 

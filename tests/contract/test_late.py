@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Callable
 
 import pytest
@@ -86,8 +87,6 @@ def test_event_at_an_odd_moment_is_silent_and_harmless(
     parts: dict[str, str], make_cli: MakeCli, server: Server, home: Home
 ) -> None:
     """Same output and status on every Python; the pair arrives, whatever else does (row 69)."""
-    import textwrap
-
     dedented = {name: textwrap.dedent(text) for name, text in parts.items()}
     head = "from click_telemetry import current\n" + dedented.pop("head", "")
     cli = make_cli(program(**{"body": "", **dedented, "head": head}))

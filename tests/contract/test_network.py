@@ -240,7 +240,6 @@ def test_reset_in_the_middle_of_the_request_keeps_everything(spool: Spool, serve
     assert spool.send() == 0
     assert len(spool.names) == 1
     assert server.requests == []
-    server.early = None
     assert spool.send() == 0
     assert server.messages == said
     assert len(server.accepted) == 1

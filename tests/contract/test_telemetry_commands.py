@@ -157,7 +157,7 @@ def test_status_tells_what_was_refused(acme: Cli, server: Server, home: Home) ->
 def test_status_why_lists_every_switch_and_the_one_that_wins(acme: Cli) -> None:
     """In their order, each with its value; one of them decides."""
     run = acme.run("telemetry", "status", "--why", env={"NO_ANALYTICS": "1", "CI": "true"})
-    names = [line[2:21].strip() for line in run.stdout.splitlines() if line.startswith("  ")]
+    names = [line[2:23].strip() for line in run.stdout.splitlines() if line.startswith("  ")]
     switches = names[names.index("--no-telemetry") :]
     assert switches == [
         "--no-telemetry", "DO_NOT_TRACK", "NO_ANALYTICS", "CLICK_TELEMETRY_OFF",
@@ -474,6 +474,25 @@ def test_many_commands_and_purges_at_once_end_clean(offline: Cli, home: Home) ->
     wait_until(lambda: sender_processes(home) == [])
     offline.run("telemetry", "purge")
     assert home.files() == [".local", ".local/state"]
+
+
+def test_a_command_that_decided_just_before_a_no_leaves_no_trace_of_it(
+    make_cli: Callable[..., Cli], server: Server, home: Home
+) -> None:
+    """It makes its folder after `disable` has gone: its own sender clears up, and sends nothing."""
+    slow = WITH_GROUP.replace(
+        'write_key="key"',
+        'write_key="key", properties={"slow": lambda: __import__("time").sleep(3)}',
+    )
+    cli = make_cli(slow)
+    cli.environ["ACME_TELEMETRY_HOST"] = server.url
+    running = cli.start("deploy")
+    wait_until(lambda: (home.state() / "id").exists())
+    cli.run("telemetry", "disable")
+    assert running.communicate(timeout=60) == ("deployed\n", "")
+    kept = [".config", ".config/acme", ".config/acme/telemetry.json", ".local", ".local/state"]
+    wait_until(lambda: home.files() == kept)
+    assert server.requests == []
 
 
 # The ID --------------------------------------------------------------------------------------

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -75,6 +77,7 @@ class World:
         """Wait until no sender is alive."""
         for lock in self.cli.home.state().glob("spool/*/lock"):
             wait_until(lambda lock=lock: not is_alive(lock))  # type: ignore[misc]
+        wait_until(lambda: sender_processes(self.cli.home) == [])
 
     @property
     def requests(self) -> tuple[int, int]:
@@ -208,6 +211,21 @@ def test_identified_events_wait_for_the_next_sign_in(world: World) -> None:
     assert world.account.events == PAIR * 2
     assert world.anonymous.events == PAIR
     assert world.cli.home.spooled() == []
+
+
+def test_who_never_signs_in_again_leaves_nothing_behind_after_seven_days(world: World) -> None:
+    """Whatever runs next drops what waits too long, also where it may not deliver it."""
+    world.account.reply = Reply(401)
+    world.deploy("tok-1")
+    world.deploy("tok-1")
+    old, fresh = world.cli.home.spooled()
+    eight_days_ago = time.time() - 8 * 24 * 3600
+    os.utime(old, (eight_days_ago, eight_days_ago))
+    world.deploy(**KEY)
+    assert world.cli.home.spooled() == [fresh]
+    assert world.requests == (1, 1)
+    standing = json.loads((fresh.parent / "standing.json").read_text())
+    assert standing["dropped"] == 2
 
 
 def test_anonymous_events_are_not_identified_by_a_later_sign_in(world: World) -> None:

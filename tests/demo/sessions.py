@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from click_telemetry.events.names import BASE_PROPERTIES
+from click_telemetry.events import BASE_PROPERTIES
 
 Event = tuple[str, dict[str, Any]]
 

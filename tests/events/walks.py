@@ -10,7 +10,7 @@ from unittest import mock
 import click
 
 from click_telemetry import instrument
-from click_telemetry.events.names import BASE_PROPERTIES
+from click_telemetry.events import BASE_PROPERTIES
 from click_telemetry.testing import RecordingClient
 
 from ..harness.stories import run

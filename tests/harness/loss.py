@@ -265,12 +265,13 @@ class Reconciliation:
             ("of them told as unfinished", len(unfinished)),
             ("dropped, by the standing", standing.dropped),
             ("dropped, reported by events", reported),
+            ("dropped, waiting to be reported", standing.unreported),
             ("files left", len(soak.spool.names)),
         ]
         self.problems: dict[str, Any] = {
             name: found
             for name, found in {
-                "lost": lost,
+                "lost": lost if len(lost) > standing.dropped else [],
                 "changed": changed,
                 "twice": twice,
                 "phantoms": phantoms,

@@ -76,7 +76,8 @@ class Server:
 
     Attributes:
         reply: what to answer, a `Reply` or a function of the request.
-        early: what to do once the headers have come and a few bytes of the body, if anything.
+        early: what to do with the next connection, if anything, once its headers have come and a
+            few bytes of the body.
         accepted: the requests that were answered with 2xx, in order.
         requests: all requests that arrived whole.
         connections: how many were made, whatever came over them.
@@ -153,9 +154,10 @@ class Server:
         self._http.server_close()
 
     def _handle(self, handler: BaseHTTPRequestHandler) -> None:
-        if self.early is not None:
+        early, self.early = self.early, None
+        if early is not None:
             handler.rfile.read1(16)
-            self._answer(handler, self.early)
+            self._answer(handler, early)
             return
         raw = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
         if handler.headers.get("Content-Encoding") == "gzip":

@@ -98,7 +98,8 @@ class Bounds:
         """
         self._standing.settle(
             [str(held.name) for held in taken],
-            dropped=sum(held.messages_at_stake for held in taken),
+            dropped=sum(len(held.messages) + held.too_large for held in taken),
+            unreported=sum(held.name.lost for held in taken),
         )
         self.acknowledge(taken)
 

@@ -10,10 +10,13 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ...privacy import choice
 from ...privacy.refusal import variable_saying_no
 from ...storage import LOWEST_DESCRIPTOR, NoLocks, open_private, try_lock
-from ..launcher import LETTER_DESCRIPTOR, LOCK_DESCRIPTOR, too_early
-from ..spool import LOCK
+from .. import LOCK
+from ..child import LETTER_DESCRIPTOR, LOCK_DESCRIPTOR
+from ..launcher import too_early
+from .beside import tidy_beside
 from .deadline import DEADLINE, Deadline
 from .deliver import Delivery
 from .standing import CONFIGURATION_WAIT, Standing
@@ -47,7 +50,11 @@ def main(letter: dict[str, Any], deadline: float = DEADLINE) -> int:
     end = Deadline(deadline)
     if lock is None:
         lock = _take_lock(spool)
-    return 0 if lock is None else work(letter, lock, end)
+    if lock is None:
+        return 0
+    status = work(letter, lock, end)
+    tidy_beside(spool, end.progress)
+    return status
 
 
 def work(letter: dict[str, Any], lock: int, deadline: Deadline | Patience) -> int:
@@ -75,12 +82,38 @@ def work(letter: dict[str, Any], lock: int, deadline: Deadline | Patience) -> in
             Standing(spool).failed(type(error).__name__, first=CONFIGURATION_WAIT)
         deadline.too_late = int
         delivery.close()
+        if not gone and _was_erased(letter):
+            _erase_again(spool)
         os.close(again)
         # Released, then looked: who found the lock busy until now relies on this look.
         if not gone or too_early(spool, letter.get("token")) or not _waits(spool):
             return status
         again = _take_lock(spool)
     return status
+
+
+def _was_erased(letter: dict[str, Any]) -> bool:
+    """Whether somebody has said no and deleted everything, the ID of who started us included.
+
+    A command that had decided just before goes on for a moment, and makes the spool again.
+    """
+    path: str | None = letter["choice"]
+    if letter["anonymous_id"] is None or path is None or choice.read(path) != choice.DISABLED:
+        return False
+    return not os.path.lexists(os.path.join(_state(letter["spool"]), "id"))
+
+
+def _erase_again(spool: str) -> None:
+    from ..erasing import erase
+
+    try:
+        erase(_state(spool))
+    except OSError:
+        return  # what is left is sent by nobody
+
+
+def _state(spool: str) -> str:
+    return os.path.dirname(os.path.dirname(spool))
 
 
 def _inherited_lock(spool: str) -> int | None:

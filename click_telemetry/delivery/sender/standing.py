@@ -12,8 +12,8 @@ import random
 import time
 from typing import Any
 
-from ...storage import open_private, read_small, replace_file
-from ..launcher import LONGEST_WAIT, NOT_BEFORE
+from ...storage import open_private, read_small, replace_file, set_time
+from .. import LONGEST_WAIT, NOT_BEFORE
 
 FILE = "standing.json"
 LIMIT = 64 * 1024
@@ -103,6 +103,7 @@ class Standing:
         refused: int = 0,
         error: str = "",
         dropped: int = 0,
+        unreported: int = 0,
         identified: str | None = None,
     ) -> None:
         """Count what becomes of some files, before they are unlinked.
@@ -115,13 +116,14 @@ class Standing:
             refused: those that the server will never take.
             error: what it said of them, in one word.
             dropped: those that were given up; a later event reports them.
+            unreported: how many more were given up earlier, which one of them would have reported.
             identified: the anonymous ID that was told.
         """
         self._facts["settled"] = names
         self._add("delivered", delivered)
         self._add("refused", refused)
         self._add("dropped", dropped)
-        self._add("unreported", dropped)
+        self._add("unreported", dropped + unreported)
         if delivered or refused:
             self._facts["failures"] = 0
             self._forget_wait()
@@ -221,7 +223,7 @@ def put_off(directory: str, wait: float) -> None:
         return  # the next command will ask again, which is all that is lost
     try:
         until = time.time() + min(wait, LONGEST_WAIT)
-        os.utime(descriptor, (until, until))
+        set_time(descriptor, path, until)
     except OSError:
         return  # as above
     finally:

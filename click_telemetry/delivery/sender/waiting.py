@@ -60,11 +60,6 @@ class Claim:
         """Whether an event in it can say how many were dropped, and was never tried without."""
         return self.name.tried is None and not self.name.lost and self._reporter() is not None
 
-    @property
-    def messages_at_stake(self) -> int:
-        """How many messages are lost with it, those included that only it would report."""
-        return len(self.messages) + self.too_large + self.name.lost
-
     def report(self, name: FileName) -> None:
         """Let its first event say how many messages were dropped, on this try and every other.
 
@@ -170,7 +165,7 @@ def claim(directory: str, name: str) -> Claim | None:
         os.close(descriptor)
         return None
     taken = Claim(directory, parsed, descriptor, messages(content, found.st_mtime))
-    if not taken.messages_at_stake:
+    if not taken.messages and not taken.too_large:
         try:
             taken.acknowledge()
         except OSError:
@@ -183,7 +178,7 @@ def _read(descriptor: int, size: int) -> bytes:
     """A file's bytes, however many reads they take."""
     content = b""
     while len(content) < size:
-        piece = os.pread(descriptor, size - len(content), len(content))
+        piece = os.read(descriptor, size - len(content))
         if not piece:
             break
         content += piece
