@@ -110,8 +110,8 @@ def test_parallel_runs_all_arrive_from_one_id_by_one_sender(
     took = time.monotonic() - began
     tracks = [m for r in server.accepted for m in r.batch if m["type"] == "track"]
     sys.stdout.write(
-        f"{pairs} runs in {took:.0f} s: {len(watch.started)} senders started, {watch.most} at a time, "
-        f"{len(server.accepted)} requests\n"
+        f"{pairs} runs in {took:.0f} s: {len(watch.started)} senders started, "
+        f"{watch.most} at a time, {len(server.accepted)} requests\n"
     )
     assert Counter(m["event"] for m in tracks) == {
         "Command Invoked": pairs,
