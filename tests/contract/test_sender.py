@@ -538,16 +538,25 @@ def test_trimming_that_is_killed_again_and_again_counts_exactly(
     assert reports == spool.standing.dropped == 3_000
 
 
+CHANGES = """\
+from importlib.machinery import SourceFileLoader
+load = SourceFileLoader.exec_module
+def exec_module(self, module):
+    load(self, module)
+    if module.__name__ == "segment.analytics.request":
+        change(module)
+SourceFileLoader.exec_module = exec_module
+def change(module):
+    CHANGE
+"""
 CHANGED = {
-    "no session": "import segment.analytics.request as r\ndel r._session\n",
-    "another session": (
-        "import segment.analytics.request as r\n"
-        "r._session = type('S', (), {'mount': lambda *a: None, 'post': lambda *a, **k: 1 / 0})()\n"
+    "no session": CHANGES.replace("CHANGE", "del module._session"),
+    "another session": CHANGES.replace(
+        "CHANGE",
+        "module._session = type('S', (), {'mount': id, 'post': lambda *a, **k: 1 / 0})",
     ),
-    "no post": "import segment.analytics.request as r\ndel r.post\n",
-    "a post that does nothing": (
-        "import segment.analytics.request as r\nr.post = lambda *a, **k: None\n"
-    ),
+    "no post": CHANGES.replace("CHANGE", "del module.post"),
+    "a post that does nothing": CHANGES.replace("CHANGE", "module.post = lambda *a, **k: None"),
     "not installed": "import sys\nsys.modules['segment'] = None\n",
 }
 
