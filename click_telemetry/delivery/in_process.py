@@ -63,13 +63,14 @@ def _work(letter: Letter, lock: int, patience: Patience) -> None:
         import json
         import warnings
 
+        from .child import written
         from .sender.main import work
 
         with warnings.catch_warnings():  # requests and urllib3 set filters when they are imported
             warnings.simplefilter("ignore")
             from .sender import transport  # noqa: F401
         with _unheard():
-            work(json.loads(letter.written()), lock, patience)
+            work(json.loads(written(letter)), lock, patience)
     except Exception:
         return  # what was not acknowledged is still in the spool
 

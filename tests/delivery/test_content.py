@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from click_telemetry.delivery.sender.content import length, messages
+from click_telemetry.events import COMMAND_COMPLETED, COMMAND_INVOKED
 from click_telemetry.events.message import completion_id
-from click_telemetry.events.names import COMMAND_COMPLETED, COMMAND_INVOKED
 
 RUN = "5c871acc-8255-4e5a-84e5-9c79b8f0db98"
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from click_telemetry.delivery.launcher import LONGEST_WAIT, NOT_BEFORE, too_early
+from click_telemetry.delivery import LONGEST_WAIT, NOT_BEFORE
+from click_telemetry.delivery.launcher import too_early
 from click_telemetry.delivery.sender.standing import (
     CONFIGURATION_WAIT,
     FILE,
