@@ -40,7 +40,7 @@ def deliver(letter: Letter, lock: int, until: float) -> None:
     with warnings.catch_warnings():  # requests and urllib3 set filters when they are imported
         warnings.simplefilter("ignore")
         try:
-            import segment.analytics.request
+            import segment.analytics.request  # noqa: F401
 
             from .sender import main, transport  # noqa: F401
         except ImportError:

@@ -199,7 +199,7 @@ def make_bare(cli: Cli) -> float:
 def test_time_that_is_over_in_the_middle_of_anything_changes_no_status(
     seconds: float, before: str, make: Callable[[str], Cli], server: Server, home: Home
 ) -> None:
-    """Importing, connecting, waiting: the process ends as it would, however little time there is."""
+    """Importing, connecting, waiting: the process ends as it would, with however little time."""
     server.reply = Reply(delay=0.1)
     cli = make(before + INLINE.replace("flush_timeout=3", f"flush_timeout={seconds}"))
     for _ in range(3):
