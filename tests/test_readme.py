@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from click_telemetry.events import BASE_PROPERTIES
 from click_telemetry.events.flow_plan import FLOW_PROPERTIES
-from click_telemetry.events.names import BASE_PROPERTIES
 from click_telemetry.privacy.settings import OPTIONS
 
 from .harness.processes import REPOSITORY, Cli, Home
@@ -106,9 +106,9 @@ def test_snippet_that_says_more_says_it(tmp_path: Path, home: Home) -> None:
     assert {message["userId"] for message in told} == {"user-42"}
     assert {message["properties"]["org"] for message in told[1:]} == {"5f2b"}
     assert [message["properties"].get("cloud") for message in told[1:]] == [None, *["fly"] * 7]
-    documented = set(table_names("| property | meaning |"))
+    properties = README.split("\n| property | meaning |\n", 1)[1].split("\n## ", 1)[0]
     said = {name for message in told[1:] for name in message["properties"]}
-    assert said - documented == {"org", "cloud", "region"}
+    assert said - set(re.findall(r"`(\w+)`", properties)) == {"org", "cloud", "region"}
 
 
 APPLICATION = """

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from ..delivery import NOT_BEFORE
 from ..delivery.attended import Attended
-from ..delivery.launcher import NOT_BEFORE, Letter
+from ..delivery.launcher import Letter
 from ..delivery.sender.deadline import DEADLINE
 from ..delivery.sender.name import stem
 from ..privacy import identity
 from ..privacy.consent import NOTHING, SEND
 from ..privacy.reasons import REASONS
-from ..tools.visible import visible
+from ..visible import visible
 from .application import application
 from .console import console, counted
 from .problems import delivery_error

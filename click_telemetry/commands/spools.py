@@ -9,12 +9,12 @@ import os
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..delivery.launcher import NOT_BEFORE
+from ..delivery import LOCK, NOT_BEFORE
 from ..delivery.sender.content import messages
 from ..delivery.sender.name import parse
 from ..delivery.sender.standing import Standing
 from ..delivery.sender.waiting import Claim, waiting
-from ..delivery.spool import CONTINUED, FILE_LIMIT, LOCK
+from ..delivery.spool import CONTINUED, FILE_LIMIT
 from ..storage import NoLocks, open_private, read_small, try_lock
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
-from .launcher import command_line, environment
+from .child import command_line, environment, written
 
 if TYPE_CHECKING:
     from .launcher import Letter
@@ -66,7 +66,7 @@ class Attended:
         assert self._process.stdin is not None
         try:
             with self._process.stdin:
-                self._process.stdin.write(letter.written())
+                self._process.stdin.write(written(letter))
         except OSError:
             return  # it ended before it had read; its exit status will tell
 

@@ -77,10 +77,11 @@ def _work(letter: Letter, lock: int, patience: Patience) -> None:
     try:
         import json
 
+        from .child import written
         from .sender.main import work
 
         with _unheard():
-            work(json.loads(letter.written()), lock, patience)
+            work(json.loads(written(letter)), lock, patience)
     except Exception:
         return  # what was not acknowledged is still in the spool
 

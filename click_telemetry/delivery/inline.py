@@ -11,7 +11,8 @@ import sys
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
-from .launcher import can_start, command_line, spawn, spawns, turn
+from .child import command_line, spawn, spawns
+from .launcher import can_start, turn
 
 if TYPE_CHECKING:
     from .launcher import Letter

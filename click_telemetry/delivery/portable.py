@@ -9,7 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from .launcher import SCRIPT_AWAY, SHELL, command_line, environment
+from .child import SCRIPT_AWAY, SHELL, command_line, environment, written
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -89,7 +89,7 @@ def open_child(letter: Letter, command: list[str], *, detached: bool = True) -> 
     assert child.stdin is not None
     try:
         with child.stdin:
-            child.stdin.write(letter.written())
+            child.stdin.write(written(letter))
     except OSError:
         pass  # it has ended already; the spool keeps everything
     return child

@@ -17,7 +17,7 @@ import os
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any
 
-from ..events.names import COMMAND_COMPLETED, COMMAND_INVOKED
+from ..events import COMMAND_COMPLETED, COMMAND_INVOKED
 from ..events.text import encode
 from ..storage import NoLocks, Unusable, check_private_directory, make_private_directory
 from .locked import LockedFile, locked_file
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 SUFFIX = ".jsonl"
 WHOLE = ".whole" + SUFFIX
 """Of a file that was written at once and has no writer; nobody needs its lock to take it."""
-LOCK = "lock"
-"""The sender's lock, which lies in the spool and is never unlinked while it may be held."""
 
 FILE_LIMIT = 512 * 1024
 """Bytes; the sender takes no larger file."""

@@ -10,7 +10,7 @@ import os
 from time import time
 
 from ..storage import open_private, replace_file, set_time
-from .launcher import NOT_BEFORE
+from . import NOT_BEFORE
 
 TURN = 60.0
 """Seconds that whoever starts a sender keeps the others from it; a delivery ends that before."""

@@ -9,15 +9,15 @@ from __future__ import annotations
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from . import RESERVED_PROPERTIES
 from .loud import complain
-from .names import RESERVED_PROPERTIES
 from .text import copied
 from .values import plain_properties
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from .invocation import Run
+    from .run import Run
     from .text import Json
 
 APPLICATION_BYTES = 4_000

@@ -11,7 +11,7 @@ import typing
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..privacy.settings import DeclarationError
-from .names import BASE_PROPERTIES, COMMAND_COMPLETED, COMMAND_INVOKED
+from . import BASE_PROPERTIES, COMMAND_COMPLETED, COMMAND_INVOKED
 from .schema import EventPlan, Property, Unusable, Wrong
 from .words import name_problem, spaced, word_problem
 

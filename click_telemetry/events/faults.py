@@ -6,12 +6,12 @@ import errno
 from time import time
 from typing import TYPE_CHECKING
 
+from . import ERROR_OCCURRED, WARNING_OCCURRED
 from .ending import error_class_of
 from .loud import complain
-from .names import ERROR_OCCURRED, WARNING_OCCURRED
 
 if TYPE_CHECKING:
-    from .invocation import Run
+    from .run import Run
     from .text import Json
 
 MAX_CODE = 64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .names import BASE_PROPERTIES
+from . import BASE_PROPERTIES
 from .words import UNDECLARED, name_problem, short, word_or_none, word_problem
 
 if TYPE_CHECKING:

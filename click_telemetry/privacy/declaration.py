@@ -163,7 +163,7 @@ def _properties(properties: Any) -> Mapping[str, Any]:
             'properties must be a mapping such as properties={"team": "factory"}, not '
             f"{type(properties).__name__}"
         ) from error
-    from ..events.names import RESERVED_PROPERTIES
+    from ..events import RESERVED_PROPERTIES
 
     for key in checked:
         if not isinstance(key, str) or not key:

@@ -9,8 +9,8 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..events.names import BASE_PROPERTIES, COMMAND_COMPLETED
-from .visible import visible
+from ..events import BASE_PROPERTIES, COMMAND_COMPLETED
+from ..visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -20,7 +20,8 @@ from typing import NamedTuple
 import pytest
 
 import click_telemetry
-from click_telemetry.delivery.launcher import Letter, command_line
+from click_telemetry.delivery.child import command_line, written
+from click_telemetry.delivery.launcher import Letter
 from click_telemetry.privacy.surroundings import CI_VARIABLES
 
 from ..harness.processes import Cli, Home
@@ -165,7 +166,7 @@ def trespasses(directory: Path, cells: list[tuple[No, str]]) -> dict[int, list[s
     spool = home.state() / "spool" / "0123456789abcdef"
     letter = directory / "letter"
     letter.write_bytes(
-        Letter(str(spool), "http://127.0.0.1:9", "key", str(home.choice()), None).written()
+        written(Letter(str(spool), "http://127.0.0.1:9", "key", str(home.choice()), None))
     )
     script = directory / "cells.sh"
     lines = [words(no, way, cli, letter) for no, way in cells]
@@ -294,7 +295,7 @@ def test_a_sender_by_hand_sends_nothing_over_a_no_for_every_tool(
     for value in ("1", ""):
         subprocess.run(
             command_line(),
-            input=waiting.written(),
+            input=written(waiting),
             env={"PATH": os.environ["PATH"], variable: value},
             check=True,
             timeout=60,

@@ -229,9 +229,9 @@ def test_without_a_shell_the_sender_is_given_away_all_the_same(
         import os
         import click
         from click_telemetry import instrument
-        from click_telemetry.delivery import launcher
+        from click_telemetry.delivery import child
 
-        launcher.SHELL = "/nonexistent/sh"
+        child.SHELL = "/nonexistent/sh"
         cli = click.Group("cli", commands={"go": click.Command("go", callback=lambda: None)})
         instrument(cli, app="acme", write_key="key", notice=False)
         for _ in range(3):

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from click_telemetry.delivery import LOCK, NOT_BEFORE
+from click_telemetry.delivery.child import written as line_of
 from click_telemetry.delivery.launcher import (
-    NOT_BEFORE,
     PAGE,
     TALLY,
     TRIM_AFTER,
     Letter,
     turn,
 )
-from click_telemetry.delivery.spool import LOCK
 from click_telemetry.storage import open_private, try_lock
 
 pytest.importorskip("fcntl")
@@ -57,7 +57,7 @@ def test_free_lock_is_a_turn_and_a_busy_one_is_none(letter: Letter) -> None:
 def test_sender_is_told_to_deliver(letter: Letter) -> None:
     """As long as nothing has put it off."""
     assert has_turn(letter)
-    assert json.loads(letter.written())["deliver"] is True
+    assert json.loads(line_of(letter))["deliver"] is True
 
 
 def test_nobody_is_started_while_delivery_is_put_off(letter: Letter) -> None:
@@ -78,7 +78,7 @@ def test_sender_is_started_to_keep_the_bounds_while_delivery_is_put_off(
     assert [number + 1 for number, had in enumerate(turns) if had] == list(
         range(each, 3 * TRIM_AFTER + 1, each)
     )
-    assert json.loads(letter.written())["deliver"] is False
+    assert json.loads(line_of(letter))["deliver"] is False
 
 
 def test_what_was_put_by_is_a_count_and_no_more(letter: Letter) -> None:

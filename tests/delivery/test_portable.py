@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from click_telemetry.delivery import launcher, portable
+from click_telemetry.delivery import GUARD, child, portable
+from click_telemetry.delivery.child import BOOT, SHELL, spawns
 from click_telemetry.delivery.inline import hand_off_inline
-from click_telemetry.delivery.launcher import BOOT, GUARD, SHELL, Letter, hand_off, spawns
+from click_telemetry.delivery.launcher import Letter, hand_off
 
 from ..harness.server import Server
 from ..harness.windows import pretend
@@ -208,7 +209,7 @@ def test_posix_spawn_is_used_where_it_can_make_a_session(
 
 def test_signals_that_nobody_may_set_are_left_alone() -> None:
     """SIGKILL, SIGSTOP, and those of the C library, which Python warns about (musl's, too)."""
-    reset = {n for n in range(1, launcher._LAST_SIGNAL) if n not in launcher._FIXED_SIGNALS}
+    reset = {n for n in range(1, child._LAST_SIGNAL) if n not in child._FIXED_SIGNALS}
     import signal
 
     assert not reset & {signal.SIGKILL, signal.SIGSTOP, 32, 33, 34}

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from click_telemetry.delivery.launcher import NOT_BEFORE, too_early
+from click_telemetry.delivery import NOT_BEFORE
+from click_telemetry.delivery.launcher import too_early
 from click_telemetry.delivery.refusal import FILE, FORGOTTEN_AFTER, forget, is_refused, remember
 
 

@@ -14,8 +14,8 @@ from click_telemetry.delivery import spool as spool_module
 from click_telemetry.delivery.locked import LockedFile
 from click_telemetry.delivery.sender.waiting import claim, waiting
 from click_telemetry.delivery.spool import CARRIED, FILE_LIMIT, Full, SpoolClient
+from click_telemetry.events import COMMAND_COMPLETED, COMMAND_INVOKED
 from click_telemetry.events.message import completion_id
-from click_telemetry.events.names import COMMAND_COMPLETED, COMMAND_INVOKED
 
 from .test_spool import Hand, descriptor_of, message
 

@@ -16,7 +16,7 @@ from click_telemetry.delivery.locked import LockedFile
 from click_telemetry.delivery.sender.content import messages
 from click_telemetry.delivery.sender.waiting import claim, waiting
 from click_telemetry.delivery.spool import FILE_LIMIT, Erased, Full, SpoolClient
-from click_telemetry.events.names import COMMAND_COMPLETED, COMMAND_INVOKED
+from click_telemetry.events import COMMAND_COMPLETED, COMMAND_INVOKED
 from click_telemetry.storage import try_lock
 
 from ..privacy.opened import descriptors

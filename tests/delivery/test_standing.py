@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from click_telemetry.delivery.launcher import LONGEST_WAIT, NOT_BEFORE, too_early
+from click_telemetry.delivery import LONGEST_WAIT, NOT_BEFORE
+from click_telemetry.delivery.launcher import too_early
 from click_telemetry.delivery.sender.standing import (
     CONFIGURATION_WAIT,
     FILE,
@@ -140,6 +141,7 @@ KEYS = (
 )
 
 
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(KEYS), JSON))
 def test_any_memory_is_read_within_its_types_and_bounds(
     tmp_path_factory: pytest.TempPathFactory, found: dict[str, object]

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from click_telemetry.delivery.launcher import NOT_BEFORE, Letter, too_early, turn
+from click_telemetry.delivery import NOT_BEFORE
+from click_telemetry.delivery.launcher import Letter, too_early, turn
 from click_telemetry.delivery.sender.content import messages
 from click_telemetry.delivery.spool import FILE_LIMIT, WHOLE, Full, SpoolClient
 from click_telemetry.delivery.unlocked import TURN
-from click_telemetry.events.names import COMMAND_COMPLETED, COMMAND_INVOKED
+from click_telemetry.events import COMMAND_COMPLETED, COMMAND_INVOKED
 
 from .test_spool import Hand, message
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from click_telemetry import current, instrument, set_context, track
+from click_telemetry.events import BASE_PROPERTIES, RESERVED_PROPERTIES
 from click_telemetry.events.active import LIVE
 from click_telemetry.events.context import APPLICATION_BYTES
-from click_telemetry.events.names import BASE_PROPERTIES, RESERVED_PROPERTIES
 from click_telemetry.events.text import encode
 from click_telemetry.privacy.settings import DeclarationError
 from click_telemetry.testing import RecordingClient

@@ -16,7 +16,7 @@ import click
 import pytest
 
 from click_telemetry import Event, current, exclude, track
-from click_telemetry.events.names import BASE_PROPERTIES
+from click_telemetry.events import BASE_PROPERTIES
 from click_telemetry.events.text import MAX_TEXT
 from click_telemetry.privacy.settings import DeclarationError
 from click_telemetry.testing import RecordingClient

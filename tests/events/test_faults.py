@@ -12,9 +12,9 @@ import click
 import pytest
 
 from click_telemetry import instrument, track_error, track_warning
+from click_telemetry.events import BASE_PROPERTIES
 from click_telemetry.events.active import LIVE
 from click_telemetry.events.faults import is_code
-from click_telemetry.events.names import BASE_PROPERTIES
 from click_telemetry.privacy.settings import DeclarationError
 from click_telemetry.testing import RecordingClient
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from click_telemetry import flow
+from click_telemetry.events import BASE_PROPERTIES
 from click_telemetry.events.flow_plan import FlowPlan
-from click_telemetry.events.names import BASE_PROPERTIES
 from click_telemetry.events.words import (
     MAX_DECLARED,
     MAX_WORD,

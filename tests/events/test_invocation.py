@@ -16,16 +16,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from click_telemetry.events.active import LIVE
-from click_telemetry.events.context import APPLICATION_BYTES
-from click_telemetry.events.invocation import OWN_EVENTS, Invocation, Run
-from click_telemetry.events.message import completion_id
-from click_telemetry.events.names import (
+from click_telemetry.events import (
     BASE_PROPERTIES,
     COMMAND_COMPLETED,
     COMMAND_INVOKED,
     RESERVED_PROPERTIES,
 )
+from click_telemetry.events.active import LIVE
+from click_telemetry.events.context import APPLICATION_BYTES
+from click_telemetry.events.invocation import OWN_EVENTS, Invocation
+from click_telemetry.events.message import completion_id
+from click_telemetry.events.run import Run
 from click_telemetry.events.text import encode
 from click_telemetry.privacy.settings import DeclarationError, Settings
 from click_telemetry.testing import RecordingClient

@@ -12,8 +12,8 @@ import click
 import pytest
 
 from click_telemetry import instrument, resource
+from click_telemetry.events import BASE_PROPERTIES
 from click_telemetry.events.active import LIVE
-from click_telemetry.events.names import BASE_PROPERTIES
 from click_telemetry.events.resources import is_opaque
 from click_telemetry.identifiers import is_random_id
 from click_telemetry.privacy.settings import DeclarationError

@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from click_telemetry.delivery.launcher import BOOT, NOT_BEFORE, Letter, command_line, environment
+from click_telemetry.delivery import NOT_BEFORE
+from click_telemetry.delivery.child import BOOT, command_line, environment, written
+from click_telemetry.delivery.launcher import Letter
 from click_telemetry.delivery.sender.standing import Standing
 from click_telemetry.events.message import completion_id, timestamp
 from click_telemetry.identifiers import random_id
@@ -135,7 +137,7 @@ class Spool:
             deadline: seconds, instead of its own.
             letter: what its letter says otherwise.
         """
-        plain = Letter(str(self.path), self.host, "key", None, None).written()
+        plain = written(Letter(str(self.path), self.host, "key", None, None))
         told = {**json.loads(plain), **letter}
         boot = BOOT if deadline is None else BOOT.replace("(letter))", f"(letter, {deadline}))")
         process = subprocess.Popen(

@@ -12,7 +12,7 @@ from time import time
 from typing import TYPE_CHECKING
 
 from ...storage import NoLocks, check_private_directory, open_private, try_lock
-from ..spool import LOCK
+from .. import LOCK
 from . import name as naming
 from .bounds import Blocked, Bounds
 from .standing import Standing

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...privacy import choice
 from ...storage import check_private_directory
-from .. import refusal
-from ..spool import LOCK
+from .. import LOCK, refusal
 from .answer import ACCEPTED, MUCH_LATER, SPLIT, UNASKED, Answer
 from .attempt import Attempt, Withdrawn
 from .batches import batches, fits

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from ...privacy import choice
 from ...privacy.refusal import variable_saying_no
 from ...storage import LOWEST_DESCRIPTOR, NoLocks, open_private, try_lock
-from ..launcher import LETTER_DESCRIPTOR, LOCK_DESCRIPTOR, too_early
-from ..spool import LOCK
+from .. import LOCK
+from ..child import LETTER_DESCRIPTOR, LOCK_DESCRIPTOR
+from ..launcher import too_early
 from .beside import tidy_beside
 from .deadline import DEADLINE, Deadline
 from .deliver import Delivery

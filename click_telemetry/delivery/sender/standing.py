@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from ...storage import open_private, read_small, replace_file, set_time
-from ..launcher import LONGEST_WAIT, NOT_BEFORE
+from .. import LONGEST_WAIT, NOT_BEFORE
 
 FILE = "standing.json"
 LIMIT = 64 * 1024

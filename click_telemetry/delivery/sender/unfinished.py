@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...events import COMMAND_COMPLETED, COMMAND_INVOKED
 from ...events.message import completion_id, timestamp
-from ...events.names import COMMAND_COMPLETED, COMMAND_INVOKED
 
 _LARGEST = 2**53
 """Every JSON reader knows the whole numbers up to here."""
