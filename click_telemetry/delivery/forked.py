@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from .launcher import environment
+from .child import environment, written
 
 if TYPE_CHECKING:
     from .launcher import Letter
@@ -50,7 +50,7 @@ def _deliver(letter: Letter, lock: int, until: float) -> None:
     from .sender.main import work
     from .sender.patience import Patience
 
-    work(json.loads(letter.written()), lock, Patience(until))
+    work(json.loads(written(letter)), lock, Patience(until))
 
 
 def _leave_the_parent(lock: int) -> None:

@@ -43,7 +43,7 @@ def deliver(letter: Letter, lock: int, until: float) -> None:
             import segment.analytics.request  # noqa: F401
 
             from .sender import main, transport  # noqa: F401
-        except ImportError:
+        except (ImportError, KeyboardInterrupt):  # as below; the client is missing, or unwanted now
             os.close(lock)
             return
     patience = Patience(until)
