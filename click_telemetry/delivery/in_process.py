@@ -1,8 +1,8 @@
-"""Delivery in this very process, where there can be no child: frozen, zipped, without a Python.
+"""Delivery in this very process, where there can be no child at all: frozen on Windows, say.
 
 The one place in the foreground that loads the sender's room, and with it the Segment client: 120 ms
-and 300 modules, in a thread that is waited for. When the time is over the thread lets go of the
-connection and ends; only a name that is being resolved, or an import, can hold it a little longer.
+and 300 modules. The rest is done in a thread that is waited for. When the time is over the thread
+lets go of the connection and ends; only a name that is being resolved can hold it a little longer.
 It takes no signal, changes no variable, no handler and no filter, and says nothing.
 """
 
@@ -30,11 +30,26 @@ def deliver(letter: Letter, lock: int, until: float) -> None:
         lock: the sender's lock, held; it is closed here.
         until: when the wait is over, by `monotonic()`.
     """
+    import warnings
     from threading import Thread
 
     from .sender.patience import Patience
 
+    # Imported here and not in the thread: a thread that imports when the interpreter ends may
+    # abort it (seen with an extension written in Rust, on Python 3.11).
+    with warnings.catch_warnings():  # requests and urllib3 set filters when they are imported
+        warnings.simplefilter("ignore")
+        try:
+            import segment.analytics.request  # noqa: F401
+
+            from .sender import main, transport  # noqa: F401
+        except (ImportError, KeyboardInterrupt):  # as below; the client is missing, or unwanted now
+            os.close(lock)
+            return
     patience = Patience(until)
+    if patience.is_near:
+        os.close(lock)
+        return
     thread = Thread(
         target=_work, args=(letter, lock, patience), name="click_telemetry", daemon=True
     )
@@ -61,14 +76,10 @@ def _wait_for(thread: Thread, patience: Patience) -> None:
 def _work(letter: Letter, lock: int, patience: Patience) -> None:
     try:
         import json
-        import warnings
 
         from .child import written
         from .sender.main import work
 
-        with warnings.catch_warnings():  # requests and urllib3 set filters when they are imported
-            warnings.simplefilter("ignore")
-            from .sender import transport  # noqa: F401
         with _unheard():
             work(json.loads(written(letter)), lock, patience)
     except Exception:

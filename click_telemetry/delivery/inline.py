@@ -7,6 +7,7 @@ during the wait ends the wait.
 from __future__ import annotations
 
 import os
+import sys
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
@@ -37,9 +38,7 @@ def hand_off_inline(letter: Letter, timeout: float) -> None:
     if lock is None:
         return
     if not can_start():
-        from .in_process import deliver
-
-        deliver(letter, lock, until)
+        _without_python(letter, lock, until)
         return
     if not spawns():
         os.close(lock)  # the child takes it
@@ -52,6 +51,21 @@ def hand_off_inline(letter: Letter, timeout: float) -> None:
     finally:
         os.close(lock)
     wait_for(child, until)
+
+
+def _without_python(letter: Letter, lock: int, until: float) -> None:
+    if sys.platform == "linux" and hasattr(os, "fork"):  # elsewhere system libraries forbid it
+        from .forked import fork
+
+        try:
+            child = fork(letter, lock, until)
+        finally:
+            os.close(lock)
+        wait_for(child, until)
+    else:
+        from .in_process import deliver
+
+        deliver(letter, lock, until)
 
 
 def wait_for(child: int, until: float) -> None:

@@ -179,7 +179,7 @@ def measure(runner: Runner, cells: list[Cell], rounds: int, pause: float) -> Non
             cell.times[turn] = runner.run(cell)
         print(f"round {turn + 1} of {rounds}, {len(ready)} cells", file=sys.stderr, flush=True)
         time.sleep(pause)
-        wait_until_idle(3.0)
+        wait_until_idle(1.0)
 
 
 def table(cells: list[Cell]) -> str:

@@ -33,11 +33,17 @@ UNKNOWN_EXECUTABLE = "import sys; sys.executable = None\n"
 EMBEDDED = 'import sys; sys.executable = "/usr/bin/true"\n'
 NO_CHILD = [
     pytest.param(FROZEN, id="frozen"),
+    pytest.param(FROZEN + "import os; del os.fork\n", id="frozen, and no fork"),
     pytest.param(NO_EXECUTABLE, id="empty executable"),
     pytest.param(UNKNOWN_EXECUTABLE, id="no executable"),
     pytest.param(EMBEDDED, id="embedded in another program"),
 ]
-EVERYWHERE = [pytest.param("", id="in a child"), pytest.param(FROZEN, id="in the process")]
+NO_FORK = FROZEN + "import os; del os.fork\n"
+EVERYWHERE = [
+    pytest.param("", id="in a child"),
+    pytest.param(FROZEN, id="in a fork"),
+    pytest.param(NO_FORK, id="in the process"),
+]
 
 
 @pytest.fixture
@@ -81,7 +87,7 @@ def test_where_no_child_can_be_none_is_started(
         """
         import os
         def refuse(event, args):
-            if event in ("os.posix_spawn", "os.fork", "os.exec", "subprocess.Popen", "os.system"):
+            if event in ("os.posix_spawn", "os.exec", "subprocess.Popen", "os.system"):
                 os.write(2, f"started {event} {args}\\n".encode())
         sys.addaudithook(refuse)
         """
@@ -96,6 +102,7 @@ def test_process_that_delivers_itself_is_left_as_it_was(
     """A program that goes on finds no thread, handler, variable, filter or descriptor of it."""
     looked = """
     import sys; sys.frozen = True
+    import os; del os.fork
     import logging, os, signal, threading, warnings, click
     from click_telemetry import instrument
     cli = click.Group("cli", commands={"go": click.Command("go", callback=lambda: None)})
@@ -136,6 +143,7 @@ def test_application_s_own_segment_client_is_not_ours(
     """Delivering in its process changes neither its session nor what it logs."""
     source = """
     import sys; sys.frozen = True
+    import os; del os.fork
     import logging
     import segment.analytics.request as own
     logging.basicConfig(level="DEBUG", stream=sys.stdout, format="%(message)s")
@@ -186,6 +194,20 @@ def make_bare(cli: Cli) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.parametrize("before", EVERYWHERE)
+@pytest.mark.parametrize("seconds", [0.001, 0.05, 0.15])
+def test_time_that_is_over_in_the_middle_of_anything_changes_no_status(
+    seconds: float, before: str, make: Callable[[str], Cli], server: Server, home: Home
+) -> None:
+    """Importing, connecting, waiting: the process ends as it would, with however little time."""
+    server.reply = Reply(delay=0.1)
+    cli = make(before + INLINE.replace("flush_timeout=3", f"flush_timeout={seconds}"))
+    for _ in range(3):
+        run = cli.run("deploy")
+        assert (run.stdout, run.stderr, run.returncode) == ("deployed\n", "", 0)
+    assert sender_processes(home) == []
+
+
 def test_program_that_goes_on_keeps_no_thread_of_a_server_that_never_answers(
     make: Callable[[str], Cli], server: Server
 ) -> None:
@@ -193,6 +215,7 @@ def test_program_that_goes_on_keeps_no_thread_of_a_server_that_never_answers(
     cli = make(
         """
         import sys; sys.frozen = True
+        import os; del os.fork
         import threading, time, click
         from click_telemetry import instrument
         cli = click.Group("cli", commands={"go": click.Command("go", callback=lambda: None)})

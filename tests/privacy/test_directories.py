@@ -214,6 +214,14 @@ def test_each_destination_has_a_spool_of_its_own() -> None:
     assert len(spools) == 9
 
 
+@given(
+    st.text(st.characters(exclude_characters="\0")), st.text(st.characters(exclude_characters="\0"))
+)
+def test_a_token_s_spool_is_never_another_s(host: str, key: str) -> None:
+    """Whatever host and key: who has no token never finds what was said with one."""
+    assert destination_digest(host, key) != destination_digest(host, key, identified=True)
+
+
 @given(st.text(st.characters(exclude_categories=())), st.text(st.characters(exclude_categories=())))
 @example("https://a.example", "\ud800")
 def test_a_digest_is_sixteen_hexadecimal_digits_of_any_text(host: str, key: str) -> None:
