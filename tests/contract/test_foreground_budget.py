@@ -224,7 +224,7 @@ DECLARING = INSTRUMENTED.replace(
 def test_who_declares_and_does_not_walk_loads_declarations_alone(
     make_cli: MakeCli, bare: Cli, server: Server
 ) -> None:
-    """The other commands of an application with flows pay for eight small modules."""
+    """The other commands of an application with flows pay for six small modules."""
     cli = make_cli(DECLARING, "declaring.py")
     cli.environ["ACME_TELEMETRY_HOST"] = server.url
     rooms = ("declared", "event", "flow_plan", "schema", "text", "words")
