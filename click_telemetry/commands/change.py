@@ -9,7 +9,7 @@ import click
 from ..privacy import choice, identity
 from ..privacy.consent import LOG, NOTHING
 from ..privacy.reasons import REASONS
-from ..tools.visible import visible
+from ..visible import visible
 from .account import at_home
 from .application import Application, application
 from .erasing import erase_all

@@ -18,7 +18,7 @@ from ..delivery.sender.name import stem
 from ..privacy import identity
 from ..privacy.consent import NOTHING, SEND
 from ..privacy.reasons import REASONS
-from ..tools.visible import visible
+from ..visible import visible
 from .application import application
 from .console import console, counted
 from .problems import delivery_error

@@ -6,9 +6,16 @@ shows its help. Nothing below it is ever recorded.
 
 from __future__ import annotations
 
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from ..observe.state import mark
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NAMES = ("status", "enable", "disable", "show", "flush", "purge", "reset-id")
 """In the order of the help."""
@@ -35,6 +42,22 @@ class TelemetryGroup(click.Group):
         super().__init__(name, help=help)
         mark(self).excluded = True
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Parse the group's own line."""
+        with ending_as_click(parent):
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was named."""
+        with ending_as_click(ctx.parent):
+            return super().invoke(ctx)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order of the help."""
         return [*NAMES]
@@ -52,6 +75,30 @@ class TelemetryGroup(click.Group):
         from .pages import help_page
 
         return help_page(self, ctx)
+
+
+@contextmanager
+def ending_as_click(parent: object) -> Iterator[None]:
+    """End as Click does, below an application that carries a copy of Click of its own.
+
+    The copy (Typer's, since 0.26) does not know the exceptions of this one.
+
+    Args:
+        parent: the context above.
+    """
+    if parent is None or isinstance(parent, click.Context):
+        yield
+        return
+    try:
+        yield
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("Aborted!", err=True)
+        sys.exit(1)
 
 
 def telemetry_group(name: str = "telemetry", *, help: str = HELP) -> TelemetryGroup:  # noqa: A002

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ..privacy.consent import CLIENT, LOG, NOTHING, SEND, WATCH
 from ..privacy.reasons import REASONS
-from ..tools.visible import visible
+from ..visible import visible
 from . import account as accounts
 from .account import at_home
 from .application import application

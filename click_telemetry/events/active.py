@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..privacy.settings import Settings
     from .bound import Place
-    from .invocation import Run
+    from .run import Run
 
     class Speaker(Protocol):
         """Somebody who can record an event now: a run, or a root before its first leaf."""

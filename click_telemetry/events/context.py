@@ -17,7 +17,7 @@ from .values import plain_properties
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from .invocation import Run
+    from .run import Run
     from .text import Json
 
 APPLICATION_BYTES = 4_000

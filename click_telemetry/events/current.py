@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from .active import Speaker
     from .event import Event
-    from .invocation import Run
+    from .run import Run
     from .text import Json
 
 

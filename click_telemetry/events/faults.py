@@ -11,7 +11,7 @@ from .ending import error_class_of
 from .loud import complain
 
 if TYPE_CHECKING:
-    from .invocation import Run
+    from .run import Run
     from .text import Json
 
 MAX_CODE = 64

@@ -1,9 +1,10 @@
 """The table of what is a secret by its looks: one row a family, with the source of its form.
 
 Two laws keep it fast. A row is compiled and run only where one of its hints, a literal, is in the
-text: most texts meet no row at all. And a pattern either fails within a bounded number of
-characters or matches all that it has read, so that nothing is read twice; what is not decided by
-then, `judge` decides (hazard: Python's `re` is not linear).
+text: most texts meet the last row alone. (A row compiles in 0.05 to 0.2 ms, all of them in 3.7 ms;
+warm, a short text takes 10 µs.) And a pattern either fails within a bounded number of characters or
+matches all that it has read, so that nothing is read twice; what is not decided by then, `judge`
+decides. Python's `re` is not linear by itself.
 
 Lengths are lower bounds, since providers lengthen their tokens. To add a family, add a row.
 """
@@ -117,7 +118,7 @@ def _userinfo(match: Match[str]) -> str | None:
     port = first.rpartition(":")[2] if ":" in first else "0"
     if not at or (slash and "@" not in first and port.isdecimal()):
         return None  # nobody's, or the @ is in the path: `host:8080/@scope`
-    if first.partition("@")[0] == "git" or userinfo == marker("url-credentials"):
+    if first.partition("@")[0] == "git":
         return None
     return f"://{marker('url-credentials')}@{rest}"
 
@@ -125,8 +126,8 @@ def _userinfo(match: Match[str]) -> str | None:
 def _ipv6(match: Match[str]) -> str | None:
     text, start, end = match.string, match.start(), match.end()
     before, address, after = shapes.without_edges(match[1])
-    follows = text[start - 1 : start] in _NAME and start > 0 and not before
-    goes_on = text[end : end + 1] in _NAME and end < len(text) and not after
+    follows = text[start - 1 : start] in _NAME and not before
+    goes_on = text[end : end + 1] in _NAME and not after
     if follows or goes_on or not shapes.is_ipv6(address):
         return None  # also names joined by colons: `thread::a1`
     return f"{before}{marker('ip')}{after}"
@@ -152,10 +153,6 @@ def _base64(match: Match[str]) -> str | None:
     return marker("base64") if len(body) >= 24 and shapes.is_random(body) else None
 
 
-def _lines(match: Match[str]) -> str | None:
-    return marker("base64") if "\n" in match[0] and shapes.is_random(match[1]) else None
-
-
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 _VALUE = _NAME | set("=[{$")
 """What begins a value: `sharedKey=[…` is a name that binds one, and no padding."""
@@ -169,8 +166,10 @@ FAMILIES: tuple[Family, ...] = (
         r"-----BEGIN [A-Z0-9 ]{1,60}-----(?s:.*?)(?:-----END [A-Z0-9 ]{1,60}-----|\Z)",
     ),
     Family("url-credentials", ("://",), r'://((?:(?!://)[^\s"<>])+)', _userinfo, 0),
-    # docs.github.com, "GitHub's token formats"; ghs_<appid>_<JWT> since 2025.
+    # docs.github.com, "GitHub's token formats"; ghs_<appid>_<JWT> since 2025; v1. until 2021, when
+    # personal ones were 40 digits, which only a name tells from a commit: see `pairs`.
     _prefixed("github-token", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
+    Family("github-token", ("v1.",), APART + r"v1\.[0-9a-f]{36,}"),
     # docs.gitlab.com, "Token overview": prefixes; routable tokens have dots.
     _prefixed(
         "gitlab-token",
@@ -301,7 +300,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "ip",
         (".",),
-        r"(?<![0-9.])((?i:v|version\s{0,3}|[=<>~!]=\s{0,3}|[<>^~]\s{0,3}"
+        r"(?<![0-9.])((?i:v|version[:=]?\s{0,3}|[=<>~!]=\s{0,3}|[<>^~]\s{0,3}"
         r"|[a-z]/(?=[0-9]+\.0\.0\.0)))?"
         r"((?:[0-9]{1,3}\.){3}[0-9]{1,3})(?![0-9]|\.[0-9]|[A-Za-z]|[-+][A-Za-z])",
         _ipv4,
@@ -312,7 +311,7 @@ FAMILIES: tuple[Family, ...] = (
         "base64",
         ("\n",),
         r"(?<![A-Za-z0-9+/])([A-Za-z0-9+/]{56,})(?:\r?\n[ \t]{0,8}[A-Za-z0-9+/]+)*={0,2}",
-        _lines,
+        _if("base64", shapes.is_random),
     ),
     Family("base64", ("",), r"([A-Za-z0-9+/_-]{14,})(={0,2})", _base64),
 )

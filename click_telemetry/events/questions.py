@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .active import Speaker
 
 _COPIES = ("typer._click", "click")
-"""Typer carries a copy since 0.26: https://github.com/fastapi/typer/releases."""
+"""Typer carries a copy since 0.26, whose package names less than Click's; its modules are alike."""
 
 
 class Questions:
@@ -111,14 +111,18 @@ class Questions:
 
 
 def _click(name: str) -> Any:
-    """A function or class of the Click whose command is running."""
+    """A function of `termui`, or its Abort, of the Click whose command is running."""
     for copy in _COPIES:
-        found = sys.modules.get(copy)
-        if found is not None and found.get_current_context(silent=True) is not None:
-            return getattr(found, name)
-    import click  # nothing runs: then the ordinary one
+        running, asking = sys.modules.get(f"{copy}.globals"), sys.modules.get(f"{copy}.termui")
+        if (
+            running is not None
+            and asking is not None
+            and running.get_current_context(silent=True) is not None
+        ):
+            return getattr(asking, name)
+    import click.termui  # nothing runs: then the ordinary one
 
-    return getattr(click, name)
+    return getattr(click.termui, name)
 
 
 def _declared_choice(kind: Any, answer: Any) -> Any:

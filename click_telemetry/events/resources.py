@@ -19,8 +19,8 @@ from .values import plain_properties
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .invocation import Run
     from .records import Keeper
+    from .run import Run
     from .text import Json
 
 MAX_KIND = 64

@@ -12,7 +12,7 @@ from .values import plain_properties
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .invocation import Run
+    from .run import Run
 
 MAX_USER_ID = 128
 """Characters."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from contextvars import Token
 
     from ..events.active import Speaker
-    from ..events.invocation import Run
+    from ..events.run import Run
     from ..events.text import Json
 
     Function = TypeVar("Function", bound=Callable[..., Any])

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from ..events.active import Speaker
     from ..events.bound import Bound, Place
-    from ..events.invocation import Invocation, Run
+    from ..events.invocation import Invocation
+    from ..events.run import Run
     from ..events.text import Json
     from ..privacy.facts import RealFacts
     from ..privacy.settings import Settings

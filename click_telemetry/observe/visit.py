@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from contextvars import Token
 
     from ..events.active import Speaker
-    from ..events.invocation import Run
+    from ..events.run import Run
     from ..events.text import Json
     from ..privacy.settings import Settings
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..events import BASE_PROPERTIES, COMMAND_COMPLETED
-from .visible import visible
+from ..visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from .visible import visible
+from ..visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

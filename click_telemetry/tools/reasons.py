@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..privacy.consent import CLIENT, LOG, NOTHING, WATCH
 from ..privacy.reasons import REASONS
 from ..privacy.settings import variable_prefix
+from ..visible import visible
 from .senders import LONGEST
-from .visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.cells import cell_len
 from rich.text import Text
 
-from ..events import COMMAND_COMPLETED
+from ..events import COMMAND_COMPLETED, COMMAND_INVOKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,7 +58,8 @@ class EventTable:
     """What arrived, as something that rich prints.
 
     Lines are put together here rather than by `rich.table.Table`, which has no cell that spans
-    columns: how a command ended, and an event's own properties, stand on lines of their own.
+    columns: how a command ended, and an event's own properties, stand on lines of their own, and an
+    event within a command has the room where its command and flags would be said once more.
 
     Args:
         rows: in order; an empty line separates one invocation from the next.
@@ -82,7 +83,12 @@ class EventTable:
             cells = [Text(getattr(row, column.field)) for column in COLUMNS]
             cells[0].stylize("dim")
             cells[5].stylize(style)
-            yield from _lines(console, cells, widths)
+            if self._is_within(position):
+                spanned = _total(widths[2:5])
+                cells[3:5], columns = [], (*COLUMNS[:3], *COLUMNS[5:])
+                yield from _lines(console, cells, [*widths[:2], spanned, *widths[5:]], columns)
+            else:
+                yield from _lines(console, cells, widths)
             width = max(options.max_width - indent, NARROWEST)
             for text in (Text(row.ending, style=style), Text(row.own, style="dim")):
                 for line in text.wrap(console, width, overflow="fold") if text else ():
@@ -94,8 +100,16 @@ class EventTable:
         Args:
             available: columns of the terminal.
         """
+        rows = [row for position, row in enumerate(self._rows) if not self._is_within(position)]
         widths = [
-            max([cell_len(column.title), *(cell_len(getattr(r, column.field)) for r in self._rows)])
+            max(
+                cell_len(column.title),
+                *(
+                    cell_len(getattr(row, column.field))
+                    for row in (rows if column.keeps is not None else self._rows)
+                ),
+                0,
+            )
             for column in COLUMNS
         ]
         kept = [
@@ -111,12 +125,29 @@ class EventTable:
             widths[widest] -= 1
         return widths
 
+    def _is_within(self, position: int) -> bool:
+        """Whether a row is about an event within a command that the rows above it name already."""
+        row = self._rows[position]
+        if not position or row.event in (COMMAND_INVOKED, COMMAND_COMPLETED):
+            return False
+        above = self._rows[position - 1]
+        return (row.invocation, row.command, row.flags) == (
+            above.invocation,
+            above.command,
+            above.flags,
+        )
+
 
 def _total(widths: Sequence[int]) -> int:
     return sum(widths) + GAP * (len(widths) - 1)
 
 
-def _lines(console: Console, cells: Sequence[Text], widths: Sequence[int]) -> Iterator[Text]:
+def _lines(
+    console: Console,
+    cells: Sequence[Text],
+    widths: Sequence[int],
+    columns: Sequence[Column] = COLUMNS,
+) -> Iterator[Text]:
     """One row, on as many lines as its longest cell takes."""
     wrapped = [
         list(cell.wrap(console, width, overflow="fold")) if cell else []
@@ -124,7 +155,7 @@ def _lines(console: Console, cells: Sequence[Text], widths: Sequence[int]) -> It
     ]
     for pieces in zip_longest(*wrapped, fillvalue=None):
         line = Text()
-        for column, piece, width in zip(COLUMNS, pieces, widths, strict=True):
+        for column, piece, width in zip(columns, pieces, widths, strict=True):
             cell = piece.copy() if piece is not None else Text()
             cell.rstrip()
             cell.align("right" if column.right else "left", width)

@@ -20,13 +20,13 @@ from rich.console import Console
 
 from ..privacy.watched import ADDRESS_VARIABLE, STATE_VARIABLE, TOLD
 from ..storage import read_small
+from ..visible import visible
 from . import arrived
 from .child import Signals, run
 from .reasons import Evidence, Note, explain
 from .receiver import Receiver
 from .senders import deliver
 from .table import EventTable
-from .visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

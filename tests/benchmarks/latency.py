@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 LONGEST = 15.0
 """Seconds that a process may take."""
-SLOW = 2.0
+SLOW = 5.0
 """Seconds; a cell that takes longer is run in FEW rounds only."""
 FEW = 3
 
@@ -179,7 +179,7 @@ def measure(runner: Runner, cells: list[Cell], rounds: int, pause: float) -> Non
             cell.times[turn] = runner.run(cell)
         print(f"round {turn + 1} of {rounds}, {len(ready)} cells", file=sys.stderr, flush=True)
         time.sleep(pause)
-        wait_until_idle(10.0)
+        wait_until_idle(3.0)
 
 
 def table(cells: list[Cell]) -> str:

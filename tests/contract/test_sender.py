@@ -272,11 +272,16 @@ def test_choice_that_is_turned_off_stops_the_next_part_of_a_request(
     assert len(spool.names) == 1
 
 
-def test_lock_without_a_name_stops_the_next_request(spool: Spool, server: Server) -> None:
-    """Its folder was deleted, another sender may be at it (row 31)."""
+@pytest.mark.parametrize("replaced", [False, True])
+def test_lock_without_a_name_stops_the_next_request(
+    replaced: bool, spool: Spool, server: Server
+) -> None:
+    """Its folder was deleted, another sender may be at it by a lock of its own (row 31)."""
 
     def reply(request: Request) -> Reply:
         (spool.path / "lock").unlink()
+        if replaced:
+            (spool.path / "lock").touch(0o600)
         return Reply()
 
     server.reply = reply

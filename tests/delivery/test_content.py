@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from click_telemetry.delivery.sender.content import length, messages
@@ -134,12 +134,14 @@ def test_end_of_the_calendar_is_told_by_a_file_system_without_harm() -> None:
         assert messages(line(COMMAND_INVOKED), date)[-1]["properties"]["outcome"] == "unfinished"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_read_without_harm(content: bytes) -> None:
     """Truncated, zeroed, not UTF-8, not ours (row 18)."""
     assert messages(content + b"\n", 0.0) == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([line(COMMAND_INVOKED), line("X", 2)]) | st.binary(max_size=40)))
 def test_good_lines_are_found_among_any_others(parts: list[bytes]) -> None:
     """Never more of them than there are, and none changed."""
@@ -175,6 +177,7 @@ LIKE_OURS = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(JSON | LIKE_OURS | st.fixed_dictionaries({"open": st.lists(LIKE_OURS)}), st.booleans())
 def test_any_json_is_read_without_harm(found: Any, note: bool) -> None:
     """Well-formed and still not ours; what is taken from it can be sent."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from click_telemetry.delivery.sender.name import (
@@ -31,6 +31,7 @@ NAMES = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(NAMES)
 def test_name_is_read_as_it_was_written(name: FileName) -> None:
     """Nothing that is remembered in it gets lost."""
@@ -130,6 +131,7 @@ def test_file_that_is_dated_anew_ages_from_then_on() -> None:
     assert verdict(never_tried, wrong, NOW + KEPT + 60) == DROP
 
 
+@settings(deadline=None)
 @given(NAMES, st.floats(-1e12, 1e12), st.floats(0, 1e12))
 def test_any_clock_gives_a_verdict(name: FileName, written: float, now: float) -> None:
     """And never two years of waiting: what is not believed is dated anew."""

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from click_telemetry.delivery import LONGEST_WAIT, NOT_BEFORE
@@ -141,6 +141,7 @@ KEYS = (
 )
 
 
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(KEYS), JSON))
 def test_any_memory_is_read_within_its_types_and_bounds(
     tmp_path_factory: pytest.TempPathFactory, found: dict[str, object]

@@ -1,7 +1,7 @@
 """The demo's scripted sessions: what a person types, and the whole list of events that it gives.
 
 Each session is walked twice, in Click's runner (`test_sessions`) and by `click-telemetry watch`
-in a terminal of its own (`tests/contract/test_sessions`), and compared to the same literal.
+in a terminal of its own (`tests/contract/test_demo_sessions`), and compared to the same literal.
 """
 
 from __future__ import annotations

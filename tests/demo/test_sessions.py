@@ -12,6 +12,7 @@ from demo_cli.main import cli
 from click_telemetry import instrument
 from click_telemetry.testing import RecordingClient
 
+from ..harness.keyboard import Keyboard
 from .sessions import CTRL_C, SESSIONS, Session, told
 
 
@@ -23,14 +24,18 @@ def client(recording_client: RecordingClient) -> Iterator[RecordingClient]:
     instrument(cli, client=None)
 
 
+def keyboard(session: Session) -> Keyboard:
+    """Somebody who types a session's answers."""
+    return Keyboard("".join(keys for _, keys in session.answers if keys != CTRL_C))
+
+
 @pytest.mark.parametrize("session", SESSIONS, ids=lambda session: session.name)
 def test_session_gives_these_events_and_no_other(session: Session, client: RecordingClient) -> None:
     """Where people stop and why is in one event, whichever way they went (rows A9 to A16, A18).
 
-    The runner has no keyboard: where the session presses Ctrl-C, its input ends.
+    What is not asked for is not read: the keyboard's Ctrl-C is where the session's is.
     """
-    typed = "".join(keys for _, keys in session.answers if keys != CTRL_C)
-    result = CliRunner().invoke(cli, session.args, input=typed)
+    result = CliRunner().invoke(cli, session.args, input=keyboard(session))
     assert told(client.events) == session.events
     assert result.exit_code == session.code
     assert [one["properties"]["sequence"] for one in client.events] == list(
@@ -54,8 +59,7 @@ def test_where_people_stop_is_one_breakdown(client: RecordingClient) -> None:
     stops = []
     for session in SESSIONS[:10]:
         client.clear()
-        typed = "".join(keys for _, keys in session.answers if keys != CTRL_C)
-        CliRunner().invoke(cli, session.args, input=typed)
+        CliRunner().invoke(cli, session.args, input=keyboard(session))
         (end,) = [
             one
             for one in client.events

@@ -252,6 +252,7 @@ SECRETS: tuple[Secrets, ...] = (
     Secrets("github-token", _after("ghp_", "gho_", "ghu_", "ghr_", sizes=(36, 76, 255))),
     Secrets("github-token", lambda r: f"ghs_{r.randrange(10**7)}_{jwt(r)}"),
     Secrets("github-token", _after("ghs_", sizes=(36, 64))),
+    Secrets("github-token", _after("v1.", alphabet=HEX, sizes=(40,))),
     Secrets(
         "github-token",
         lambda r: "github_pat" + f"_{some(r, ALNUM, 22)}_{some(r, ALNUM, 59, 120)}",

@@ -24,8 +24,9 @@ from click_telemetry.events import (
 )
 from click_telemetry.events.active import LIVE
 from click_telemetry.events.context import APPLICATION_BYTES
-from click_telemetry.events.invocation import OWN_EVENTS, Invocation, Run
+from click_telemetry.events.invocation import OWN_EVENTS, Invocation
 from click_telemetry.events.message import completion_id
+from click_telemetry.events.run import Run
 from click_telemetry.events.text import encode
 from click_telemetry.privacy.settings import DeclarationError, Settings
 from click_telemetry.testing import RecordingClient

@@ -15,6 +15,7 @@ from click_telemetry import Flow, flow
 from click_telemetry.privacy.settings import DeclarationError
 from click_telemetry.testing import RecordingClient
 
+from ..harness.keyboard import Keyboard
 from ..harness.stories import run
 from .walks import at_a_prompt, command, told, walk
 
@@ -139,7 +140,7 @@ def test_a_no_that_aborts_is_an_answer_first(positional: bool) -> None:
     shown = ("Spawn Prompt Shown", {"prompt": "sure"})
     assert walk(go, "n\n") == [STARTED, shown, no, end]
     assert walk(go, "") == [STARTED, shown, ("Spawn Prompt Cancelled", {"prompt": "sure"}), end]
-    bare = CliRunner().invoke(click.Command("go", callback=go), input="n\n")
+    bare = CliRunner().invoke(click.Command("go", callback=go), input=Keyboard("n\n"))
     assert (bare.exit_code, bare.output) == (1, "Sure? [y/N]: n\nAborted!\n")
 
 
@@ -197,7 +198,7 @@ def test_a_prompt_s_text_never_takes_the_place_of_its_name(
 ) -> None:
     """Somebody who gives the text twice tells nothing of it."""
     monkeypatch.setattr("sys.stdin", None)
-    monkeypatch.setattr(click, "prompt", lambda text, **_: text)
+    monkeypatch.setattr("click.termui.prompt", lambda text, **_: text)
 
     def go() -> None:
         with SPAWN as f:
@@ -217,9 +218,18 @@ def test_the_running_command_s_own_click_asks(monkeypatch: pytest.MonkeyPatch) -
         def get_current_context(silent: bool) -> object:
             return object()
 
+        Abort = KeyError
+
+        @staticmethod
+        def confirm(text: str) -> bool:
+            return False
+
         @staticmethod
         def prompt(text: str) -> str:
             return f"copy: {text}"
 
-    monkeypatch.setitem(sys.modules, "typer._click", Copy)
+    monkeypatch.setitem(sys.modules, "typer._click.globals", Copy)
+    monkeypatch.setitem(sys.modules, "typer._click.termui", Copy)
     assert Flow.of(None).prompt("agent", "Agent") == "copy: Agent"
+    with pytest.raises(KeyError):
+        Flow.of(None).confirm("sure", "Sure?", abort=True)

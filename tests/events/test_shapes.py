@@ -40,6 +40,7 @@ def test_varied_is_more_than_words_and_numbers(text: str, expected: bool) -> Non
         ("AbstractSingletonProxyFactoryBean", False),
         ("abcdefghijklmA1bcdefghijklm2Bcdefghijklm3cd4", False),  # few changes
         ("aaaa1aaaa1aaaa1aaaA1aa1aaa", True),  # letters beside digits, often enough
+        ("abcde1fghij2klmno3pqrst4uvwxA", True),
         ("aB/dE/gH/jK/mN/pQ/sT/vW", False),  # as many separators as a path
         ("aB3/E5gH7jK9+N1pQ3sT5vW7", True),
     ],
@@ -148,11 +149,13 @@ def test_an_address_has_edges(text: str, parts: tuple[str, str, str]) -> None:
         ("eyJhbGciOiJub.", "[redacted:jwt]"),
         ("eyJhbGciOiJIUzI1NiIsInR5", "[redacted:jwt]"),
         ("eyJwordsandwords", "eyJwordsandwords"),
+        ("eyJwordsandwords.more", "[redacted:jwt]"),
         ("bearer " + "a" * 32, "bearer [redacted:bearer-token]"),
         ("bearer " + "a" * 31, "bearer " + "a" * 31),
         # pairs
         ("a=1 password=", "a=1 password="),
         ("x=[redacted:ip] password=[redacted:email]", "x=[redacted:ip] password=[redacted:email]"),
+        ("the password: expired", "the password: [redacted:password]"),
         ("token: expired", "token: expired"),
         ("token: aB3x", "token: [redacted:token]"),
         ("token: " + "a" * 20, "token: [redacted:token]"),

@@ -13,6 +13,7 @@ from click_telemetry import instrument
 from click_telemetry.events import BASE_PROPERTIES
 from click_telemetry.testing import RecordingClient
 
+from ..harness.keyboard import Keyboard
 from ..harness.stories import run
 
 Told = list[tuple[str, dict[str, Any]]]
@@ -49,10 +50,10 @@ def told(client: RecordingClient) -> Told:
     return found
 
 
-def walk(callback: Callable[..., Any], keyboard: str | None = None, *args: str) -> Told:
-    """What a command's body says, in Click's runner."""
+def walk(callback: Callable[..., Any], typed: str = "") -> Told:
+    """What a command's body says, in Click's runner; after what is typed comes Ctrl-C."""
     client = RecordingClient()
-    result = run(command(callback, client), "go", *args, input=keyboard)
+    result = run(command(callback, client), "go", input=Keyboard(typed))
     # The runner keeps what the body raised; a body's own assertion is the test's.
     if isinstance(result.exception, (AssertionError, TypeError)):
         raise result.exception

@@ -59,6 +59,29 @@ def test_an_event_of_the_applications_own_has_its_properties_below() -> None:
     ]
 
 
+def test_an_event_within_a_command_does_not_say_the_command_again() -> None:
+    """A flow reads as a list: its long names have the room of path and flags."""
+    invoked, completed = pair("demo apps create", "accept_terms", "name", "plan", "region")
+    step = track("Application Create Step Reached", step="plan", elapsed_ms=32)
+    end = track("Application Create Completed", step="plan", duration_ms=44)
+    for number, message in enumerate((invoked, step, end, completed), start=1):
+        message["properties"]["sequence"] = number
+        message["properties"]["command"] = "demo apps create"
+        message["properties"]["flags"] = ["accept_terms", "name", "plan", "region"]
+    assert printed([invoked, step, end, completed])[2:] == [
+        "12:00:00.123  1  Command Invoked    demo apps      accept_terms,",
+        "                                    create         name, plan,",
+        "                                                   region",
+        "12:00:00.123  2  Application Create Step Reached",
+        "                 step=plan, elapsed_ms=32",
+        "12:00:00.123  3  Application Create Completed                              44 ms",
+        "                 step=plan",
+        "12:00:00.123  4  Command Completed  demo apps      accept_terms,     0     12 ms",
+        "                                    create         name, plan,",
+        "                                                   region",
+    ]
+
+
 def test_long_cells_fold_within_their_columns() -> None:
     """A long path and many flags take more lines, and no more columns."""
     lines = printed(

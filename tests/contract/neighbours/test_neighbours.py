@@ -82,6 +82,50 @@ def test_typer_is_observed_on_both_sides_of_its_own_copy_of_click(version: str, 
     assert "--no-telemetry" in seen.output
 
 
+QUESTION = """
+import typer
+from typer.core import TyperGroup
+from click_telemetry import flow, instrument
+
+class Instrumented(TyperGroup):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        instrument(self, app="acme", client=client)
+
+app = typer.Typer(cls=Instrumented)
+
+@app.callback()
+def root(): pass
+
+@app.command()
+def ask():
+    with flow("Spawn") as f:
+        f.prompt("agent", "Agent")
+
+go(app, "ask")
+"""
+
+
+@pytest.mark.parametrize("version", ["typer==0.25.1", "typer"], ids=["on Click", "with its own"])
+def test_a_question_in_typer_is_asked_by_its_own_copy_of_click(version: str, tell: Tell) -> None:
+    """The end of the input is that copy's Abort, which Typer understands."""
+    abort = "typer.exceptions.Abort" if version == "typer" else "click.exceptions.Abort"
+    seen = tell((version,), QUESTION)
+    ((status, events),) = seen.told
+    assert (status, [event[0] for event in events], events[-1][-1]) == (
+        1,
+        [
+            "Invoked",
+            "Spawn Started",
+            "Spawn Prompt Shown",
+            "Spawn Prompt Cancelled",
+            "Spawn Aborted",
+            "Completed",
+        ],
+        abort,
+    )
+
+
 def test_cloup_shows_the_flag_among_its_ungrouped_options(tell: Tell) -> None:
     """Its help is built from `get_ungrouped_options` (rule 27)."""
     source = """

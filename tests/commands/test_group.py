@@ -1,0 +1,152 @@
+"""The group itself: how it is added, what it costs, whose Click it runs below."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import click_telemetry
+from click_telemetry import instrument, telemetry_group
+from click_telemetry.commands.declared import COMMANDS
+from click_telemetry.commands.group import NAMES
+from click_telemetry.testing import RecordingClient
+
+from ..harness.processes import Home
+
+
+def application(**options: object) -> click.Group:
+    cli = click.Group("cli", commands={"deploy": click.Command("deploy", callback=lambda: None)})
+    return instrument(cli, app="acme", **options)
+
+
+def test_the_commands_are_these() -> None:
+    """Each is declared under the name by which it is listed, and says what it is for."""
+    assert tuple(COMMANDS) == NAMES
+    context = click.Context(telemetry_group())
+    for name in NAMES:
+        command = telemetry_group().get_command(context, name)
+        assert command is not None
+        assert command.name == name
+        assert command.help
+    assert telemetry_group().get_command(context, "nope") is None
+
+
+def test_a_command_is_declared_once() -> None:
+    """Looking it up again gives the same object."""
+    group = telemetry_group()
+    context = click.Context(group)
+    assert group.get_command(context, "status") is group.get_command(context, "status")
+
+
+def test_the_name_and_the_help_are_the_application_s(recording_client: RecordingClient) -> None:
+    """It is called as the application wants it to be."""
+    cli = application(client=recording_client)
+    cli.add_command(telemetry_group("privacy", help="What we know of you."))
+    shown = CliRunner().invoke(cli, ["--help"]).output
+    assert "privacy  What we know of you." in " ".join(shown.split()).replace(
+        "privacy What", "privacy  What"
+    )
+    assert CliRunner().invoke(cli, ["privacy", "status", "--json"]).exit_code == 0
+
+
+def test_a_client_sees_nothing_of_the_telemetry_commands(
+    recording_client: RecordingClient,
+) -> None:
+    """They are excluded, with everything below them."""
+    cli = application(client=recording_client)
+    cli.add_command(telemetry_group())
+    for words in (["status"], ["show"], ["nope"], []):
+        CliRunner().invoke(cli, ["telemetry", *words])
+    assert recording_client.messages == []
+
+
+def test_help_does_not_offer_the_flag_that_it_does_not_need(
+    recording_client: RecordingClient,
+) -> None:
+    """`--no-telemetry` works there, and is no row of its help."""
+    cli = application(client=recording_client)
+    cli.add_command(telemetry_group())
+    for words in (["telemetry", "--help"], ["telemetry", "status", "--help"]):
+        shown = CliRunner().invoke(cli, words).output
+        assert "--help" in shown
+        assert "--no-telemetry" not in shown
+
+
+def test_the_help_is_in_the_order_of_use() -> None:
+    """Seeing first, deleting last; not sorted by the alphabet."""
+    cli = application()
+    cli.add_command(telemetry_group())
+    shown = CliRunner().invoke(cli, ["telemetry", "--help"]).output
+    places = [shown.index(f" {name} ") for name in NAMES]
+    assert places == sorted(places)
+
+
+def test_below_nothing_instrumented_it_names_the_fix() -> None:
+    """A maintainer's mistake: exit code 2, and what to do."""
+    cli = click.Group("cli")
+    cli.add_command(telemetry_group())
+    result = CliRunner().invoke(cli, ["telemetry", "status"])
+    assert result.exit_code == 2
+    assert "put @instrumented_group above" in result.output
+
+
+def test_words_are_completed() -> None:
+    """Tab knows the commands and their options."""
+    from click.shell_completion import ShellComplete
+
+    cli = application()
+    cli.add_command(telemetry_group())
+    complete = ShellComplete(cli, {}, "acme", "_ACME_COMPLETE")
+    assert [c.value for c in complete.get_completions(["telemetry"], "")] == [*NAMES]
+    assert "--why" in [c.value for c in complete.get_completions(["telemetry", "status"], "--")]
+
+
+COPIED = """
+import vendored
+from click_telemetry import instrument, telemetry_group
+
+cli = vendored.Group("cli")
+instrument(cli, app="acme", write_key="key")
+cli.add_command(telemetry_group())
+cli(prog_name="acme")
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "stdout", "stderr"),
+    [
+        (["status"], 0, "Telemetry of acme is off", ""),
+        (["status", "--help"], 0, "List every switch", ""),
+        (["--help"], 0, "reset-id", ""),
+        (["nope"], 2, "", "No such command"),
+        (["status", "--nope"], 2, "", "--nope"),
+        (["flush"], 1, "", "Nothing was sent"),
+    ],
+)
+def test_below_an_application_with_its_own_copy_of_click_it_ends_as_click_does(
+    words: list[str], status: int, stdout: str, stderr: str, home: Home, tmp_path: Path
+) -> None:
+    """As Typer carries one: no traceback, and the exit code of a script (rule 7)."""
+    shutil.copytree(Path(click.__file__).parent, tmp_path / "vendored")
+    (tmp_path / "app.py").write_text(COPIED)
+    ran = subprocess.run(
+        [sys.executable, str(tmp_path / "app.py"), "telemetry", *words],
+        env={
+            **home.environ,
+            "PYTHONPATH": os.path.dirname(os.path.dirname(click_telemetry.__file__)),
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.returncode, "Traceback" in ran.stderr) == (status, False), ran.stderr
+    assert stdout in ran.stdout
+    assert stderr in ran.stderr
