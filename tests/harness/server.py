@@ -159,7 +159,10 @@ class Server:
             handler.rfile.read1(16)
             self._answer(handler, early)
             return
-        raw = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        length = int(handler.headers.get("Content-Length", 0))
+        raw = handler.rfile.read(length)
+        if len(raw) < length:
+            return  # it was withdrawn, or whoever sent it was killed
         if handler.headers.get("Content-Encoding") == "gzip":
             raw = gzip.decompress(raw)
         # What is no JSON is another protocol's, which benchmarks speak.
