@@ -31,9 +31,11 @@ def snippet(containing: str) -> str:
 
 
 def table_names(heading: str) -> list[str]:
-    """The names in the first column of the table that begins with a heading."""
-    rows = README.split(f"\n{heading}\n", 1)[1].splitlines()[1:]
-    column = [row.split("|")[1] for row in rows[: rows.index("")]]
+    """The names in the first column of the tables that begin with a heading."""
+    column: list[str] = []
+    for table in README.split(f"\n{heading}\n")[1:]:
+        rows = table.splitlines()[1:]
+        column += [row.split("|")[1] for row in rows[: rows.index("")]]
     return [name for cell in column for name in re.findall(r"`(\w+)`", cell)]
 
 
