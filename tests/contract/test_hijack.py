@@ -113,6 +113,20 @@ class TestModules:
         wait_for_end(home)
         assert not ran.exists(), ran.read_text()
 
+    def test_planted_module_is_not_executed_inline(
+        self, server: Server, home: Home, tmp_path: Path, ran: Path, make_cli: Callable[..., Cli]
+    ) -> None:
+        """Nor by a child that is waited for, which stands where I stand when it starts."""
+        plant(home.path, ran)
+        patient = 'notice=False, delivery="inline", flush_timeout=3'
+        cli = make_cli(APP.replace("notice=False", patient))
+        for _ in range(5):
+            cli.run("deploy", env={"ACME_TELEMETRY_HOST": server.url})
+            if server.events:
+                break
+        assert server.events[:2] == PAIR
+        assert not ran.exists(), ran.read_text()
+
     def test_traps_do_tell(self, tmp_path: Path, ran: Path) -> None:
         """The positive control: a child that is started carelessly runs them."""
         plant(tmp_path / "planted", ran)
