@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ..harness.processes import Cli, Home
-from ..harness.senders import sender_processes, wait_for_end, wait_until
+from ..harness.senders import lock_holders, wait_for_end, wait_until
 from ..harness.server import Reply, Request, Server
 
 pytestmark = [
@@ -49,7 +49,7 @@ class Watch:
 
     def _look(self) -> None:
         while not self._over.wait(0.05):
-            alive = {pid for pid in sender_processes(self._home) if is_sender(pid)}
+            alive = {pid for pid in lock_holders(self._home) if is_sender(pid)}
             self.started |= alive
             self.most = max(self.most, len(alive))
 

@@ -46,20 +46,49 @@ def wait_for_end(home: Home, app: str = "acme") -> None:
 
 def sender_processes(home: Home) -> list[int]:
     """The processes that have a sender's lock of this home open, from /proc."""
-    found = []
+    return [pid for pid in _processes() if _open_locks(pid, home)]
+
+
+def lock_holders(home: Home) -> list[int]:
+    """Those that hold such a lock; another one may have it open for a moment, to find it busy."""
+    return [
+        pid
+        for pid in _processes()
+        if any("FLOCK" in _about(pid, number) for number in _open_locks(pid, home))
+    ]
+
+
+def _processes() -> list[int]:
+    return [
+        int(entry) for entry in os.listdir("/proc") if entry.isdigit() and int(entry) != os.getpid()
+    ]
+
+
+def _open_locks(pid: int, home: Home) -> list[str]:
+    """The numbers of a process's descriptors that are a sender's lock of this home."""
     inside = str(home.path)
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit() or int(entry) == os.getpid():
-            continue
+    found = []
+    try:
+        numbers = os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return []  # it has ended, or is somebody else's
+    for number in numbers:
         try:
-            opened = [
-                os.readlink(f"/proc/{entry}/fd/{fd}") for fd in os.listdir(f"/proc/{entry}/fd")
-            ]
+            path = os.readlink(f"/proc/{pid}/fd/{number}")
         except OSError:
-            continue
-        if any(path.startswith(inside) and path.endswith("/lock") for path in opened):
-            found.append(int(entry))
+            continue  # closed meanwhile
+        if path.startswith(inside) and path.endswith("/lock"):
+            found.append(number)
     return found
+
+
+def _about(pid: int, number: str) -> str:
+    """What the kernel tells of a descriptor, the locks that it holds included."""
+    try:
+        with open(f"/proc/{pid}/fdinfo/{number}", encoding="ascii") as about:
+            return about.read()
+    except OSError:
+        return ""
 
 
 def due_now(home: Home, app: str = "acme") -> None:
