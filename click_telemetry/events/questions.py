@@ -106,8 +106,9 @@ class Questions:
         if ending.raised(error, own="__main__")["outcome"] == ending.CANCELLED:
             self._tell("Prompt Cancelled", {"prompt": word})
 
-    def _tell(self, moment: str, properties: Mapping[str, Any]) -> None:
-        raise NotImplementedError
+    if TYPE_CHECKING:  # the flow's
+
+        def _tell(self, moment: str, properties: Mapping[str, Any]) -> None: ...
 
 
 def _click(name: str) -> Any:
