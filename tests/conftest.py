@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,12 @@ import pytest
 from .harness.direct import Spool
 from .harness.processes import APP, Cli, Home
 from .harness.server import Server
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Twice the processors: half of the suite waits for a sender that sleeps."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.fixture
