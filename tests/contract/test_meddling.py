@@ -109,6 +109,8 @@ def test_command_that_replaces_pythons_own_is_not_disturbed(
     """Whenever it does so; that we may lose our event then is our affair (row 74)."""
     if "__import__" in body and where != "body":
         pytest.skip("Click itself imports until then")
+    if "listdir" in body and where == "head" and sys.version_info < (3, 11):
+        pytest.skip("Click's own parsing fails, and Python 3.10 shows our frame in its traceback")
     cli = make(**{"body": "", where: body, "head": BROKEN + (body if where == "head" else "")})
     same(cli)
 
