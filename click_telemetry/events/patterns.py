@@ -208,7 +208,7 @@ FAMILIES: tuple[Family, ...] = (
         tail=r"[A-Za-z0-9_]{10,}",
     ),
     _prefixed("npm-token", "npm_", tail=ALNUM, wordy=True),  # github.blog, npm's new token format
-    _prefixed("pypi-token", "pypi-", wordy=True),  # pypi.org/help, "API token": a macaroon
+    _prefixed("pypi-token", "pypi-", wordy=True),  # PyPI's help, "API token": a macaroon
     # huggingface.co/docs, "User access tokens".
     _prefixed("huggingface-token", "hf_", "api_org_", tail=ALNUM, before=APART, wordy=True),
     # docs.digitalocean.com: personal, OAuth and refresh tokens.
