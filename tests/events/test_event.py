@@ -16,15 +16,15 @@ import click
 import pytest
 
 from click_telemetry import Event, current, exclude, track
-from click_telemetry.events import BASE_PROPERTIES
-from click_telemetry.events.text import MAX_TEXT
-from click_telemetry.privacy.settings import DeclarationError
+from click_telemetry._events.text import MAX_TEXT
+from click_telemetry._foreground.declaration import DeclarationError
+from click_telemetry._reader import BASE_PROPERTIES
 from click_telemetry.testing import RecordingClient
 
+from ..harness.flows import Keeping, at_a_prompt, command, dropped, told, walk
+from ..harness.interpreters import environment, python
 from ..harness.stories import run
-from ..privacy.racing import environment, python
-from .walks import Keeping, at_a_prompt, command, dropped, told, walk
-from .zoo import BrokenText, Faceless
+from ..harness.values import BrokenText, Faceless
 
 pytestmark = pytest.mark.usefixtures("recording_client")
 
@@ -460,7 +460,7 @@ def test_a_wrong_value_is_told_in_a_test(name: str) -> None:
     made = Everything(**{**FULL, name: WRONG[name]})
     result = run(command(lambda: track(made), client), "go")
     assert isinstance(result.exception, DeclarationError)
-    assert f"Everything is not as it was declared: {name} is" in str(result.exception)
+    assert f"Everything does not match its declaration: {name} is" in str(result.exception)
     assert told(client) == []
 
 

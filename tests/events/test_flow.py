@@ -16,15 +16,14 @@ import click
 import pytest
 
 from click_telemetry import Flow, exclude, flow, instrument, track
-from click_telemetry.events.bound import Bound
-from click_telemetry.events.invocation import OWN_EVENTS
-from click_telemetry.privacy.settings import DeclarationError
+from click_telemetry._events.state import MAX_OWN_EVENTS
+from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry.testing import RecordingClient
 
+from ..harness.flows import Keeping, Told, at_a_prompt, command, told, walk
+from ..harness.interpreters import environment, python
 from ..harness.processes import Cli
 from ..harness.stories import run
-from ..privacy.racing import environment, python
-from .walks import Keeping, Told, at_a_prompt, command, told, walk
 
 pytestmark = pytest.mark.usefixtures("recording_client")  # an environment without an opinion
 
@@ -910,7 +909,7 @@ def test_a_flow_that_started_always_ends() -> None:
 
     def go() -> None:
         with CREATE as f:
-            for _ in range(OWN_EVENTS):
+            for _ in range(MAX_OWN_EVENTS):
                 f.event("Read Terms")
 
     run(command(go, client), "go")
@@ -924,7 +923,7 @@ def test_a_flow_for_which_there_is_no_room_is_not_recorded_by_half() -> None:
     client = RecordingClient()
 
     def go() -> None:
-        for _ in range(OWN_EVENTS - 1):
+        for _ in range(MAX_OWN_EVENTS - 1):
             track("Row Read")
         with CREATE as f:  # one place is left, and it needs two
             f.event("Read Terms")
@@ -932,31 +931,7 @@ def test_a_flow_for_which_there_is_no_room_is_not_recorded_by_half() -> None:
 
     run(command(go, client), "go")
     assert {name for name, _ in told(client)} == {"Row Read"}
-    assert len(told(client)) == OWN_EVENTS
-
-
-def test_places_are_free_again_but_for_those_of_the_open() -> None:
-    """A long life is told in several files, each with room for what began before it."""
-
-    class Spoken:
-        def abandon(self) -> None: ...
-
-    from click_telemetry.events.bound import AMID, ENDS, STARTS, Place
-
-    bound, one, two = Bound(4), Spoken(), Spoken()
-    assert bound.take(Place(one, STARTS))
-    assert bound.take(Place(one, AMID))
-    assert not bound.take(Place(two, STARTS))
-    assert not bound.take(Place(two, AMID))
-    assert not bound.take(Place(two, ENDS))
-    assert bound.take(None)
-    assert not bound.take(None)
-    bound.renew()
-    assert [bound.take(None) for _ in range(4)] == [True, True, True, False]
-    assert bound.latest() is one
-    assert bound.take(Place(one, ENDS))
-    assert not bound.take(Place(one, ENDS))
-    assert bound.latest() is None
+    assert len(told(client)) == MAX_OWN_EVENTS
 
 
 # A real process ------------------------------------------------------------------------------

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from click_telemetry.events.text import MAX_NAME, encode, name_or_none, plain_text
+from click_telemetry._events.text import MAX_NAME, name_or_none, plain_text
+from click_telemetry._recorder import encode
 
-from .zoo import ANY_TEXT, BrokenText, Colour, Faceless, Level, liar, strict
+from ..harness.values import ANY_TEXT, BrokenText, Colour, Faceless, Level, liar, strict
 
 REPLACED = "\ufffd"
 

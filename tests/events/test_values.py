@@ -28,15 +28,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from click_telemetry.events.text import MAX_NAME, MAX_TEXT, encode
-from click_telemetry.events.values import (
+from click_telemetry._events.text import MAX_NAME, MAX_TEXT
+from click_telemetry._events.values import (
     MAX_BYTES,
     MAX_DEPTH,
     MAX_NODES,
     plain_properties,
 )
+from click_telemetry._recorder import encode
 
-from .zoo import (
+from ..harness.values import (
     ANY_TEXT,
     BrokenFloat,
     BrokenInt,

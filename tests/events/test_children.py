@@ -12,8 +12,8 @@ import click
 import pytest
 
 from click_telemetry import child_env, exclude, instrument, track
-from click_telemetry.events.active import LIVE
-from click_telemetry.observe.state import REFUSED_LINES
+from click_telemetry._events.current import take_strays
+from click_telemetry._instrument import SCOPES
 from click_telemetry.testing import RecordingClient
 
 from ..harness.processes import Cli, Home
@@ -110,7 +110,7 @@ def test_a_no_is_handed_down(
     made = handed(application(lambda: None, client=recording_client), *args)
     assert made == [{"A": "1", OFF: "1"}] * 2
     assert recording_client.messages == []
-    assert not REFUSED_LINES
+    assert not SCOPES
 
 
 def test_a_test_run_s_children_stay_silent(recording_client: RecordingClient) -> None:
@@ -132,7 +132,7 @@ def test_a_no_ends_with_its_line(
 
     cli.commands["go"].callback = fails
     run(cli, "go", "--no-telemetry")
-    assert not REFUSED_LINES
+    assert not SCOPES
     assert set(handed(cli, "go")[1]) == {"A", SESSION}
 
 
@@ -250,8 +250,8 @@ def test_a_stored_no_is_handed_down(home: Home, make_cli: Callable[..., Cli]) ->
 
 def test_strays_are_none(recording_client: RecordingClient) -> None:
     """Asking says nothing, and loses nothing."""
-    LIVE.take_strays()
+    take_strays()
     child_env()
-    assert LIVE.take_strays() == 0
+    assert take_strays() == 0
     run(application(lambda: track("Asked", child_env()), client=recording_client), "go")
     assert len(recording_client.events) == 3

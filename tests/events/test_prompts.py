@@ -12,12 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from click_telemetry import Flow, flow
-from click_telemetry.privacy.settings import DeclarationError
+from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry.testing import RecordingClient
 
+from ..harness.flows import at_a_prompt, command, told, walk
 from ..harness.keyboard import Keyboard
 from ..harness.stories import run
-from .walks import at_a_prompt, command, told, walk
 
 pytestmark = pytest.mark.usefixtures("recording_client")
 

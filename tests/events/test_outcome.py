@@ -17,7 +17,7 @@ import pytest
 import rich_click
 
 from click_telemetry import instrument
-from click_telemetry.events.ending import error_class_of, exit_status
+from click_telemetry._foreground.outcome import error_class_of, exit_status
 from click_telemetry.testing import RecordingClient
 
 from ..harness.stories import pair, run, story

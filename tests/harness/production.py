@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable
 from typing import Any
 
-from ..harness.processes import Cli
+from .processes import Cli
 
 SOURCE = """
 import json, os, click
