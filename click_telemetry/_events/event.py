@@ -61,7 +61,7 @@ class Event:
 
         track(PlanChanged(direction="upgrade", to_plan=Plan.PRO))
 
-    It is named after the class, `Plan Changed`, or as `class PlanChanged(Event, name="…")` says.
+    It is named after the class, `Plan Changed`, or as in `class PlanChanged(Event, name="…")`.
     Instances are frozen; `@dataclass(frozen=True)` above the class is possible and not needed.
     The plan is `PlanChanged.__telemetry__`: name, description (the docstring), properties.
 

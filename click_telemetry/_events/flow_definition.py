@@ -93,7 +93,7 @@ class FlowDefinition:
             **properties: on every event, in addition to the declared ones.
 
         Raises:
-            DeclarationError: it cannot be put around this; the message says where it goes.
+            DeclarationError: it cannot be put around this; the message names the fix.
         """
         if function is None:
             self.plan.check_properties(properties)

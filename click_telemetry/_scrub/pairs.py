@@ -30,7 +30,7 @@ _ALWAYS = {
     )
     for word in words.split()
 }
-"""Last words of a name, and what the marker says."""
+"""Last words of a name, and the kind that the marker names."""
 
 _KEYS = frozenset(
     (

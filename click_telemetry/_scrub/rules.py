@@ -42,7 +42,7 @@ class Rule:
     """One rule.
 
     Args:
-        name: what the marker says was removed.
+        name: the kind that the marker names.
         keywords: lower-case literals; a text without any of them is not searched.
         pattern: finds candidates.
         validate: gives the replacement, or None to leave a candidate; the marker by default.
@@ -167,7 +167,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("url-credentials", ("://",), r'://((?:(?!://)[^\s"<>])+)', _userinfo, 0),
     # docs.github.com, "GitHub's token formats"; ghs_<appid>_<JWT> since 2025; v1. until 2021, when
-    # personal ones were 40 digits, which only a name tells from a commit: see `pairs`.
+    # personal ones were 40 digits, which only a name distinguishes from a commit: see `pairs`.
     _prefixed("github-token", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
     Rule("github-token", ("v1.",), APART + r"v1\.[0-9a-f]{36,}"),
     # docs.gitlab.com, "Token overview": prefixes; routable tokens have dots.
@@ -180,7 +180,7 @@ RULES: tuple[Rule, ...] = (
     _prefixed("anthropic-key", "sk-ant-", tail=r"[\w-]{10,}"),
     _prefixed("openai-key", "sk-proj-", "sk-svcacct-", "sk-admin-", tail=r"[\w-]{10,}"),
     _prefixed("api-key", "sk-", before=APART, wordy=True),
-    # docs.aws.amazon.com, "IAM identifiers": unique ID prefixes; the secret often stands beside it.
+    # docs.aws.amazon.com, "IAM identifiers": unique ID prefixes; the secret often follows it.
     Rule(
         "aws-key",
         ("akia", "asia", "abia", "acca", "aroa", "aida", "agpa", "anpa", "anva", "apka", "asca"),

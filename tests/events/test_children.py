@@ -50,7 +50,7 @@ def handed(cli: click.Group, *args: str) -> list[dict[str, str]]:
 
 
 def test_a_child_gets_the_session_and_nothing_else(recording_client: RecordingClient) -> None:
-    """A new mapping; ours, and `os.environ`, stay as they are (row C8)."""
+    """A new mapping; ours, and `os.environ`, stay as they are."""
     before = dict(os.environ)
     given = {"A": "1"}
     made: list[dict[str, str]] = []
@@ -114,7 +114,7 @@ def test_a_no_is_handed_down(
 
 
 def test_a_test_run_s_children_stay_silent(recording_client: RecordingClient) -> None:
-    """What a test suite starts is a test run, though its environment may not show it (row C7)."""
+    """What a test suite starts is a test run, though its environment may not show it."""
     made = handed(application(lambda: None, write_key="key", notice=False), "go")
     assert made == [{"A": "1", OFF: "1"}] * 2
 
@@ -206,7 +206,7 @@ cli()
 
 @pytest.mark.contract
 def test_parent_and_children_are_one_session(home: Home, make_cli: Callable[..., Cli]) -> None:
-    """In real processes: three invocations, one session (row C8)."""
+    """In real processes: three invocations, one session."""
     done = make_cli(SOURCE).run("parent", env={"ACME_TELEMETRY": "log"})
     told = [json.loads(line)["properties"] for line in done.stderr.splitlines()]
     assert [one["command"].split()[1] for one in told] == ["parent", *["child"] * 4, "parent"]
@@ -228,7 +228,7 @@ def test_a_silent_parent_has_silent_children(
     home: Home,
     make_cli: Callable[..., Cli],
 ) -> None:
-    """Not a byte, though the children's own environment says nothing, or `log` (row C7)."""
+    """Not a byte, though the children's own environment says nothing, or `log`."""
     done = make_cli(SOURCE).run(*args, "parent", *thread, env=env)
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
     assert home.files() == []

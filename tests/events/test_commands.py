@@ -36,7 +36,7 @@ def inside(client: RecordingClient, callback: Callable[[], Any]) -> list[tuple[A
 
 
 def test_a_skill_is_a_pair_of_its_own(recording_client: RecordingClient) -> None:
-    """With its source and the message that asked for it, on both events (row D4)."""
+    """With its source and the message that asked for it, on both events."""
 
     def go() -> None:
         with track_command("review", source="skill", message_id="msg_01XFDUDYJgAACzvnptvVoYEL"):

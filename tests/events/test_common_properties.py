@@ -134,7 +134,7 @@ def test_a_person_types_and_sees(
 
 
 def test_a_closed_stream_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With `<&- >&-` the question is answered, not raised (row 72)."""
+    """With `<&- >&-` the question is answered, not raised."""
 
     def refuse(descriptor: int) -> bool:
         raise OSError("Bad file descriptor")

@@ -49,7 +49,7 @@ def of(client: RecordingClient, name: str) -> list[Any]:
     return [event["properties"].get(name) for event in client.events]
 
 
-# properties= (row B4) ------------------------------------------------------------------------
+# properties= ------------------------------------------------------------------------
 
 
 def test_declared_properties_are_on_every_event(recording_client: RecordingClient) -> None:
@@ -89,7 +89,7 @@ def test_declared_properties_are_on_every_event(recording_client: RecordingClien
 def test_property_is_there_only_when_its_variable_is_set(
     home: Home, make_cli: Callable[..., Cli]
 ) -> None:
-    """As an organization that a CI system names, in real processes (row B4)."""
+    """As an organization that a CI system names, in real processes."""
     cli = make_cli(
         """
 import os, click
@@ -113,7 +113,7 @@ cli()
     assert named.count('"organization_id":"5f2b"') == 2
 
 
-# set_context (row C3) ------------------------------------------------------------------------
+# set_context ------------------------------------------------------------------------
 
 
 def test_what_is_set_is_on_every_later_event(recording_client: RecordingClient) -> None:
@@ -184,7 +184,7 @@ def test_another_invocation_knows_nothing_of_it(recording_client: RecordingClien
 
 
 def test_two_sessions_in_one_process_never_meet() -> None:
-    """In two threads, at the same moment: each says what its own thread set (row D5)."""
+    """In two threads, at the same moment: each says what its own thread set."""
     clients = {app: RecordingClient() for app in ("one", "two")}
     ready = threading.Barrier(2)
 

@@ -85,7 +85,7 @@ ERRORS: list[tuple[BaseException, dict[str, Any]]] = [
 def test_an_error_is_told_by_its_class_and_number(
     error: BaseException, said: dict[str, Any], recording_client: RecordingClient
 ) -> None:
-    """Named and masked as that of Completed; of its words there is nothing (row C6)."""
+    """Named and masked as that of Completed; of its words there is nothing."""
     found = record(recording_client, lambda: track_error(error))
     assert found == [("Error Occurred", {**said, "handled": True})]
     assert "secret" not in str(recording_client.messages)

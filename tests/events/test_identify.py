@@ -35,7 +35,7 @@ def told(client: RecordingClient) -> list[tuple[Any, Any]]:
 
 
 def test_signed_in_user_is_on_every_later_message(recording_client: RecordingClient) -> None:
-    """An `identify` with traits, then `userId` on each message (row A17)."""
+    """An `identify` with traits, then `userId` on each message."""
 
     def go() -> None:
         track("Login Started")

@@ -66,7 +66,7 @@ def hours_ago(hours: float) -> str:
 
 
 def test_the_life_of_a_resource(recording_client: RecordingClient) -> None:
-    """Created, connected to twice, deleted: with what is known by then (row C4)."""
+    """Created, connected to twice, deleted: with what is known by then."""
     store = Records()
 
     def go() -> None:

@@ -79,7 +79,7 @@ BASES = st.sampled_from(sorted(BASE_PROPERTIES))
 
 @given(st.dictionaries(BASES, st.none() | st.booleans() | st.integers(0, 9) | st.text()))
 def test_base_properties_cannot_be_overridden(own: dict[str, Any]) -> None:
-    """What every event carries is ours to say, whatever a call site passes (row 67)."""
+    """What every event carries is ours to say, whatever a call site passes."""
     root, sink = recording()
     run = root.begin("acme", ["x"])
     run.track("Plan Changed", {**own, "plan": "pro"})
@@ -134,7 +134,7 @@ class Unaskable(dict[str, Any]):
 
 @pytest.mark.parametrize("properties", [Unaskable(), 42, "text", [1], object()])
 def test_properties_that_are_none_cost_themselves(properties: Any) -> None:
-    """The event is recorded without them, and the loss is counted (row 66)."""
+    """The event is recorded without them, and the loss is counted."""
     root, sink = recording()
     run = root.begin("acme", [])
     run.track("Plan Changed", properties)
@@ -155,7 +155,7 @@ def test_what_was_lost_before_an_invocation_is_reported_on_its_first_event() -> 
 
 
 def test_my_events_are_bounded_and_the_pair_always_fits() -> None:
-    """Ten thousand events in a loop are two hundred, the pair, and a count (row 68)."""
+    """Ten thousand events in a loop are two hundred, the pair, and a count."""
     root, sink = recording()
     run = root.begin("acme", [])
     for n in range(10_000):
@@ -192,7 +192,7 @@ def test_properties_cost_nothing_once_the_bound_is_reached() -> None:
 
 
 def test_fifty_threads_have_one_sequence_without_gap_or_twin() -> None:
-    """Below the bound nothing is lost, and the order recorded is the sequence (row 35)."""
+    """Below the bound nothing is lost, and the order recorded is the sequence."""
     root, sink = recording()
     run = root.begin("acme", [])
 
@@ -211,7 +211,7 @@ def test_fifty_threads_have_one_sequence_without_gap_or_twin() -> None:
 
 
 def test_fifty_threads_are_bounded_together_and_every_loss_is_counted() -> None:
-    """Recorded and dropped are as many as were said, to the last one (row 35)."""
+    """Recorded and dropped are as many as were said, to the last one."""
     root, sink = recording()
     run = root.begin("acme", [])
 
