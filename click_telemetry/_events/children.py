@@ -11,6 +11,8 @@ from . import current
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .._instrument import Scope
+
 SESSION_VARIABLE = "CLICK_TELEMETRY_SESSION_ID"
 
 
@@ -36,10 +38,16 @@ def child_env(env: Mapping[str, str] | None = None) -> dict[str, str]:
     scope = current.current_scope()
     if scope is None:
         return made
-    if scope.opted_out:
+    if scope.opted_out or _is_test_run(scope.root):
         made[OFF_VARIABLE] = "1"
     elif not scope.excluded:
         session = current.session_id(scope)
         if session is not None:
             made[SESSION_VARIABLE] = session
     return made
+
+
+def _is_test_run(root: Scope) -> bool:
+    """Whether a run is off because a test suite runs it."""
+    decision = root.decision
+    return decision is not None and decision.reason == "test_run"

@@ -6,9 +6,8 @@ They have the same two events. The name is what the application declares, never 
 from __future__ import annotations
 
 from time import monotonic_ns, time_ns
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from .. import _instrument
 from .._instrument import pass_on
 from .._recorder import DYNAMIC, Run
 from . import current, strict
@@ -154,15 +153,13 @@ class _Call:
     def __init__(self, name: str, own: Fact, dropped: int) -> None:
         self._own = own
         self._recorder = current.recorder()
-        self._token: Token[Scope | None] | None = None
+        self._token: Token[current.AnyScope | None] | None = None
         self._begin = _Begin(name, own, dropped)
         outer = current.current_scope()
         self._recorder.record(self._begin)
         run = self._begin.run
         if run is not None and outer is not None:
-            scope = _instrument.Scope(outer.settings, outer.command, outer.root)
-            scope.run = run
-            self._token = current.SCOPE.set(scope)
+            self._token = current.SCOPE.set(_CommandScope(outer.root, run, outer.thread))
         self._started = monotonic_ns()
 
     def end(self, error: BaseException | None) -> None:
@@ -192,6 +189,17 @@ class _Call:
                 return  # a fault of ours; it stays without its end
         fact = {"exit": outcome["exit"], "ms": duration, **outcome}
         self._recorder.record(_End(self._begin, self._own, fact, at))
+
+
+class _CommandScope(NamedTuple):
+    """The scope of a custom command, for what is recorded inside."""
+
+    root: Scope
+    run: Run
+    thread: int
+    excluded: bool = False
+    is_leaf: bool = True
+    opted_out: str = ""
 
 
 class _Begin(Value):

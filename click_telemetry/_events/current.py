@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import ClassVar, Protocol
 
-    from .._instrument import Scope, Settings
-    from .._recorder import Invocation, Run
+    from .._instrument import Scope
+    from .._recorder import Invocation, Run, Settings
 
     class Event(Protocol):
         """A typed event, as `click_telemetry.Event` makes them."""
@@ -42,8 +42,35 @@ if TYPE_CHECKING:
         def record(self, invocation: Invocation, run: int) -> list[dict[str, Any]]:
             """The facts that it gives, for the run of this number; none if there is no room."""
 
+    class AnyScope(Protocol):
+        """A call of a command, Click's or custom."""
 
-SCOPE: ContextVar[Scope | None] = ContextVar("click_telemetry", default=None)
+        @property
+        def excluded(self) -> bool:
+            """Whether the application excludes the command."""
+
+        @property
+        def is_leaf(self) -> bool:
+            """Whether the command does its own work."""
+
+        @property
+        def opted_out(self) -> str:
+            """The reason if a person's opt-out applies."""
+
+        @property
+        def root(self) -> Scope:
+            """Of the root command."""
+
+        @property
+        def run(self) -> Run | None:
+            """What is recorded of it."""
+
+        @property
+        def thread(self) -> int:
+            """The thread that it runs in."""
+
+
+SCOPE: ContextVar[AnyScope | None] = ContextVar("click_telemetry", default=None)
 """The innermost call of a command in this context."""
 
 
@@ -114,7 +141,7 @@ def take_strays() -> int:
 # Which invocation ---------------------------------------------------------------------------------
 
 
-def current_scope() -> Scope | None:
+def current_scope() -> AnyScope | None:
     """The call of a command that this code belongs to; None if that is unknown."""
     scope = SCOPE.get()
     if scope is not None:
@@ -131,7 +158,7 @@ def current_scope() -> Scope | None:
     return roots[0] if len(roots) == 1 else None  # a choice between two would be a guess
 
 
-def session_id(scope: Scope) -> str | None:
+def session_id(scope: AnyScope) -> str | None:
     """The session that a call of a command belongs to; None where nothing is recorded (yet)."""
     run = scope.run
     invocation = run.invocation if run is not None else scope.root.invocation
@@ -282,7 +309,7 @@ def recorder() -> Recorder:
         return UNATTRIBUTED
 
 
-def _recorder_of(scope: Scope | None) -> Recorder:
+def _recorder_of(scope: AnyScope | None) -> Recorder:
     if scope is None:
         return UNATTRIBUTED
     root = scope.root

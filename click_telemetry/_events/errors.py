@@ -14,7 +14,7 @@ from . import current, strict
 from .state import Track
 
 if TYPE_CHECKING:
-    from .._instrument import Settings
+    from .._recorder import Settings
     from .text import Json
 
 ERROR_OCCURRED = "Error Occurred"

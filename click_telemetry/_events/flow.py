@@ -22,7 +22,7 @@ from .text import name_or_none, name_problem
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .._instrument import Settings
+    from .._recorder import Settings
     from .current import Recorder
     from .text import Json
 

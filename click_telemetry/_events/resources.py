@@ -11,7 +11,6 @@ from datetime import datetime, timedelta, timezone
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
-from .. import _recorder
 from .._instrument import pass_on
 from .._reader import derived_id
 from . import current, strict
@@ -199,14 +198,10 @@ class _Moment(Value):
 
 
 def _keeper(store: Store | None, invocation: Invocation) -> Keeper:
-    sink = invocation.sink
-    read_only = getattr(sink, "read_only", False) is True
+    read_only = getattr(invocation.sink, "read_only", False) is True
     if store is not None:
         return ApplicationStore(store, read_only=read_only)
-    state = getattr(sink, "state_directory", None)
-    if read_only:
-        found = _recorder.directories(invocation.settings.app, os.environ)
-        state = found.state if found is not None else None
+    state = getattr(invocation.sink, "state_directory", None)
     if isinstance(state, str):
         return RecordStore(state, read_only=read_only)
     return MemoryStore(state_of(invocation).resources)

@@ -11,7 +11,6 @@ from time import monotonic_ns, time_ns
 from typing import TYPE_CHECKING, Any
 
 from .. import _instrument
-from .._recorder import PUBLISH_AFTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,6 +31,9 @@ if TYPE_CHECKING:
 
 MAX_OWN_EVENTS = 200
 """Events of the application's own between two publications, and before the first command."""
+
+PUBLISH_AFTER = 5_000_000_000
+"""Nanoseconds without a publication after which a full quota asks the sink for one."""
 
 STARTS, AMID, ENDS = "starts", "amid", "ends"
 

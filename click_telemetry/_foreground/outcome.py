@@ -16,7 +16,7 @@ from .._instrument import CLICK_FAMILY, pass_on
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from .._instrument import Settings
+    from .._recorder import Settings
 
     Fact = dict[str, Any]
 

@@ -25,7 +25,7 @@ from click_telemetry._events.current import (
     session_id,
     take_strays,
 )
-from click_telemetry._instrument import SCOPES, Scope
+from click_telemetry._instrument import SCOPES
 from click_telemetry.testing import RecordingClient
 
 from ..harness.interpreters import environment, python
@@ -101,7 +101,7 @@ def test_between_two_invocations_a_thread_belongs_to_none() -> None:
 
 def test_a_thread_beside_an_opted_out_command_records_nothing() -> None:
     """It may be part of that; it is not counted either."""
-    recording, off = Recording(), Scope(Recording("off").settings, None, None)
+    recording, off = Recording(), Recording("off").scope()
     off.opted_out = "flag"
     with recording.running(), entered(off):
         in_a_thread(lambda: track("Row Read"))
@@ -114,7 +114,7 @@ def test_a_thread_beside_an_opted_out_command_records_nothing() -> None:
 def test_where_nothing_is_recorded_nothing_goes_to_another(how: str) -> None:
     """An excluded command, an opt-out, a run that is off, a begin that failed."""
     outer, inner = Recording("outer"), Recording("inner")
-    scope = Scope(inner.settings, None, None)
+    scope = inner.scope()
     scope.decided = True
     scope.is_leaf = how == "failed"
     scope.opted_out = "flag" if how == "opted_out" else ""
@@ -123,7 +123,7 @@ def test_where_nothing_is_recorded_nothing_goes_to_another(how: str) -> None:
         track("Row Read")
         assert recorder() is NOOP
         current().track("Row Read")
-        assert scope.deferred == []
+        assert not scope.deferred
     assert own_names(outer) == []
     assert take_strays() == 0
 

@@ -16,9 +16,17 @@ from click_telemetry._events.commands import track_command
 from click_telemetry._events.context import CONTEXT_BYTES, set_context
 from click_telemetry._events.current import Recorder, take_strays, track
 from click_telemetry._events.identify import identify
-from click_telemetry._events.state import AMID, ENDS, MAX_OWN_EVENTS, STARTS, EventQuota, Slot
+from click_telemetry._events.state import (
+    AMID,
+    ENDS,
+    MAX_OWN_EVENTS,
+    PUBLISH_AFTER,
+    STARTS,
+    EventQuota,
+    Slot,
+)
 from click_telemetry._reader import BASE_PROPERTIES, COMMAND_COMPLETED, COMMAND_INVOKED
-from click_telemetry._recorder import PUBLISH_AFTER, Invocation, encode
+from click_telemetry._recorder import Invocation, encode
 
 from ..harness.interpreters import environment, python
 from ..harness.recording import FactSink, Recording, in_threads

@@ -10,9 +10,9 @@ from typing import Any
 
 from click_telemetry import _instrument
 from click_telemetry._events import current, state
-from click_telemetry._instrument import SCOPES, Scope, Settings
+from click_telemetry._instrument import SCOPES, CommandState, Scope
 from click_telemetry._reader import Composer
-from click_telemetry._recorder import Invocation, Run, encode
+from click_telemetry._recorder import Invocation, Run, Settings, encode
 
 from . import facts
 
@@ -25,12 +25,16 @@ class FactSink:
     Attributes:
         closed: how often it was closed.
         publication: as the spool counts it.
+        read_only: as in log mode.
+        state_directory: where records of resources may be kept.
         writes: the facts of each write.
     """
 
     def __init__(self) -> None:
         self.closed = 0
         self.publication = 0
+        self.read_only = False
+        self.state_directory: str | None = None
         self.writes: list[list[Fact]] = []
         self._digits = ""
         self._head: Fact = {}
@@ -39,6 +43,9 @@ class FactSink:
         """Keep the facts of one write."""
         self._digits, self._head = invocation.digits, invocation.head
         self.writes.append([json.loads(encode(fact)) for fact in written])
+
+    def publish(self, invocation: Invocation) -> None:
+        """Nothing reads what is kept."""
 
     def close(self, invocation: Invocation) -> None:
         """The invocation has ended."""
@@ -119,13 +126,23 @@ class Recording:
         dropped: int = 0,
         clock: Callable[[], int] | None = None,
     ) -> None:
-        self.settings = Settings(app, "", {"app": app, "version": "2.1.0"})
-        self.settings.properties = properties or {}
+        options = {"app": app, "version": "2.1.0", "properties": properties}
+        self.state = CommandState(app, options)
+        self.settings = self.state.settings = Settings(self.state, options)
         self.sink = sink or FactSink()
-        self.root = Scope(self.settings, None, None)
+        self.root = self.scope()
         self._head = facts.head(app=app, session=session)
         self._dropped = dropped
         self._clock = clock
+
+    def scope(self, root: Scope | None = None) -> Scope:
+        """A call of a command, of the root if it has none."""
+        made = Scope.__new__(Scope)
+        made.command = None
+        made.root = root or made
+        made.state = self.state
+        made.thread = threading.get_ident()
+        return made
 
     def open(self) -> Invocation:
         """It may be recorded, and its first command is about to begin."""
@@ -164,7 +181,7 @@ class Recording:
     @contextmanager
     def leaf(self, command: str = "acme go") -> Iterator[Scope]:
         """A command of the group runs."""
-        scope = Scope(self.settings, None, self.root)
+        scope = self.scope(self.root)
         scope.is_leaf = True
         scope.run = self.begin_run(command)
         with entered(scope):
