@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .._instrument import Scope
     from .._recorder import Invocation, Run
-    from .context import Context
+    from .properties import Context
 
     Fact = dict[str, Any]
 
@@ -168,7 +168,7 @@ class EventState:
         """The properties of every event; made for an invocation that has any."""
         with self._lock:
             if self._context is None:
-                from .context import Context
+                from .properties import Context
 
                 self._context = Context()
             return self._context

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from click_telemetry._events.commands import track_command
-from click_telemetry._events.context import CONTEXT_BYTES, set_context
+from click_telemetry._events.context import set_context
 from click_telemetry._events.current import Recorder, take_strays, track
 from click_telemetry._events.identify import identify
+from click_telemetry._events.properties import CONTEXT_BYTES
 from click_telemetry._events.state import (
     AMID,
     ENDS,
@@ -535,6 +536,7 @@ from click_telemetry._events.commands import track_command
 from click_telemetry._events.context import set_context
 from click_telemetry._events.flow_definition import flow
 from click_telemetry._events.identify import identify
+from click_telemetry._events.properties import CONTEXT_BYTES
 from tests.harness.recording import Recording
 recording = Recording()
 root = recording.invocation
