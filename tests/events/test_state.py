@@ -241,6 +241,7 @@ def test_fifty_threads_are_bounded_together_and_every_loss_is_counted() -> None:
 def test_fifty_threads_with_runs_of_their_own_are_told_apart() -> None:
     """Each thread's command has its pair, and its own events between the two."""
     root, sink = recording()
+    root.open()
 
     def work(n: int) -> None:
         run = root.begin(f"acme {n}", [])
