@@ -760,7 +760,7 @@ class Invocation:
             if "run" in fact:
                 self.sequence += 1
                 fact["n"] = self.sequence
-        reported, count = facts[-1], self.dropped
+        reported, count = facts[0], self.dropped
         if count:
             reported["dropped"] = count
         try:
@@ -792,41 +792,115 @@ def count_stray() -> None:
 # The spool ----------------------------------------------------------------------------------------
 
 
+class SpoolFile:
+    """One file of the spool while it is written: open, and locked by its writer.
+
+    Args:
+        path: a new file's.
+
+    Raises:
+        OSError: it cannot be made, or the file system has no locks; nothing is left of it.
+    """
+
+    __slots__ = ("_identity", "_torn", "descriptor", "path", "size")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.size = 0
+        self._torn = False
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+        self.descriptor = descriptor = open_private(path, flags)
+        try:
+            locked = try_lock(descriptor)
+            found = os.fstat(descriptor)
+            if not locked or not found.st_nlink:
+                raise OSError(errno.EAGAIN, "a sender took the file before it was locked", path)
+        except BaseException:
+            os.close(descriptor)
+            os.unlink(path)
+            raise
+        self._identity = (found.st_dev, found.st_ino)
+
+    def links(self) -> int:
+        """How many names the file has; 0 if it is deleted.
+
+        Raises:
+            OSError: the descriptor is not this file's any more: the command has closed it.
+        """
+        found = os.fstat(self.descriptor)
+        if (found.st_dev, found.st_ino) != self._identity:
+            raise OSError(errno.EBADF, "the descriptor is another file's", self.path)
+        return found.st_nlink
+
+    def append(self, lines: bytes) -> None:
+        """Write whole lines, in one call if the disk takes them.
+
+        Raises:
+            OSError: not all of it was written. What was cut short is ended by the next write, so
+                that only it is lost.
+        """
+        if self._torn:
+            lines = b"\n" + lines
+        written = 0
+        try:
+            while written < len(lines):
+                written += os.write(self.descriptor, lines[written:])
+            self._torn = False
+        except OSError:
+            self._torn = self._torn or self.size + written > 0
+            raise
+        finally:
+            self.size += written
+
+    def release(self) -> None:
+        """Unlock and close: a sender may read the file from now on.
+
+        It is unlocked first: a forked child that inherited the descriptor would keep the lock.
+        """
+        try:
+            if self.links() and not self.size:
+                os.unlink(self.path)  # no write succeeded
+            unlock(self.descriptor)
+            os.close(self.descriptor)
+        except OSError as error:
+            pass_on(error)
+
+
 class Spool:
     """Writes the facts of an invocation to files of its own, each write at once.
 
     Args:
         directory: the destination's; made if it is missing.
         job: what a sender needs to know; None where no sender is to be started.
-
-    Attributes:
-        publication: how often something was published; a quota per publication begins anew.
-        size: bytes of the current file.
-        stopped: whether nothing more is to be written: the command has closed our descriptor, or
-            the person has deleted what was recorded.
     """
 
+    # file: the current one; None before the first and between two.
+    # last_at, last_n: of the last fact that was written.
+    # publication: how often something was published; a quota per publication begins anew.
+    # stopped: nothing more is written: the command has closed our descriptor, or the person has
+    #   deleted what was recorded.
+    # unsent: whether something was written since the last hand-over.
+    # unwritten: begin and end lines that a full disk did not take.
     __slots__ = (
-        *("_identity", "_torn", "_unwritten", "descriptor", "directory", "job", "last_at"),
-        *("named", "part", "path", "publication", "published_at", "size", "stopped", "unsent"),
+        *("directory", "file", "job", "last_at", "last_n", "named", "part", "publication"),
+        *("published_at", "stopped", "unsent", "unwritten"),
     )
+
+    read_only = False
 
     def __init__(self, directory: str, job: Any) -> None:
         self.directory = directory
         self.job = job
-        self.descriptor = -1
-        self.last_at = 0
-        self.named = 0
-        self.part = 0
-        self.path = ""
-        self.publication = 0
+        self.file: SpoolFile | None = None
+        self.last_at = self.last_n = self.named = self.part = self.publication = 0
         self.published_at = monotonic_ns()
-        self.size = 0
-        self.stopped = False
-        self.unsent = False
-        self._identity = (0, 0)
-        self._torn = False
-        self._unwritten = b""
+        self.stopped = self.unsent = False
+        self.unwritten = b""
+
+    @property
+    def state_directory(self) -> str:
+        """The directory of everything that is stored for the application."""
+        return os.path.dirname(os.path.dirname(self.directory))
 
     def write(self, invocation: Invocation, facts: list[Fact], lifecycle: bool) -> None:
         """Append facts; they survive the death of this process from then on.
@@ -835,61 +909,75 @@ class Spool:
             OSError: they could not be written. Those with a begin or an end are kept, and written
                 with the next ones.
         """
-        lines = b""
+        lines = self.unwritten
         for fact in facts:
             line = encode(fact).encode("ascii") + b"\n"
             if len(line) > LINE_LIMIT:
                 raise OSError(errno.EMSGSIZE, "the line is too long")
             lines += line
-        if self.stopped:
-            raise OSError(errno.EBADF, "recording has stopped")
-        lines = self._unwritten + lines
         try:
-            limit = FILE_LIMIT if lifecycle else FILE_LIMIT - RESERVED
-            if self.size + len(lines) > limit:
-                from ._foreground import rotation
-
-                rotation.make_room(invocation, self, len(lines), lifecycle=lifecycle)
-            if self.descriptor < 0:
-                lines = encode(self.head(invocation)).encode("ascii") + b"\n" + lines
-                self.open(invocation.digits)
-            self.append(lines)
-            self._unwritten = b""
+            self.append(invocation, lines, lifecycle)
+            self.unwritten = b""
         except OSError:
             if lifecycle and not self.stopped and len(lines) <= RESERVED:
-                self._unwritten = lines
+                self.unwritten = lines
             raise
-        self.last_at = facts[-1]["at"]
+        self.last_at, self.last_n = facts[-1]["at"], invocation.sequence
         if monotonic_ns() - self.published_at >= PUBLISH_AFTER:
             self.publish(invocation)
 
-    def publish(self, invocation: Invocation) -> None:
-        """Let a sender have what is written so far."""
-        if not self._unwritten:
-            from ._foreground import rotation
-
-            rotation.publish(invocation, self)
-
-    def head(self, invocation: Invocation) -> Fact:
-        """The first line of the next file."""
-        if not self.part:
-            return invocation.head
-        from ._foreground import rotation
-
-        return rotation.head(invocation, self)
-
-    def open(self, digits: str) -> None:
-        """Make the next file, locked; nothing is left of it where that fails.
-
-        Args:
-            digits: the invocation's.
+    def append(self, invocation: Invocation, lines: bytes, lifecycle: bool) -> None:
+        """Append lines to the current file, or to a new one.
 
         Raises:
-            OSError: it cannot be made, or the file system has no locks.
+            OSError: they could not be written.
         """
-        # Later than the last one's name whatever the clock says: parts are read in order.
-        self.named = max(time_ns(), self.named + 1)
-        path = f"{self.directory}{os.sep}{self.named:020d}-{digits}-{self.part + 1:04d}.facts"
+        if self.stopped:
+            raise OSError(errno.EBADF, "recording has stopped")
+        if self.file is not None:
+            self.check()
+            limit = FILE_LIMIT if lifecycle else FILE_LIMIT - RESERVED
+            if self.file.size + len(lines) > limit:
+                from ._foreground import rotation
+
+                rotation.make_room(invocation, self, len(lines), lifecycle=lifecycle)
+        if self.file is None:
+            self.file = self.new_file(invocation)
+            lines = self.head(invocation) + lines
+        self.file.append(lines)
+        self.unsent = True
+
+    def check(self) -> None:
+        """Stop recording where the file is not ours any more.
+
+        Raises:
+            OSError: it is not; the descriptor's number may be another file's by now.
+        """
+        if self.file is not None:
+            try:
+                if self.file.links():
+                    return
+            except OSError:
+                self.stopped = True
+                raise
+            self.stopped = True  # the person has deleted what was recorded
+            raise OSError(errno.ENOENT, "the file is deleted", self.file.path)
+
+    def head(self, invocation: Invocation) -> bytes:
+        """The first line of a new file."""
+        head = invocation.head
+        if self.part > 1:
+            from ._foreground import rotation
+
+            head = rotation.head(invocation, self)
+        return encode(head).encode("ascii") + b"\n"
+
+    def new_file(self, invocation: Invocation) -> SpoolFile:
+        """The next part's file, empty and locked.
+
+        Raises:
+            OSError: it cannot be made; nothing is left of it.
+        """
         try:
             check_private_directory(os.path.dirname(self.directory))
             check_private_directory(self.directory)
@@ -901,94 +989,40 @@ class Spool:
             from ._storage import make_private_directory
 
             make_private_directory(self.directory)
-        descriptor = open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND)
-        try:
-            found = os.fstat(descriptor)
-            if not try_lock(descriptor) or not os.fstat(descriptor).st_nlink:
-                raise OSError(errno.EAGAIN, "the file was taken before it was locked", path)
-        except BaseException:
-            os.close(descriptor)
-            os.unlink(path)
-            raise
+        # Later than the last one's name whatever the clock says: parts are read in order.
+        self.named = max(time_ns(), self.named + 1)
+        name = f"{self.named:020d}-{invocation.digits}-{self.part + 1:04d}.facts"
+        made = SpoolFile(f"{self.directory}{os.sep}{name}")
         self.part += 1
-        self.path = path
-        self.size = 0
-        self.descriptor = descriptor
-        self._identity = (found.st_dev, found.st_ino)
-        self._torn = False
+        return made
 
-    def append(self, lines: bytes) -> None:
-        """Write whole lines to the current file, in one call if the disk takes them.
+    def publish(self, invocation: Invocation) -> None:
+        """Let a sender have what is written so far."""
+        if not self.unwritten:
+            from ._foreground import rotation
 
-        Raises:
-            OSError: not all of it was written. What was cut short is closed by the next write, so
-                that only it is lost. From the moment on that the descriptor is not ours any more
-                (the command has closed it), or that the file is deleted, nothing is written.
-        """
-        try:
-            found = os.fstat(self.descriptor)
-        except OSError as error:
-            pass_on(error)
-            self.stopped = True
-            raise
-        if (found.st_dev, found.st_ino) != self._identity or not found.st_nlink:
-            self.stopped = True
-            if found.st_nlink == 0 and (found.st_dev, found.st_ino) == self._identity:
-                self.release()
-            raise OSError(errno.EBADF, "the file is not ours any more", self.path)
-        if self._torn:
-            lines = b"\n" + lines
-        written = 0
-        try:
-            while written < len(lines):
-                self._torn = written > 0 or self._torn
-                written += os.write(self.descriptor, lines[written:])
-            self._torn = False
-        except OSError:
-            self._torn = self._torn or self.size + written > 0
-            raise
-        finally:
-            self.size += written
-            self.unsent = self.unsent or written > 0
-
-    def release(self) -> None:
-        """Unlock and close the current file: a sender may read it from now on.
-
-        It is unlocked first: a forked child that inherited the descriptor would keep the lock.
-        """
-        descriptor, self.descriptor = self.descriptor, -1
-        if descriptor < 0:
-            return
-        try:
-            found = os.fstat(descriptor)
-            if (found.st_dev, found.st_ino) != self._identity:
-                return  # the command has closed it, and has a file of its own there
-            if not self.size:
-                os.unlink(self.path)  # no write succeeded
-            unlock(descriptor)
-            os.close(descriptor)
-        except OSError as error:
-            pass_on(error)
+            rotation.publish(invocation, self)
 
     def close(self, invocation: Invocation) -> None:
         """The invocation has ended: release its file, and have it delivered."""
-        if self._unwritten and not self.stopped:
+        if self.unwritten:
             try:
-                if self.descriptor < 0:
-                    self.open(invocation.digits)
-                    self.append(encode(self.head(invocation)).encode("ascii") + b"\n")
-                self.append(self._unwritten)
+                self.append(invocation, self.unwritten, lifecycle=True)
             except OSError as error:
-                pass_on(error)  # it is lost now: no event is left to report it
-        self.release()
+                pass_on(error)  # it is lost: no event is left to report it
+        if self.file is not None:
+            self.file.release()
         if self.unsent and not self.stopped and self.job is not None:
-            self.hand_off(leaving=_is_leaving(invocation))
+            self.hand_off(leaving=_is_leaving())
 
     def hand_off(self, *, leaving: bool) -> None:
         """Have a sender started.
 
         Args:
             leaving: whether the process ends soon; then it is started at the very end.
+
+        Raises:
+            OSError: none could be started.
         """
         self.unsent = False
         if self.job.settings.delivery == "inline" or not self.job.is_detachable:
@@ -1017,11 +1051,12 @@ def _close_in_child() -> None:
     """Close a forked child's copies of our descriptors: they would keep the parent's locks."""
     for scope in SCOPES:
         sink = getattr(scope.invocation, "sink", None)
-        descriptor = getattr(sink, "descriptor", -1)
-        if descriptor >= 0:
-            sink.descriptor = -1
+        file = getattr(sink, "file", None)
+        if file is not None:
+            sink.file = None
             try:
-                os.close(descriptor)
+                file.links()
+                os.close(file.descriptor)
             except OSError:
                 continue  # the command has closed it
 
@@ -1179,7 +1214,7 @@ def is_unfinished(result: object) -> bool:
     return kind in (CoroutineType, GeneratorType, AsyncGeneratorType) or hasattr(kind, "__await__")
 
 
-def _is_leaving(invocation: Invocation) -> bool:
+def _is_leaving() -> bool:
     """Whether the process ends when this invocation does: it is the only one, and `main` exits."""
     if _invocations != 1 or current_thread() is not main_thread():
         return False

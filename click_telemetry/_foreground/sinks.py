@@ -1,0 +1,114 @@
+"""Where facts go when they are not spooled for delivery: an application's own client, log mode, watch.
+
+A client gets messages: they are composed as the sender would compose them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from .._reader import Composer
+from .._recorder import CLIENT, LOG, WATCH, Destination, Spool, encode, read_file
+from . import watch
+from .identity import is_random_id, random_id
+
+if TYPE_CHECKING:
+    from .._instrument import Settings
+    from .._recorder import Conditions, Decision, Directories, Fact, Invocation
+
+
+class ClientSink:
+    """Composes messages, and passes them to a client.
+
+    Args:
+        client: has `record(message)` and `close()`.
+        state: the application's state directory, if something may be read there.
+        read_only: whether nothing may be stored, in an application's own records either.
+    """
+
+    __slots__ = ("_client", "_composer", "publication", "read_only", "state_directory")
+
+    def __init__(self, client: Any, state: str | None = None, *, read_only: bool = False) -> None:
+        self._client = client
+        self._composer: Composer | None = None
+        self.publication = 0
+        self.read_only = read_only
+        self.state_directory = state
+
+    def write(self, invocation: Invocation, facts: list[Fact], lifecycle: bool) -> None:
+        """Pass on the messages that facts give."""
+        if self._composer is None:
+            self._composer = Composer(invocation.digits)
+            self._composer.feed(invocation.head)
+        for fact in facts:
+            for message in self._composer.feed(fact):
+                self._client.record(message)
+
+    def publish(self, invocation: Invocation) -> None:
+        """Everything has been passed on already."""
+
+    def close(self, invocation: Invocation) -> None:
+        """The invocation has ended."""
+        self._client.close()
+
+
+class LogClient:
+    """Prints each message on stderr, exactly as it would be sent; nothing is sent.
+
+    The JSON is ASCII: no value can move a cursor or turn the reading direction.
+    """
+
+    __slots__ = ()
+
+    def record(self, message: dict[str, Any]) -> None:
+        """Print one line."""
+        sys.stderr.write(encode(message) + "\n")
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        """Every line was flushed when it was printed."""
+
+
+def find(
+    settings: Settings, conditions: Conditions, decision: Decision
+) -> tuple[Any, str] | None:
+    """The sink of a run that is not delivered by a sender, and the anonymous ID; None for nowhere."""
+    directories = conditions.directories
+    if decision.mode == CLIENT:
+        return ClientSink(settings.client), _stored_id(directories)
+    if decision.mode == LOG:
+        state = directories.state if directories is not None else None
+        return ClientSink(LogClient(), state, read_only=True), _stored_id(directories)
+    if decision.mode == WATCH and directories is not None:
+        spool = _watched(settings, conditions, directories)
+        return (spool, random_id()) if spool is not None else None
+    return None
+
+
+def _stored_id(directories: Directories | None) -> str:
+    """The stored ID, or a temporary one: nothing is stored for a run that sends nothing."""
+    if directories is not None:
+        try:
+            found = read_file(directories.anonymous_id, 64).decode("ascii", "replace").strip()
+        except OSError:
+            found = ""
+        if is_random_id(found):
+            return found
+    return random_id()
+
+
+def _watched(settings: Settings, conditions: Conditions, found: Directories) -> Spool | None:
+    environ = conditions.environ
+    destination = Destination(watch.address(environ) or "", watch.WRITE_KEY)
+    apart = watch.directories(found, settings.app, environ)
+    spool = os.path.join(apart.spool, destination.digest)
+    state = watch.state_directory(environ)
+    if state is None:
+        from .. import _launcher
+
+        return Spool(spool, _launcher.SenderJob(settings, spool, destination, found.setting, None))
+    # The receiver delivers when the command has ended. Where it has ended itself, its directory is
+    # not made again.
+    return Spool(spool, None) if os.path.isdir(state) else None

@@ -1,0 +1,88 @@
+"""A run under `click-telemetry watch`: the receiver's address, and reports of what was decided.
+
+The receiver does not know the application's name, so its two variables carry none. Its state
+directory is its own; nothing is written here unless it gave one.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from .._instrument import WATCH_VARIABLE, command_state, contexts_from_root
+from .._recorder import OFF, Directories, encode
+from .._storage import replace_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ADDRESS_VARIABLE = WATCH_VARIABLE
+STATE_VARIABLE = "CLICK_TELEMETRY_WATCH_STATE"
+
+WRITE_KEY = "watch"
+"""What a watched run sends instead of the application's key."""
+
+DECISIONS = "decisions"
+"""The receiver's folder of decisions, a small JSON file for each."""
+
+
+def address(environ: Mapping[str, str]) -> str | None:
+    """The loopback origin that a receiver listens at, or None."""
+    given = environ.get(ADDRESS_VARIABLE)
+    if given is None:
+        return None
+    from .destination import origin
+
+    found = origin(given)
+    return found[0] if found is not None and found[1] else None
+
+
+def state_directory(environ: Mapping[str, str]) -> str | None:
+    """The receiver's own state directory, or None."""
+    given = environ.get(STATE_VARIABLE, "")
+    return given if os.path.isabs(given) else None
+
+
+def directories(found: Directories, app: str, environ: Mapping[str, str]) -> Directories:
+    """The directories of a watched run: the person's saved setting, and a separate state."""
+    state = state_directory(environ) or os.path.join(found.state, "watched")
+    return Directories(os.path.dirname(found.setting), os.path.join(state, app))
+
+
+def report_root(context: Any) -> None:
+    """A root is about to parse: report that there is one, should nothing follow."""
+    if len(contexts_from_root(context)) == 1 and not context.resilient_parsing:
+        settings = command_state(context.command).settings
+        if settings is not None:
+            report(os.environ, settings.app, None)
+
+
+def report(
+    environ: Mapping[str, str], app: str, reason: str | None, detail: str = "", mode: str = OFF
+) -> None:
+    """Report what was decided, so that the receiver can explain why nothing arrived.
+
+    Args:
+        environ: the process's environment.
+        app: the application's name.
+        reason: why nothing is recorded; empty where something is. None when the root was only
+            found, and no command has begun.
+        detail: the variable that opted out.
+        mode: as in `Decision`.
+    """
+    state = state_directory(environ) if address(environ) is not None else None
+    if state is None:
+        return
+    found: dict[str, Any] = {"app": app, "decided": reason is not None}
+    if reason is not None:
+        found |= {"mode": mode, "reason": reason, "detail": detail}
+    folder = os.path.join(state, DECISIONS)
+    try:
+        try:
+            os.mkdir(folder, 0o700)  # never what is above it: the receiver may have removed it
+        except FileExistsError:
+            pass
+        name = f"{os.urandom(8).hex()}.json"
+        replace_file(os.path.join(folder, name), encode(found).encode("ascii"))
+    except OSError:
+        return  # the receiver has ended
