@@ -466,8 +466,8 @@ def _series(draw: st.DrawFn) -> list[list[Fact]]:
     for _ in range(draw(st.integers(1, 12))):
         at += draw(st.integers(0, 10**9))
         kind = draw(st.sampled_from(["begin", "deferred", "event", "end", "identify", "sign-out"]))
-        dropped = draw(st.sampled_from([{}, {}, {"dropped": 3}]))
-        own = draw(st.sampled_from([{}, {"p": {"plan": "pro"}}]))
+        dropped: Fact = draw(st.sampled_from([{}, {}, {"dropped": 3}]))
+        own: Fact = draw(st.sampled_from([{}, {"p": {"plan": "pro"}}]))
         if kind in ("begin", "deferred") or not open_runs:
             started += 1
             group = []
