@@ -1,6 +1,7 @@
-"""Our own files: private, never followed, never waited for. Owns no path and no meaning.
+"""Our own files: private, never a link's target, never a blocking open. Owns no path.
 
-Whatever lies in our place and is not ours (a symlink, a FIFO, another user's file) is left alone.
+A file or directory in our place that is not ours (a symlink, a FIFO, another user's file) is left
+alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,18 @@ if sys.platform != "win32":
     import fcntl
 
 LOWEST_DESCRIPTOR = 10
-"""Ours stay above what shell scripts and daemons close and reuse by number."""
+"""Our descriptors are not below this one: shell scripts and daemons reuse low ones by number."""
+
+NONE = "none"
+ENABLED = "enabled"
+DISABLED = "disabled"
+UNREADABLE = "unreadable"
+SETTING_LIMIT = 64 * 1024
+"""Bytes; a saved setting has a few dozen."""
+
+PURGED = "purged-"
+"""Prefix of a spool directory's name while it is deleted."""
+PURGE_TRIES = 20
 
 _ALWAYS = (
     getattr(os, "O_NONBLOCK", 0)
@@ -25,21 +37,28 @@ _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 class Unusable(OSError):
-    """What lies at a path is not a file or directory that we may use."""
+    """A path is not a file or directory that we may use."""
 
 
 class TooLarge(Unusable):
-    """A file of ours is larger than any that we write there."""
+    """A file is larger than any that we write under its name."""
+
+
+class NoLocks(OSError):
+    """The file system has no working locks; nothing is recorded or sent there."""
+
+
+# Directories ---------------------------------------------------------------------------------
 
 
 def make_private_directory(path: str) -> None:
-    """Make a directory for us alone, with whatever is missing above it.
+    """Create a directory that only this user may use, with its missing parents.
 
     Raises:
-        OSError: it cannot be made, or what lies there is not ours (`Unusable`).
+        OSError: it cannot be created, or is not ours (`Unusable`).
     """
     if not os.path.isabs(path):
-        raise Unusable(f"{path!r} would be made in the current directory")
+        raise Unusable(f"{path!r} would be created in the current directory")
     try:
         check_private_directory(path)
         return
@@ -53,27 +72,45 @@ def make_private_directory(path: str) -> None:
         try:
             os.mkdir(path, 0o700)
         except FileExistsError:
-            continue  # another first run made it
+            continue  # another first run created it
         os.chmod(path, 0o700)  # a umask of 0777 would lock us out
     check_private_directory(path)
 
 
 def check_private_directory(path: str) -> None:
-    """Raise unless a directory is ours alone: no symlink, our owner, nobody else may write.
+    """Raise unless a directory is ours alone: not a link, our owner, not writable by others.
 
     Raises:
-        FileNotFoundError: there is none.
-        OSError: it is not ours (`Unusable`), or cannot be looked at.
+        FileNotFoundError: it does not exist.
+        OSError: it is not ours (`Unusable`), or cannot be inspected.
     """
     found = os.lstat(path)
     if not stat.S_ISDIR(found.st_mode):
         raise Unusable(f"{path} is not a directory")
     if hasattr(os, "geteuid") and (found.st_uid != os.geteuid() or found.st_mode & 0o022):
-        raise Unusable(f"{path} belongs to others, or others may write to it")
+        raise Unusable(f"{path} belongs to another user, or other users may write to it")
 
 
-def can_be_made(path: str) -> bool:
-    """Whether a private directory is there, or could be made, without making it."""
+def check_levels(path: str, levels: int) -> None:
+    """As `check_private_directory`, for a directory and its parents.
+
+    Args:
+        path: the innermost directory.
+        levels: how many directories are checked, `path` included.
+
+    Raises:
+        OSError: as `check_private_directory`, for the outermost one that is not ours.
+    """
+    checked = []
+    for _ in range(levels):
+        checked.append(path)
+        path = os.path.dirname(path)
+    for path in reversed(checked):
+        check_private_directory(path)
+
+
+def can_create(path: str) -> bool:
+    """Whether a private directory exists, or could be created, without creating it."""
     try:
         check_private_directory(path)
         return os.access(path, os.W_OK | os.X_OK)
@@ -82,25 +119,79 @@ def can_be_made(path: str) -> bool:
     except OSError:
         return False
     while True:
-        above = os.path.dirname(path)
-        if above == path:
+        parent = os.path.dirname(path)
+        if parent == path:
             return False
-        path = above
+        path = parent
         if os.path.lexists(path):
             return os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK)
 
 
+def purge(state: str) -> bool:
+    """Delete an application's state directory: the ID, the notice's mark, every spool.
+
+    The spools are moved aside first, all at once: a sender whose lock has no name any more ends
+    before its next request, and an invocation whose file has none records nothing more. The saved
+    setting is in another directory and is kept. The parent is deleted if it is empty.
+
+    Args:
+        state: the directory.
+
+    Returns:
+        Whether it existed.
+
+    Raises:
+        OSError: a part of it could not be deleted, or is not ours; the rest is deleted.
+    """
+    exists = os.path.lexists(state)
+    if exists:
+        check_private_directory(state)
+        _delete_tree(state)
+    try:
+        os.rmdir(os.path.dirname(state))
+    except OSError:
+        pass  # it is not empty, or does not exist
+    return exists
+
+
+def _delete_tree(state: str) -> None:
+    import shutil
+
+    spool = os.path.join(state, "spool")
+    linked = os.path.islink(spool)
+    for last in range(PURGE_TRIES):
+        try:
+            os.rename(spool, os.path.join(state, PURGED + os.urandom(6).hex()))
+        except FileNotFoundError:
+            pass  # nothing was ever recorded
+        try:
+            shutil.rmtree(state)
+        except OSError:
+            # A command that begins at this moment may create it again: that is deleted too.
+            if not os.path.lexists(state):
+                break
+            if last == PURGE_TRIES - 1:
+                raise
+        else:
+            break
+    if linked:
+        raise Unusable(f"{spool} was a link: delete the directory that it pointed to yourself")
+
+
+# Files ---------------------------------------------------------------------------------------
+
+
 def read_small(path: str, *, limit: int, follow: bool = False) -> bytes:
-    """Read a whole regular file of ours.
+    """Read a regular file of this user in full.
 
     Args:
         path: an absolute path.
-        limit: the most bytes that are acceptable.
-        follow: whether a symlink is acceptable (dotfiles often are).
+        limit: its maximum size in bytes.
+        follow: whether a symlink is accepted, as dotfiles often are.
 
     Raises:
-        FileNotFoundError: there is none.
-        OSError: it is no regular file of this user, too large, or cannot be read.
+        FileNotFoundError: it does not exist.
+        OSError: it is not a regular file of this user, too large, or cannot be read.
     """
     descriptor = _open(path, os.O_RDONLY | (0 if follow else _NOFOLLOW))
     try:
@@ -125,14 +216,14 @@ def check_own_file(found: os.stat_result, path: str) -> None:
 
 
 def open_private(path: str, flags: int) -> int:
-    """Open a file of ours for writing, on a descriptor that nobody expects to be free.
+    """Open a file of ours for writing, on a descriptor not below `LOWEST_DESCRIPTOR`.
 
     Args:
         path: an absolute path in a private directory.
-        flags: of `os.open`, beside those that keep it ours.
+        flags: of `os.open`, besides those that keep it private.
 
     Raises:
-        OSError: it cannot be opened, or what lies there is not ours.
+        OSError: it cannot be opened, or is not ours.
     """
     low = _open(path, flags | _NOFOLLOW)
     descriptor = low
@@ -159,19 +250,19 @@ def _open(path: str, flags: int) -> int:
 
 
 def set_time(descriptor: int, path: str, at: float) -> None:
-    """Give a file of ours, which is open, a time of modification, in seconds since the epoch.
+    """Set the modification time of an open file of ours, in seconds since the epoch.
 
     Raises:
-        OSError: that is not possible.
+        OSError: it cannot be set.
     """
     os.utime(descriptor if os.utime in os.supports_fd else path, (at, at))
 
 
 def replace_file(path: str, content: bytes) -> None:
-    """Write a whole file so that a reader sees the old one or the new one, never a mixture.
+    """Write a file so that a reader sees the old content or the new one, never a mixture.
 
     Raises:
-        OSError: it could not be written; the old one stands.
+        OSError: it could not be written; the old content is unchanged.
     """
     temporary = f"{path}.{os.urandom(6).hex()}"
     descriptor = open_private(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
@@ -187,7 +278,7 @@ def replace_file(path: str, content: bytes) -> None:
 
 
 def write_all(descriptor: int, content: bytes) -> None:
-    """Write every byte, however many calls it takes.
+    """Write every byte, in as many calls as it takes.
 
     Raises:
         OSError: as `os.write`.
@@ -196,12 +287,11 @@ def write_all(descriptor: int, content: bytes) -> None:
         content = content[os.write(descriptor, content) :]
 
 
-class NoLocks(OSError):
-    """The file system has no working locks."""
+# Locks ---------------------------------------------------------------------------------------
 
 
 def try_lock(descriptor: int) -> bool:
-    """Lock an open file for this open file alone; False when somebody holds it.
+    """Lock an open file for this open file alone; False if another one holds the lock.
 
     Raises:
         NoLocks: the file system or the platform has no working locks.
@@ -223,10 +313,44 @@ def try_lock(descriptor: int) -> bool:
 
 
 def unlock(descriptor: int) -> None:
-    """Give a lock back, for every process that inherited it too."""
+    """Release a lock, for every process that inherited it too."""
     if sys.platform == "win32":
         from ._foreground import windows
 
         windows.unlock(descriptor)
     else:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+# The saved setting ---------------------------------------------------------------------------
+
+
+def read_setting(path: str) -> str:
+    """The saved setting: `NONE`, `ENABLED`, `DISABLED` or `UNREADABLE`.
+
+    Args:
+        path: of `telemetry.json`; it may be a link, as dotfiles often are.
+    """
+    try:
+        content = read_small(path, limit=SETTING_LIMIT, follow=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return NONE
+    except OSError:
+        return UNREADABLE
+    import json
+
+    try:
+        saved = json.loads(content.decode("utf-8"), object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        return UNREADABLE
+    enabled = saved.get("enabled") if isinstance(saved, dict) else None
+    if not isinstance(enabled, bool):
+        return UNREADABLE
+    return ENABLED if enabled else DISABLED
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return found

@@ -1,1 +1,1 @@
-"""Rare branches of the foreground, each loaded by name by the module that needs it."""
+"""Rare branches of the foreground, each loaded by name."""

@@ -1,7 +1,6 @@
-"""Windows' own ways with files, and nothing else of Windows.
+"""Files on Windows: opened so that other processes can rename and remove them, and locked.
 
-Opened so that others may rename and remove them, as they may elsewhere; locked by a byte that no
-file of ours ever reaches. Written by Microsoft's documentation, and not yet run there.
+Written from Microsoft's documentation; it has not been run on Windows yet.
 """
 
 from __future__ import annotations
@@ -10,8 +9,8 @@ import os
 from typing import Any
 
 LOCKED_BYTE = 0x7FFF0000
-"""Beyond the end of every file of ours (a lock keeps others from the bytes under it), and within
-the 31 bits of the C library's `_locking`."""
+"""Beyond the end of every file of ours, because a lock keeps other processes from the bytes under
+it, and within the 31 bits of the C library's `_locking`."""
 
 LK_UNLCK = 0
 LK_NBLCK = 2
@@ -19,34 +18,34 @@ LK_NBLCK = 2
 GENERIC_READ = 0x80000000
 GENERIC_WRITE = 0x40000000
 FILE_SHARE_ALL = 0x00000007
-"""FILE_SHARE_READ, FILE_SHARE_WRITE and FILE_SHARE_DELETE; Python's own `open` leaves out the last,
-so that a file that is open could be neither renamed nor removed."""
+"""FILE_SHARE_READ, FILE_SHARE_WRITE and FILE_SHARE_DELETE. Python's own `open` omits the last one,
+so that an open file can be neither renamed nor removed."""
 CREATE_NEW, OPEN_EXISTING, OPEN_ALWAYS = 1, 3, 4
 FILE_FLAG_OPEN_REPARSE_POINT = 0x00200000
-"""A symlink is opened itself, where O_NOFOLLOW would raise; it is no regular file then."""
+"""Opens a symlink itself, where O_NOFOLLOW would raise; it is not a regular file then."""
 
 
 def open_shared(path: str, flags: int) -> int:
-    """As `os.open`, for a file that others may rename and remove meanwhile.
+    """As `os.open`, for a file that other processes may rename and remove meanwhile.
 
     Args:
         path: an absolute path.
-        flags: of `os.open`; what is created is created exclusively only with O_EXCL.
+        flags: of `os.open`; a file is created exclusively only with O_EXCL.
 
     Raises:
         OSError: it cannot be opened.
     """
     winapi: Any = __import__("_winapi")
     writes = flags & (os.O_WRONLY | os.O_RDWR)
-    how = OPEN_EXISTING
+    disposition = OPEN_EXISTING
     if flags & os.O_CREAT:
-        how = CREATE_NEW if flags & os.O_EXCL else OPEN_ALWAYS
+        disposition = CREATE_NEW if flags & os.O_EXCL else OPEN_ALWAYS
     handle = winapi.CreateFile(
         path,
         GENERIC_READ | GENERIC_WRITE if writes else GENERIC_READ,
         FILE_SHARE_ALL,
         0,
-        how,
+        disposition,
         FILE_FLAG_OPEN_REPARSE_POINT,
         0,
     )
@@ -60,10 +59,10 @@ def open_shared(path: str, flags: int) -> int:
 
 
 def try_lock(descriptor: int) -> bool:
-    """Lock an open file for this open file alone; False when somebody holds it.
+    """Lock an open file; False if another open file holds the lock.
 
     Raises:
-        OSError: it cannot be locked at all.
+        OSError: the file system has no locks.
     """
     try:
         _locking(descriptor, LK_NBLCK)
@@ -73,7 +72,7 @@ def try_lock(descriptor: int) -> bool:
 
 
 def unlock(descriptor: int) -> None:
-    """Give a lock back.
+    """Release a lock.
 
     Raises:
         OSError: there was none.
@@ -82,12 +81,12 @@ def unlock(descriptor: int) -> None:
 
 
 def _locking(descriptor: int, mode: int) -> None:
-    here = os.lseek(descriptor, 0, os.SEEK_CUR)
+    position = os.lseek(descriptor, 0, os.SEEK_CUR)
     os.lseek(descriptor, LOCKED_BYTE, os.SEEK_SET)
     try:
         _runtime().locking(descriptor, mode, 1)
     finally:
-        os.lseek(descriptor, here, os.SEEK_SET)
+        os.lseek(descriptor, position, os.SEEK_SET)
 
 
 def _runtime() -> Any:
