@@ -5,7 +5,7 @@ __version__ = "0.2.0.dev0"
 _MODULES = {
     "instrument": "_instrument",
     "instrumented_group": "_instrument",
-    "exclude": "_instrument",
+    "exclude": "_foreground.declaration",
     "InstrumentedGroup": "_group",
     "Client": "_client",
     "DeclarationError": "_foreground.declaration",

@@ -20,7 +20,7 @@ from ._recorder import encode, open_private, try_lock
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ._instrument import Settings
+    from ._recorder import Settings
     from ._recorder import Destination
 
 PACKAGE = os.path.dirname(os.path.abspath(__file__))

@@ -17,18 +17,22 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, _instrument
-from ._instrument import LOG, SCOPES, WATCH_VARIABLE, context_state, pass_on
+from ._instrument import SCOPES, WATCH_VARIABLE, CommandState, context_state, pass_on
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import FrameType
 
-    from ._instrument import Scope, Settings
+    from ._instrument import Scope
 
     Fact = dict[str, Any]
 
 DYNAMIC = "<dynamic>"
 """A command that the application does not declare: it exists because its name was typed."""
+
+DEFAULT_HOST = "https://api.segment.io"
+MAX_VERSION = 128
+"""Characters; the version is on every event twice."""
 
 FILE_LIMIT = 512 * 1024
 """Bytes; the sender reads no larger file."""
@@ -43,7 +47,7 @@ SETTING_LIMIT = 64 * 1024
 ID_LIMIT = 256
 """Bytes of the file; an ID and its newline are 37."""
 
-SEND, CLIENT, WATCH, OFF = "send", "client", "watch", "off"
+SEND, LOG, CLIENT, WATCH, OFF = "send", "log", "client", "watch", "off"
 
 CI_VARIABLES = (
     "CI",  # the common ground: GitHub, GitLab, CircleCI, Travis, Netlify, Vercel, Cloudflare …
@@ -89,6 +93,54 @@ _FALSE = frozenset(("", "0", "false", "no", "off"))
 _PLAIN_SETTINGS = {b'{"enabled": true}\n': "enabled", b'{"enabled": false}\n': "disabled"}
 _SHOWN = b"shown  \n"
 _PRIVATE = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | os.O_NOFOLLOW if os.name == "posix" else 0
+
+
+# What was declared --------------------------------------------------------------------------------
+
+
+class Settings:
+    """What an application declared: the options of the README's table, and what follows from them.
+
+    Args:
+        state: of the root command.
+        options: valid ones; None for the default.
+    """
+
+    version: str | None = None
+    write_key: str | None = None
+    host: str | Callable[[], object] = DEFAULT_HOST
+    client: Any = None
+    consent = "opt-out"
+    notice: bool | str = True
+    ci = "off"
+    properties: Mapping[str, Any] = {}  # noqa: RUF012
+    auth: Callable[[], object] | None = None
+    error_packages: Iterable[str] = ()
+    delivery = "detached"
+    flush_timeout = 0.5
+    no_telemetry_option: bool | str = True
+    app_known = True
+
+    def __init__(self, state: CommandState, options: Mapping[str, Any]) -> None:
+        for name, value in options.items():
+            if value is not None:
+                setattr(self, name, value)
+        self.app = state.app
+        self.declared = state.options or {}
+        self.package = state.package or "__main__"
+        self.prefix = state.prefix
+
+
+def settings_of(scope: Scope) -> Settings:
+    """What was declared for the root of a command that runs."""
+    state = scope.state
+    if state.settings is None:
+        if state.package is None:
+            module = getattr(getattr(scope.root.command, "callback", None), "__module__", None)
+            named = isinstance(module, str) and module
+            state.package = module.partition(".")[0] if named else "__main__"
+        state.settings = Settings(state, state.options or {})
+    return state.settings
 
 
 # May it be recorded? ------------------------------------------------------------------------------
@@ -174,14 +226,18 @@ class Conditions:
         """Where the events go; each of the application's functions is asked once."""
         if self._destination is None:
             settings = self.settings
-            if (
+            variable = settings.prefix + "_TELEMETRY_"
+            key = settings.write_key
+            if settings.auth is None and key is None and variable + "WRITE_KEY" not in self.environ:
+                self._destination = (None,)
+            elif (
                 settings.auth is None
                 and isinstance(settings.host, str)
-                and settings.write_key is not None
+                and key is not None
                 and settings.app_known
-                and settings.prefix + "_TELEMETRY_HOST" not in self.environ
+                and variable + "HOST" not in self.environ
             ):
-                self._destination = (Destination(settings.host, settings.write_key),)
+                self._destination = (Destination(settings.host, key),)
             else:
                 from ._foreground import destination
 
@@ -212,7 +268,8 @@ class Conditions:
         if self.settings.notice is False:
             return True
         try:
-            return self.directories is not None and read_file(self.directories.notice, 64) == _SHOWN
+            found = self.directories
+            return found is not None and read_file(found.notice, 64) == _SHOWN
         except OSError as error:
             pass_on(error)
             return False
@@ -350,12 +407,14 @@ def read_setting(path: str) -> str:
     """The saved setting: `none`, `enabled`, `disabled` or `unreadable`."""
     try:
         content = read_file(path, SETTING_LIMIT, follow=True)
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except NotADirectoryError as error:
         pass_on(error)
         return "none"
     except OSError as error:
         pass_on(error)
         return "unreadable"
+    if content is None:
+        return "none"
     plain = _PLAIN_SETTINGS.get(content)
     if plain is None:
         from ._foreground import consent_file
@@ -364,8 +423,8 @@ def read_setting(path: str) -> str:
     return plain
 
 
-def read_file(path: str, limit: int, *, follow: bool = False) -> bytes:
-    """Read a whole regular file of this user.
+def read_file(path: str, limit: int, *, follow: bool = False) -> bytes | None:
+    """Read a whole regular file of this user; None where there is none.
 
     Args:
         path: an absolute path.
@@ -373,14 +432,17 @@ def read_file(path: str, limit: int, *, follow: bool = False) -> bytes:
         follow: whether a symbolic link is acceptable (dotfiles often are).
 
     Raises:
-        FileNotFoundError: there is none.
         OSError: it is no regular file of this user, too large, or cannot be read.
     """
     if os.name != "posix":
         from ._storage import read_small
 
         return read_small(path, limit=limit, follow=follow)
-    descriptor = os.open(path, os.O_RDONLY | (_PRIVATE & ~os.O_NOFOLLOW if follow else _PRIVATE))
+    try:
+        descriptor = os.open(path, os.O_RDONLY | (_PRIVATE & ~os.O_NOFOLLOW if follow else _PRIVATE))
+    except FileNotFoundError as error:
+        pass_on(error)
+        return None
     try:
         found = os.fstat(descriptor)
         if not _is_own_file(found) or found.st_size > limit:
@@ -529,7 +591,7 @@ def current_version(settings: Settings) -> str | None:
         return settings.version
     # Not getattr: a package may run code for it, load importlib.metadata or warn (as Click's).
     found = getattr(sys.modules.get(settings.package), "__dict__", {}).get("__version__")
-    return found if isinstance(found, str) and len(found) <= _instrument.MAX_VERSION else None
+    return found if isinstance(found, str) and len(found) <= MAX_VERSION else None
 
 
 # Which command, which flags -----------------------------------------------------------------------
@@ -1105,7 +1167,9 @@ def begin(scope: Scope, contexts: list[Any]) -> None:
         _open(root, contexts[0])
     invocation = root.invocation
     if invocation is None:
-        scope.opted_out = root.opted_out
+        if root.opted_out:
+            scope.opted_out = root.opted_out
+            _instrument.OPTED_OUT.append(scope)
         return
     command, flags = command_and_flags(invocation.settings.app, contexts)
     if root.deferred:
@@ -1119,13 +1183,10 @@ def _open(root: Scope, context: Any) -> None:
     """Decide about a root, and open what the decision asks for."""
     global _invocations
     _invocations += 1
-    settings = root.settings
+    settings = settings_of(root)
     conditions = Conditions(settings, os.environ, sys.stdout)
     decision = decide(settings, os.environ, conditions)
-    if WATCH_VARIABLE in os.environ:
-        from ._foreground import watch
-
-        watch.report(os.environ, settings.app, decision.reason, decision.detail, decision.mode)
+    root.decision = decision
     if decision.mode == OFF:
         if decision.reason in PERSONAL:
             root.opted_out = decision.reason
@@ -1159,10 +1220,11 @@ def _sink(settings: Settings, conditions: Conditions, decision: Decision) -> Any
 
         return sinks.find(settings, conditions, decision)
     try:
-        anonymous_id = read_file(found.anonymous_id, ID_LIMIT).decode("ascii", "replace").strip()
+        content = read_file(found.anonymous_id, ID_LIMIT)
     except OSError as error:
         pass_on(error)
-        anonymous_id = ""
+        content = None
+    anonymous_id = (content or b"").decode("ascii", "replace").removesuffix("\n")
     if len(anonymous_id) != 36 or anonymous_id[14] != "4":
         from ._foreground import identity
 
@@ -1190,7 +1252,7 @@ def end(scope: Scope, ended: int, error: BaseException | None, result: object) -
     if error is not None:
         from ._foreground import outcome as outcomes
 
-        outcome = outcomes.of_command(error, scope.settings, scope.command)
+        outcome = outcomes.of_command(error, invocation.settings, scope.command)
     run = scope.run
     try:
         if run is not None and error is None and is_unfinished(result):

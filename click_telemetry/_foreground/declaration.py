@@ -5,9 +5,11 @@ Loaded only for values that `_instrument` does not recognise as plainly valid. P
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, Literal
 
-from .._instrument import MAX_APP, MAX_VERSION
+from .._instrument import KEY, CommandState, is_command
+from .._recorder import MAX_VERSION, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +18,8 @@ OPTIONS = (
     *("app", "version", "write_key", "host", "client", "consent", "notice", "ci", "properties"),
     *("auth", "error_packages", "delivery", "flush_timeout", "no_telemetry_option"),
 )
+MAX_APP = 64
+"""Characters."""
 MAX_TIMEOUT = 3
 """Seconds."""
 
@@ -34,7 +38,70 @@ _DEVICES = frozenset(
 )
 
 
-def checked(name: str, value: Any) -> Any:
+def declare(command: Any, options: Mapping[str, Any]) -> None:
+    """Check what was declared for a command, and keep it on the command.
+
+    Instrumented twice, by class and by decorator: what is not declared anew stays.
+
+    Raises:
+        DeclarationError: for a thing that is no command, an unknown option, or a value that cannot
+            be used.
+    """
+    if not is_command(command):
+        raise not_a_command("instrument() takes a Click command or group", command)
+    if inspect.iscoroutinefunction(type(command).invoke):
+        raise asynchronous(command)
+    known = command.__dict__.get(KEY)
+    known = known if type(known) is CommandState else None
+    declared = {**(known.options or {} if known is not None else {}), **options}
+    module = getattr(getattr(command, "callback", None), "__module__", None)
+    package = module.partition(".")[0] if isinstance(module, str) and module else "__main__"
+    app = declared.get("app")
+    name = getattr(command, "name", None)
+    state = CommandState()
+    if app is not None:
+        state.app = checked_app(app)
+    elif package != "__main__":
+        state.app = usable(package)
+    else:
+        state.app = usable(name if isinstance(name, str) else "")
+    checked = {name: check(name, value) for name, value in declared.items() if name != "app"}
+    state.excluded = known is not None and known.excluded
+    state.flag = checked.get("no_telemetry_option", True)
+    state.options = declared
+    state.package = package
+    state.prefix = variable_prefix(state.app)
+    state.settings = Settings(state, checked)
+    state.settings.app_known = app is not None or package != "__main__"
+    command.__dict__[KEY] = state
+
+
+def exclude(command: Any) -> Any:
+    """Leave out a command and everything below it: no events, and `track` in it does nothing.
+
+    It stands above the decorator that makes the command:
+
+        @exclude
+        @cli.command()
+        def receiver(): ...
+
+    Raises:
+        DeclarationError: it was put on something that is no command yet.
+    """
+    if not is_command(command):
+        raise not_a_command(
+            "exclude takes a Click command or group",
+            command,
+            "put @exclude above the decorator that makes the command (@exclude, then "
+            "@cli.command())",
+        )
+    if type(command.__dict__.get(KEY)) is not CommandState:
+        command.__dict__[KEY] = CommandState()
+    command.__dict__[KEY].excluded = True
+    return command
+
+
+def check(name: str, value: Any) -> Any:
     """The value of an option other than `app`, as `Settings` keeps it; None for the default.
 
     Raises:

@@ -12,7 +12,7 @@ from .._recorder import Destination
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .._instrument import Settings
+    from .._recorder import Settings
 
 MAX_TOKEN = 16 * 1024
 """Characters; servers refuse larger headers, and a pipe must hold it with the rest of the job."""

@@ -24,7 +24,7 @@ from .._storage import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .._instrument import Settings
+    from .._recorder import Settings
     from .._recorder import Directories
 
 _CLAIMED = b"claimed\n"

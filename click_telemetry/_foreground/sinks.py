@@ -10,12 +10,12 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .._reader import Composer
-from .._recorder import CLIENT, LOG, WATCH, Destination, Spool, encode, read_file
+from .._recorder import CLIENT, ID_LIMIT, LOG, WATCH, Destination, Spool, encode, read_file
 from . import watch
 from .identity import is_random_id, random_id
 
 if TYPE_CHECKING:
-    from .._instrument import Settings
+    from .._recorder import Settings
     from .._recorder import Conditions, Decision, Directories, Fact, Invocation
 
 
@@ -91,9 +91,10 @@ def _stored_id(directories: Directories | None) -> str:
     """The stored ID, or a temporary one: nothing is stored for a run that sends nothing."""
     if directories is not None:
         try:
-            found = read_file(directories.anonymous_id, 64).decode("ascii", "replace").strip()
+            content = read_file(directories.anonymous_id, ID_LIMIT)
         except OSError:
-            found = ""
+            content = None
+        found = (content or b"").decode("ascii", "replace").removesuffix("\n")
         if is_random_id(found):
             return found
     return random_id()

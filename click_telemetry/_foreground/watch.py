@@ -9,7 +9,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from .._instrument import WATCH_VARIABLE, command_state, contexts_from_root
+from .._instrument import (
+    KEY,
+    WATCH_VARIABLE,
+    context_state,
+    contexts_from_root,
+    opt_out_variable,
+)
 from .._recorder import OFF, Directories, encode
 from .._storage import replace_file
 
@@ -49,28 +55,50 @@ def directories(found: Directories, app: str, environ: Mapping[str, str]) -> Dir
     return Directories(os.path.dirname(found.setting), os.path.join(state, app))
 
 
-def report_root(context: Any) -> None:
-    """A root is about to parse: report that there is one, should nothing follow."""
-    if len(contexts_from_root(context)) == 1 and not context.resilient_parsing:
-        settings = command_state(context.command).settings
-        if settings is not None:
-            report(os.environ, settings.app, None)
+def observe(observers: dict[str, Any]) -> None:
+    """Report every root that parses, and what is decided about each command.
+
+    Args:
+        observers: of the hooks, by method.
+    """
+    before_parse, after_parse = observers["parse_args"]
+    before_invoke, after_invoke = observers["invoke"]
+
+    def parse(command: Any, context: Any, args: Any, kwargs: Any) -> Any:
+        if len(contexts_from_root(context)) == 1 and not context.resilient_parsing:
+            report(context.command.__dict__[KEY].app, None)
+        return before_parse(command, context, args, kwargs)
+
+    def invoke(command: Any, context: Any, args: Any, kwargs: Any) -> Any:
+        known = context_state(context).root
+        decided = known is not None and known.decided
+        args, scope = before_invoke(command, context, args, kwargs)
+        if scope is not None:
+            decision = scope.root.decision
+            if scope.excluded:
+                report(scope.state.app, "excluded")
+            elif decision is not None and not decided:
+                report(scope.state.app, decision.reason, decision.detail, decision.mode)
+            elif scope.opted_out:
+                variable = opt_out_variable(os.environ, scope.state.prefix)
+                report(scope.state.app, scope.opted_out, variable or "")
+        return args, scope
+
+    observers["parse_args"] = parse, after_parse
+    observers["invoke"] = invoke, after_invoke
 
 
-def report(
-    environ: Mapping[str, str], app: str, reason: str | None, detail: str = "", mode: str = OFF
-) -> None:
+def report(app: str, reason: str | None, detail: str = "", mode: str = OFF) -> None:
     """Report what was decided, so that the receiver can explain why nothing arrived.
 
     Args:
-        environ: the process's environment.
         app: the application's name.
         reason: why nothing is recorded; empty where something is. None when the root was only
             found, and no command has begun.
         detail: the variable that opted out.
         mode: as in `Decision`.
     """
-    state = state_directory(environ) if address(environ) is not None else None
+    state = state_directory(os.environ) if address(os.environ) is not None else None
     if state is None:
         return
     found: dict[str, Any] = {"app": app, "decided": reason is not None}

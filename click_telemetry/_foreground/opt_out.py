@@ -1,6 +1,7 @@
-"""Parsing special cases: the flag where Click does not parse it as an option of ours.
+"""Opt-outs on the command line: where the flag is noticed, and what else it applies to.
 
-Only a command line that contains the flag comes here, or a command that declares it itself.
+Only a command line that contains the flag comes here, a command that declares it itself, and what
+runs inside a command that is opted out.
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ from typing import Any
 
 from .._instrument import (
     FLAG,
+    KEY,
+    OPTED_OUT,
     SCOPES,
+    Hook,
+    Scope,
     context_state,
     contexts_from_root,
-    flag_root,
     on_command_line,
 )
+from .. import _instrument
 
 
 def before_parse_args(
@@ -25,7 +30,7 @@ def before_parse_args(
     A default-command group would take the flag for its command's first argument, and a command
     that shows help without arguments would no longer do so: leading flags are removed there.
     """
-    if flag_root(context) is None:
+    if not has_flag(context):
         return args, False
     rest = args[1] if len(args) == 2 else kwargs["args"]
     reacts = hasattr(command, "resolve_command") or getattr(command, "no_args_is_help", False)
@@ -69,10 +74,42 @@ def after_parse_args(command: Any, context: Any, typed: bool, result: Any) -> An
     return result
 
 
-def unparsed(context: Any, typed: list[str]) -> None:
-    """A command made its context itself, and parsed in a way that we do not know."""
-    if FLAG in before_separator(typed) and flag_root(context) is not None:
-        opt_out(context)
+class MakeContextHook(Hook):
+    """In front of `make_context` of a class that has its own: it may parse in no way that we know."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        typed = [*(args[1] if len(args) > 1 else kwargs.get("args", ()))]
+        context = self.original(self.owner)(*args, **kwargs)
+        try:
+            if FLAG in before_separator(typed) and not context_state(context).parsed:
+                if has_flag(context):
+                    opt_out(context)
+        except Exception as error:
+            _instrument.pass_on(error)
+        return context
+
+
+def watch_make_context(command: Any, attributes: dict[str, Any]) -> None:
+    """Hook `make_context` of a command whose class overrides it."""
+    if not isinstance(attributes.get("make_context"), Hook):
+        own = attributes.get("make_context", Hook)
+        attributes["make_context"] = MakeContextHook(command, "make_context", own)
+
+
+def enclosing(scope: Scope) -> str:
+    """Why a command is opted out that runs inside an opted-out one; empty where it does not.
+
+    A thread without a command of its own belongs to no known command: if an opted-out command is
+    running in another thread, it is treated as part of that.
+    """
+    own = [one.opted_out for one in SCOPES if one.thread == scope.thread and one is not scope]
+    if own:
+        return next(filter(None, own), "")
+    if _instrument.events is not None and _instrument.events.is_in_run():
+        return ""
+    return OPTED_OUT[-1].opted_out
 
 
 def opt_out(context: Any) -> None:
@@ -90,6 +127,12 @@ def opt_out(context: Any) -> None:
             running = any(scope.root is root and scope.is_leaf for scope in SCOPES)
             context_state(context if root is not None and running else above).opted_out = True
             return
+
+
+def has_flag(context: Any) -> bool:
+    """Whether a context is below an instrumented root that has the flag."""
+    contexts = contexts_from_root(context)
+    return bool(contexts) and bool(contexts[0].command.__dict__[KEY].flag)
 
 
 def owns_flag(parameters: Any) -> bool:
