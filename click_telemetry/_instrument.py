@@ -426,7 +426,12 @@ def _option(root: CommandState, command: Any, options: list[Any]) -> Any | None:
     return None
 
 
-def _before_resolve(command: Any, context: Any, args: Any, kwargs: Any) -> Any:
+def _before_resolve_command(command: Any, context: Any, args: Any, kwargs: Any) -> Any:
+    context_state(context).registered = None
+    return _before_get_command(command, context, args, kwargs)
+
+
+def _before_get_command(command: Any, context: Any, args: Any, kwargs: Any) -> Any:
     """Keep the sub-commands that the group has, before it may register one that was typed."""
     state = context_state(context)
     if state.registered is None:
@@ -446,8 +451,8 @@ _OBSERVERS: dict[str, tuple[Callable[..., Any] | None, Callable[..., Any]]] = {
     "parse_args": (_before_parse_args, _after_parse_args),
     "get_params": (None, _after_get_params),
     "get_ungrouped_options": (None, _after_get_params),  # cloup, click-extra
-    "get_command": (_before_resolve, _after_resolve),
-    "resolve_command": (_before_resolve, _after_resolve),
+    "get_command": (_before_get_command, _after_resolve),
+    "resolve_command": (_before_resolve_command, _after_resolve),
 }
 
 

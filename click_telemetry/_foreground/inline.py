@@ -15,13 +15,13 @@ from threading import Thread, get_ident
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
-from .._launcher import command_line, spawn
+from .._spool import can_start_python, command_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from logging import LogRecord
 
-    from .._launcher import SenderJob
+    from .._spool import Spool
     from .._sender.watchdog import Timeout
 
 POLL_EVERY = 0.005
@@ -29,25 +29,25 @@ POLL_EVERY = 0.005
 _LOGGERS = ("urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry")
 
 
-def deliver(job: SenderJob) -> None:
+def deliver(spool: Spool) -> None:
     """Deliver now: in a child that is waited for, or in this process where there can be none.
 
     Args:
-        job: what the sender needs to know; its settings have the timeout.
+        spool: what is delivered; its settings have the timeout.
 
     Raises:
         OSError: no child could be started.
     """
-    timeout = job.settings.flush_timeout
+    timeout = spool.settings.flush_timeout
     until = monotonic() + timeout
-    lock = job.take_lock()
+    lock = spool.take_lock()
     if lock is None:
         return
-    if not can_start_python(job):
-        deliver_in_thread(job, lock, until)
+    if not can_start_python():
+        deliver_in_thread(spool, lock, until)
     elif hasattr(os, "posix_spawn"):
         try:
-            child = spawn(job, lock, command_line())
+            child = spool.spawn(lock, command_line())
         finally:
             os.close(lock)
         wait_for(child, until)
@@ -57,7 +57,7 @@ def deliver(job: SenderJob) -> None:
 
         from . import portable
 
-        process = portable.open_child(job, command_line(), detached=False)
+        process = portable.open_child(spool, command_line(), detached=False)
         try:
             process.wait(timeout)
         except (TimeoutExpired, KeyboardInterrupt):
@@ -66,15 +66,6 @@ def deliver(job: SenderJob) -> None:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-
-
-def can_start_python(job: SenderJob) -> bool:
-    """Whether a child would be a Python that finds this package; PID 1 can have one too."""
-    pid, job.pid = job.pid, 0
-    try:
-        return job.is_detachable
-    finally:
-        job.pid = pid
 
 
 def wait_for(child: int, until: float) -> None:
@@ -106,11 +97,11 @@ def _has_gone(child: int, flags: int) -> bool:
         return True
 
 
-def deliver_in_thread(job: SenderJob, lock: int, until: float) -> None:
+def deliver_in_thread(spool: Spool, lock: int, until: float) -> None:
     """Deliver in a thread, which closes its connection on expiry.
 
     Args:
-        job: what a sender would need to know.
+        spool: what is delivered.
         lock: the sender's lock, held; it is closed here.
         until: by `time.monotonic()`.
     """
@@ -127,7 +118,7 @@ def deliver_in_thread(job: SenderJob, lock: int, until: float) -> None:
             os.close(lock)
             return
     timeout = Timeout(until)
-    thread = Thread(target=_work, args=(job, lock, timeout), name="click_telemetry", daemon=True)
+    thread = Thread(target=_work, args=(spool, lock, timeout), name="click_telemetry", daemon=True)
     try:
         if timeout.left() <= 0:
             raise RuntimeError
@@ -146,14 +137,14 @@ def deliver_in_thread(job: SenderJob, lock: int, until: float) -> None:
         timeout.end()
 
 
-def _work(job: SenderJob, lock: int, timeout: Timeout) -> None:
+def _work(spool: Spool, lock: int, timeout: Timeout) -> None:
     try:
         import json
 
         from .._sender.main import work
 
         with _silenced():
-            work(json.loads(job.encode()), lock, timeout)
+            work(json.loads(spool.job()), lock, timeout)
     except Exception:
         return  # what was not acknowledged is still in the spool
 

@@ -10,10 +10,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from .._launcher import command_line, environment, spawn
+from .._spool import command_line, environment
 
 if TYPE_CHECKING:
-    from .._launcher import SenderJob
+    from .._spool import Spool
 
 CREATE_NEW_PROCESS_GROUP = 0x00000200
 CREATE_BREAKAWAY_FROM_JOB = 0x01000000
@@ -24,11 +24,11 @@ SLEEP = "import time\ntime.sleep(1)\n"
 SLEEP_DETACHED = "import os\nos.fork() and os._exit(0)\n" + SLEEP
 
 
-def start(job: SenderJob, lock: int, *, away: bool) -> None:
+def start(spool: Spool, lock: int, *, away: bool) -> None:
     """Start a sender that outlives this process.
 
     Args:
-        job: what it needs to know.
+        spool: what it delivers.
         lock: the sender's lock, held.
         away: whether this program goes on, and must never meet a child that is not its own.
 
@@ -38,21 +38,21 @@ def start(job: SenderJob, lock: int, *, away: bool) -> None:
     if hasattr(os, "posix_spawn"):
         command = command_line()
         command[-1] = (SLEEP_DETACHED if away else SLEEP) + command[-1]
-        child = spawn(job, lock, command)
+        child = spool.spawn(lock, command)
         if away:
             os.waitpid(child, 0)
     else:
         # Given away: Popen would warn that it still runs.
-        open_child(job, command_line()).returncode = 0
+        open_child(spool, command_line()).returncode = 0
 
 
 def open_child(
-    job: SenderJob, command: list[str], *, detached: bool = True
+    spool: Spool, command: list[str], *, detached: bool = True
 ) -> subprocess.Popen[bytes]:
     """A child with the job on its standard input and nothing else of ours.
 
     Args:
-        job: what it needs to know.
+        spool: what it delivers.
         command: its command line.
         detached: whether it should leave the job object that a terminal or a CI service may end.
 
@@ -65,22 +65,22 @@ def open_child(
         if detached:
             flags |= CREATE_BREAKAWAY_FROM_JOB
     try:
-        child = _popen(job, command, flags)
+        child = _popen(spool, command, flags)
     except PermissionError:
         if not flags & CREATE_BREAKAWAY_FROM_JOB:
             raise
         # A job object may forbid leaving it: then the child lives as long as it does.
-        child = _popen(job, command, flags & ~CREATE_BREAKAWAY_FROM_JOB)
+        child = _popen(spool, command, flags & ~CREATE_BREAKAWAY_FROM_JOB)
     assert child.stdin is not None
     try:
         with child.stdin:
-            child.stdin.write(job.encode())
+            child.stdin.write(spool.job())
     except OSError:
         pass  # it has ended already; the spool keeps everything
     return child
 
 
-def _popen(job: SenderJob, command: list[str], flags: int) -> subprocess.Popen[bytes]:
+def _popen(spool: Spool, command: list[str], flags: int) -> subprocess.Popen[bytes]:
     options: dict[str, Any] = {"creationflags": flags} if flags else {"start_new_session": True}
     return subprocess.Popen(
         command,
@@ -88,6 +88,6 @@ def _popen(job: SenderJob, command: list[str], flags: int) -> subprocess.Popen[b
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=environment(os.environ),
-        cwd=job.spool,
+        cwd=spool.directory,
         **options,
     )

@@ -12,10 +12,12 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from .._instrument import pass_on
-from .._recorder import FILE_LIMIT, PUBLISH_AFTER, encode
+from .._recorder import encode
+from .._spool import FILE_LIMIT, PUBLISH_AFTER
 
 if TYPE_CHECKING:
-    from .._recorder import Fact, Invocation, Spool
+    from .._recorder import Fact, Invocation
+    from .._spool import Spool
 
 NEXT = b'{"next":true}\n'
 MAX_OPEN = 256 * 1024
@@ -50,9 +52,9 @@ def publish(invocation: Invocation, spool: Spool) -> None:
         pass_on(error)
         return  # everything stays in this file until the next time
     spool.publication += 1
-    if spool.unsent and spool.job is not None:
+    if spool.unsent:
         try:
-            spool.hand_off(leaving=False)
+            spool.hand_over(leaving=False)
         except OSError as error:
             pass_on(error)  # the next invocation's sender delivers it
 
@@ -82,7 +84,6 @@ def rotate(invocation: Invocation, spool: Spool) -> None:
     old = spool.file
     if old is None:
         return
-    spool.check()
     if not invocation.open_runs:
         old.release()
         spool.file = None

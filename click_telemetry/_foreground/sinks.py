@@ -10,13 +10,15 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .._reader import Composer
-from .._recorder import CLIENT, ID_LIMIT, LOG, WATCH, Destination, Spool, encode, read_file
+from .._recorder import CLIENT, ID_LIMIT, LOG, WATCH, Destination, encode, read_file
+from .._spool import Spool
 from . import watch
 from .identity import is_random_id, random_id
 
 if TYPE_CHECKING:
-    from .._recorder import Settings
-    from .._recorder import Conditions, Decision, Directories, Fact, Invocation
+    from collections.abc import Mapping
+
+    from .._recorder import Decision, Directories, Fact, Invocation, Settings
 
 
 class ClientSink:
@@ -72,44 +74,41 @@ class LogClient:
 
 
 def find(
-    settings: Settings, conditions: Conditions, decision: Decision
-) -> tuple[Any, str] | None:
+    settings: Settings,
+    environ: Mapping[str, str],
+    directories: Directories | None,
+    decision: Decision,
+) -> tuple[Any, str]:
     """The sink of a run that is not delivered by a sender, and the anonymous ID; None for nowhere."""
-    directories = conditions.directories
     if decision.mode == CLIENT:
         return ClientSink(settings.client), _stored_id(directories)
     if decision.mode == LOG:
         state = directories.state if directories is not None else None
         return ClientSink(LogClient(), state, read_only=True), _stored_id(directories)
     if decision.mode == WATCH and directories is not None:
-        spool = _watched(settings, conditions, directories)
-        return (spool, random_id()) if spool is not None else None
-    return None
+        return _watched(settings, environ, directories), random_id()
+    return None, ""
 
 
 def _stored_id(directories: Directories | None) -> str:
     """The stored ID, or a temporary one: nothing is stored for a run that sends nothing."""
+    content = None
     if directories is not None:
         try:
             content = read_file(directories.anonymous_id, ID_LIMIT)
         except OSError:
             content = None
-        found = (content or b"").decode("ascii", "replace").removesuffix("\n")
-        if is_random_id(found):
-            return found
-    return random_id()
+    found = (content or b"").decode("ascii", "replace").removesuffix("\n")
+    return found if is_random_id(found) else random_id()
 
 
-def _watched(settings: Settings, conditions: Conditions, found: Directories) -> Spool | None:
-    environ = conditions.environ
+def _watched(
+    settings: Settings, environ: Mapping[str, str], directories: Directories
+) -> Spool | None:
+    """A spool in the receiver's directory; the receiver delivers when the command has ended."""
     destination = Destination(watch.address(environ) or "", watch.WRITE_KEY)
-    apart = watch.directories(found, settings.app, environ)
-    spool = os.path.join(apart.spool, destination.digest)
+    apart = watch.directories(directories, settings.app, environ)
     state = watch.state_directory(environ)
-    if state is None:
-        from .. import _launcher
-
-        return Spool(spool, _launcher.SenderJob(settings, spool, destination, found.setting, None))
-    # The receiver delivers when the command has ended. Where it has ended itself, its directory is
-    # not made again.
-    return Spool(spool, None) if os.path.isdir(state) else None
+    if state is not None and not os.path.isdir(state):
+        return None  # the receiver has ended, and its directory is not made again
+    return Spool(settings, apart, destination, None, delivers=state is None)

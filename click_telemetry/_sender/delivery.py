@@ -11,7 +11,7 @@ from time import time
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, uuid5
 
-from .._launcher import LOCK
+from .._spool import LOCK
 from .._storage import DISABLED, UNREADABLE, check_private_directory, read_setting
 from .queue import Claim, Entry, claim, length, oldest_names, reported_by
 from .response import ACCEPTED, MISCONFIGURED, NOT_SENT, SPLIT, DeliveryResult, Withdrawn

@@ -17,7 +17,7 @@ import re
 import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._launcher import LOCK
+from .._spool import LOCK
 from .._reader import compose
 from .._storage import NoLocks, check_private_directory, open_private, try_lock
 

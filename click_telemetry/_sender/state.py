@@ -13,7 +13,7 @@ import random
 import time
 from typing import Any
 
-from .._launcher import MAX_WAIT, NOT_BEFORE
+from .._spool import MAX_WAIT, NOT_BEFORE
 from .._storage import open_private, read_small, replace_file, set_time
 
 FILE = "state.json"
