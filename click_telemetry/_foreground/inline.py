@@ -15,7 +15,7 @@ from threading import Thread, get_ident
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
-from .._spool import can_start_python, command_line
+from .. import _launcher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,16 +38,15 @@ def deliver(spool: Spool) -> None:
     Raises:
         OSError: no child could be started.
     """
-    timeout = spool.settings.flush_timeout
-    until = monotonic() + timeout
+    until = deadline(spool)
     lock = spool.take_lock()
     if lock is None:
         return
-    if not can_start_python():
+    if not _launcher.can_start_python():
         deliver_in_thread(spool, lock, until)
     elif hasattr(os, "posix_spawn"):
         try:
-            child = spool.spawn(lock, command_line())
+            child = _launcher.spawn(spool, lock, _launcher.command_line())
         finally:
             os.close(lock)
         wait_for(child, until)
@@ -57,15 +56,20 @@ def deliver(spool: Spool) -> None:
 
         from . import portable
 
-        process = portable.open_child(spool, command_line(), detached=False)
+        process = portable.open_child(spool, _launcher.command_line(), detached=False)
         try:
-            process.wait(timeout)
+            process.wait(spool.settings.flush_timeout)
         except (TimeoutExpired, KeyboardInterrupt):
             return  # who presses Ctrl-C now wants the prompt
         finally:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+
+
+def deadline(spool: Spool) -> float:
+    """When the wait is over, by `time.monotonic()`."""
+    return monotonic() + spool.settings.flush_timeout
 
 
 def wait_for(child: int, until: float) -> None:
@@ -144,7 +148,7 @@ def _work(spool: Spool, lock: int, timeout: Timeout) -> None:
         from .._sender.main import work
 
         with _silenced():
-            work(json.loads(spool.job()), lock, timeout)
+            work(json.loads(_launcher.job(spool)), lock, timeout)
     except Exception:
         return  # what was not acknowledged is still in the spool
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from .._spool import command_line, environment
+from .._launcher import command_line, environment, job, spawn
 
 if TYPE_CHECKING:
     from .._spool import Spool
@@ -38,7 +38,7 @@ def start(spool: Spool, lock: int, *, away: bool) -> None:
     if hasattr(os, "posix_spawn"):
         command = command_line()
         command[-1] = (SLEEP_DETACHED if away else SLEEP) + command[-1]
-        child = spool.spawn(lock, command)
+        child = spawn(spool, lock, command)
         if away:
             os.waitpid(child, 0)
     else:
@@ -74,7 +74,7 @@ def open_child(
     assert child.stdin is not None
     try:
         with child.stdin:
-            child.stdin.write(spool.job())
+            child.stdin.write(job(spool))
     except OSError:
         pass  # it has ended already; the spool keeps everything
     return child
