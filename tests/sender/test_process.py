@@ -172,7 +172,7 @@ def test_full_disk_is_drained_all_the_same(queue: Queue, server: Server) -> None
 
 @needs_strace
 def test_sender_without_locks_does_nothing(queue: Queue, server: Server) -> None:
-    """No writer can be told from a dead one there (row 23)."""
+    """A writer cannot be distinguished from a dead one there (row 23)."""
     names = [queue.put(age=8 * DAY).name, queue.put().name]
     assert queue.send(wrapper=strace("flock:error=ENOLCK:when=1+")) == 0
     assert (server.connections, queue.names) == (0, names)
