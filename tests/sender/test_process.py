@@ -479,6 +479,23 @@ def test_new_connection_that_is_closed_is_a_failure(queue: Queue) -> None:
     server.stop()
 
 
+def test_connection_that_cannot_be_made_is_tried_once(queue: Queue, tmp_path: Path) -> None:
+    """A refused connection is not an idle one that was closed."""
+    attempts = tmp_path / "attempts"
+    before = (
+        "import socket\n"
+        "class Refusing(socket.socket):\n"
+        "    def connect(self, address):\n"
+        f"        with open({str(attempts)!r}, 'a') as file: file.write('x')\n"
+        "        raise ConnectionRefusedError(111, 'refused')\n"
+        "socket.socket = Refusing\n"
+    )
+    queue.host = "http://127.0.0.1:9"
+    queue.put()
+    assert queue.send(before=before) == 0
+    assert attempts.read_text() == "x"
+
+
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_rejected_token_waits_for_a_constant_hour(
     status: int, queue: Queue, server: Server
