@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ from .harness.facts import (
     identify,
     lines,
 )
+from .harness.interpreter import environment, python
 
 GOLDEN = Path(__file__).parent / "golden" / "format_v1"
 NAME = file_name()
@@ -255,9 +257,10 @@ def test_dropped_events_are_reported_exactly_once() -> None:
 def test_dropped_events_that_no_message_reports_are_left_to_the_sender() -> None:
     """A file that contains nothing but an identify."""
     content = lines([head(), identify("user-42", dropped=2), {"foreign": True}])
+    content += lines([{"next": True, "dropped": 3}])
     found = compose(file_name(marks=".dropped-16"), content, writer_gone=True)
     assert reports(found.messages) == []
-    assert (found.pending, found.lost) == (19, 1)
+    assert (found.pending, found.lost) == (22, 1)
 
 
 def test_line_that_cannot_be_read_is_counted() -> None:
@@ -371,6 +374,15 @@ def test_late_event_of_an_ended_run_is_sent_and_a_second_end_is_not() -> None:
     """The invocation is still open."""
     found = composed(head(), begin(), end(), event("Late", n=3), end(n=4, exit=1))
     assert names(found) == [COMMAND_INVOKED, COMMAND_COMPLETED, "Late"]
+
+
+def test_own_event_with_a_lifecycle_name_does_not_end_its_run() -> None:
+    """Its message ID is that of an event, so the true end is not taken for a repetition."""
+    found = composed(head(), begin(), event(COMMAND_COMPLETED), end(n=3))
+    assert [m["messageId"] for m in found[1:]] == [
+        derived_id(HEX, MESSAGE_ID, 2),
+        derived_id(HEX, COMPLETED_ID, 1),
+    ]
 
 
 def test_user_is_on_every_message_from_sign_in_to_sign_out() -> None:
@@ -602,3 +614,18 @@ def test_name_that_is_not_a_files_of_ours_is_an_error(name: str) -> None:
     """Without its digits no ID can be derived."""
     with pytest.raises(ValueError, match="not the name"):
         compose(name, b"", writer_gone=True)
+
+
+def test_reader_loads_nothing_but_dates() -> None:
+    """Log mode composes in the command's own process; JSON is loaded by the sender alone."""
+    source = """
+import click_telemetry
+before = set(sys.modules)
+import click_telemetry._reader
+expensive = {"dataclasses", "enum", "hashlib", "json", "platform", "re", "typing", "uuid"}
+print(sorted(expensive & set(sys.modules) - before))
+"""
+    done = subprocess.run(
+        python(source), env=environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
