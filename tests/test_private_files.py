@@ -81,7 +81,7 @@ class TestDirectories:
     def test_directory_is_private_with_its_missing_parents(
         self, tmp_path: Path, umask: int
     ) -> None:
-        """Mode 0700 whatever the umask (row 25); existing parents keep their mode."""
+        """Mode 0700 whatever the umask; existing parents keep their mode."""
         tmp_path.chmod(0o755)
         made = tmp_path / "a" / "b" / "c"
         make_private_directory(str(made))
@@ -98,7 +98,7 @@ class TestDirectories:
     def test_directory_that_others_may_write_to_is_refused(
         self, tmp_path: Path, writable: int
     ) -> None:
-        """Row 20."""
+        """Its mode is not changed."""
         tmp_path.chmod(writable)
         with pytest.raises(Unusable, match="other users may write"):
             make_private_directory(str(tmp_path))
@@ -109,7 +109,7 @@ class TestDirectories:
 
     @root
     def test_directory_of_another_user_is_refused(self, tmp_path: Path) -> None:
-        """Row 20."""
+        """It may belong to an attacker."""
         other = tmp_path / "other"
         other.mkdir(mode=0o700)
         os.chown(other, OTHER_USER, OTHER_USER)
@@ -119,7 +119,7 @@ class TestDirectories:
 
     @pytest.mark.parametrize("kind", ["link", "dangling", "loop", "fifo", "file", "to a directory"])
     def test_path_that_is_not_a_directory_is_refused(self, tmp_path: Path, kind: str) -> None:
-        """Not even a link to a private directory is followed (row 20)."""
+        """Not even a link to a private directory is followed."""
         found = obstacles(tmp_path)
         (tmp_path / "file").touch()
         (tmp_path / "to a directory").symlink_to(found["directory"])
@@ -142,7 +142,7 @@ class TestDirectories:
     def test_nothing_is_created_in_the_current_directory(
         self, tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A path that is not absolute is refused (row 16)."""
+        """A path that is not absolute is refused."""
         monkeypatch.chdir(tmp_path)
         with pytest.raises(Unusable, match="current directory"):
             make_private_directory(path)
@@ -201,7 +201,7 @@ class TestDirectories:
 
     @no_root
     def test_read_only_directory_permits_no_new_one(self, tmp_path: Path) -> None:
-        """Row 81."""
+        """Nothing is written."""
         tmp_path.chmod(0o500)
         try:
             assert not can_create(str(tmp_path))
@@ -265,7 +265,7 @@ class TestReading:
     def test_path_that_is_not_a_file_is_not_read(
         self, tmp_path: Path, path: str, follow: bool
     ) -> None:
-        """A pipe, which would block, a directory, a device (row 19)."""
+        """A pipe, which would block, a directory, a device."""
         obstacles(tmp_path)
         with pytest.raises(Unusable, match="not a regular file"):
             read_small(str(tmp_path / path), limit=100, follow=follow)
@@ -273,7 +273,7 @@ class TestReading:
     @root
     @pytest.mark.parametrize("follow", [True, False])
     def test_another_users_file_is_not_read(self, tmp_path: Path, follow: bool) -> None:
-        """Row 19."""
+        """It may be a trap."""
         path = tmp_path / "file"
         path.write_bytes(b"other")
         os.chown(path, OTHER_USER, OTHER_USER)
@@ -292,7 +292,7 @@ class TestOpening:
         """No descriptor stays open."""
 
     def test_file_is_private(self, tmp_path: Path, umask: int) -> None:
-        """Mode 0600 whatever the umask (row 25)."""
+        """Mode 0600 whatever the umask."""
         path = tmp_path / "file"
         os.close(open_private(str(path), NEW))
         assert mode(path) == 0o600
@@ -306,7 +306,7 @@ class TestOpening:
             os.close(descriptor)
 
     def test_numbers_of_closed_standard_streams_are_not_used(self, tmp_path: Path) -> None:
-        """With `<&- >&- 2>&-` our file does not become the command's stdout (row 72)."""
+        """With `<&- >&- 2>&-` our file does not become the command's stdout."""
         source = """
 import os
 from click_telemetry._storage import open_private
@@ -328,7 +328,7 @@ os.write(descriptor, repr((descriptor >= 10, free)).encode())
     def test_path_that_is_not_a_file_is_not_opened(
         self, tmp_path: Path, kind: str, flags: int
     ) -> None:
-        """No link is followed, nothing blocks, nothing is written (row 19)."""
+        """No link is followed, nothing blocks, nothing is written."""
         path = obstacles(tmp_path)[kind]
         with pytest.raises(OSError, match=str(path)):
             open_private(str(path), flags)
@@ -344,7 +344,7 @@ os.write(descriptor, repr((descriptor >= 10, free)).encode())
 
     @root
     def test_another_users_file_is_not_opened(self, tmp_path: Path) -> None:
-        """Row 19."""
+        """It is not changed."""
         path = tmp_path / "file"
         path.touch(mode=0o666)
         os.chown(path, OTHER_USER, OTHER_USER)
@@ -353,7 +353,7 @@ os.write(descriptor, repr((descriptor >= 10, free)).encode())
         assert path.stat().st_uid == OTHER_USER
 
     def test_no_descriptor_is_left_when_no_high_one_is_free(self, tmp_path: Path) -> None:
-        """At the limit of open files it raises and closes (row 15)."""
+        """At the limit of open files it raises and closes."""
         source = """
 import errno, os, resource
 from click_telemetry._storage import open_private
@@ -421,7 +421,7 @@ class TestReplacing:
         assert os.listdir(tmp_path) == ["file"]
 
     def test_full_disk_leaves_the_old_file_unchanged(self, tmp_path: Path) -> None:
-        """A new file that could not be written in full is removed (row 13)."""
+        """A new file that could not be written in full is removed."""
         pytest.importorskip("resource")
         source = """
 import errno, resource
@@ -466,7 +466,7 @@ except OSError as error:
         assert os.listdir(tmp_path) == ["file"]
 
     def test_directory_is_not_replaced(self, tmp_path: Path) -> None:
-        """Row 19."""
+        """It may contain something."""
         (tmp_path / "file").mkdir()
         with pytest.raises(IsADirectoryError):
             replace_file(str(tmp_path / "file"), b"new")
@@ -477,7 +477,7 @@ class TestWriting:
     def test_every_byte_is_written_once(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A write may be short (row 14)."""
+        """A write may be short."""
         whole = os.write
         calls: list[int] = []
 
@@ -512,7 +512,7 @@ class TestLocks:
         os.close(first)
 
     def test_lock_ends_with_the_process_that_held_it(self, tmp_path: Path) -> None:
-        """The kernel releases it: no lock is stale (row 31)."""
+        """The kernel releases it: no lock is stale."""
         source = """
 import os
 from click_telemetry._storage import open_private, try_lock
@@ -535,7 +535,7 @@ sys.stdin.read()
         os.close(descriptor)
 
     def test_lock_is_released_for_every_process_that_inherited_it(self, tmp_path: Path) -> None:
-        """A forked child does not keep our file locked (row 103)."""
+        """A forked child does not keep our file locked."""
         first = self.opened(tmp_path)
         assert try_lock(first)
         inherited = os.dup(first)
@@ -550,7 +550,7 @@ sys.stdin.read()
     def test_file_system_without_locks_raises_its_own_error(
         self, tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """It differs from a lock that is held (row 23)."""
+        """It differs from a lock that is held."""
 
         def flock(*_: object) -> None:
             raise OSError(number, os.strerror(number))
@@ -655,7 +655,7 @@ def test_purge_keeps_what_is_not_ours(tmp_path: Path) -> None:
 def test_setting_that_cannot_be_read_is_not_enabled(
     content: bytes, setting: str, tmp_path: Path
 ) -> None:
-    """Only a plain true or false is one (rows 77, 78)."""
+    """Only a plain true or false is one."""
     path = tmp_path / "telemetry.json"
     path.write_bytes(content)
     assert read_setting(str(path)) == setting
@@ -664,7 +664,7 @@ def test_setting_that_cannot_be_read_is_not_enabled(
 
 
 def test_missing_setting_is_none_and_a_foreign_one_unreadable(tmp_path: Path) -> None:
-    """A FIFO does not block (row 81)."""
+    """A FIFO does not block."""
     assert read_setting(str(tmp_path / "telemetry.json")) == NONE
     found = obstacles(tmp_path)
     for name in ("loop", "fifo", "directory"):

@@ -194,7 +194,7 @@ def test_common_properties_come_from_the_head(
 
 
 def test_base_property_replaces_an_events_own() -> None:
-    """No call site can override what we send (row 67)."""
+    """No call site can override what we send."""
     own = {"command": "evil", "run_id": "x", "sequence": 99, "dropped": 5, "kept": True}
     (_, tracked) = composed(head(), begin(), event("Exported", p=own), NEXT)
     assert tracked["properties"]["command"] == "acme go"
@@ -230,7 +230,7 @@ def test_ids_are_random_uuids_and_all_different() -> None:
     ],
 )
 def test_time_is_in_milliseconds_within_the_calendar(at: int, timestamp: str) -> None:
-    """A clock may be wrong by any number of years (row 24)."""
+    """A clock may be wrong by any number of years."""
     assert composed(head(), begin(at=at))[0]["timestamp"] == timestamp
 
 
@@ -314,7 +314,7 @@ def test_file_without_a_head_gives_nothing_and_is_counted(change: dict[str, Any]
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"1" * 5000])
 def test_number_that_is_no_json_never_leaves(number: bytes) -> None:
-    """A server could not read the request (row 61)."""
+    """A server could not read the request."""
     bad = lines([event("Exported", p={"n": 0})]).replace(b'"n":0', b'"n":' + number)
     content = lines([head(), begin()]) + bad + lines([end(n=3)])
     found = compose(NAME, content, writer_gone=True)
@@ -334,7 +334,7 @@ def test_number_that_is_no_json_never_leaves(number: bytes) -> None:
     ids=["duplicate key", "very deep", "deep", "long", "not ASCII", "zeros"],
 )
 def test_hostile_line_costs_its_neighbours_nothing(line: bytes) -> None:
-    """After a power loss, or by another hand (rows 14, 18)."""
+    """After a power loss, or by another hand."""
     content = lines([head(), begin()]) + line + b"\n" + lines([end(n=3)])
     found = compose(NAME, content, writer_gone=True)
     assert names(found.messages) == [COMMAND_INVOKED, COMMAND_COMPLETED]
@@ -438,7 +438,7 @@ def test_every_open_run_gets_its_end_in_order() -> None:
 
 
 def test_torn_last_line_is_not_sent_and_ends_nothing() -> None:
-    """What was not written in full is not delivered (row 1)."""
+    """What was not written in full is not delivered."""
     start, whole = lines([head(), begin()]), lines([head(), begin(), end()])
     for cut in range(len(start), len(whole)):
         found = compose(NAME, whole[:cut], writer_gone=True)
@@ -564,7 +564,7 @@ def test_two_parts_of_a_killed_writer_end_a_run_in_the_same_words(
 @settings(deadline=None, max_examples=200)
 @given(st.binary(max_size=4000))
 def test_any_bytes_are_read_without_harm(content: bytes) -> None:
-    """Truncated, zeroed, not ASCII, not ours: fast, and nothing but a count (row 18)."""
+    """Truncated, zeroed, not ASCII, not ours: fast, and nothing but a count."""
     began = time.thread_time()
     found = compose(NAME, content, writer_gone=True)
     assert time.thread_time() - began < 0.05

@@ -62,7 +62,7 @@ def kept(queue: Queue, name: str, error: str, *, tried: bool, first_wait: float 
 
 
 def test_refused_connection_keeps_everything_without_a_mark(queue: Queue, closed_port: str) -> None:
-    """Nothing was sent, so it may be kept for a week (rows 39, 56)."""
+    """Nothing was sent, so it may be kept for a week."""
     queue.host = closed_port
     name = queue.put().name
     assert queue.send() == 0
@@ -72,7 +72,7 @@ def test_refused_connection_keeps_everything_without_a_mark(queue: Queue, closed
 def test_connection_that_is_never_accepted_is_given_up_within_ten_seconds(
     queue: Queue, black_hole: str
 ) -> None:
-    """A firewall that drops (row 40)."""
+    """A firewall that drops."""
     queue.host = black_hole
     name = queue.put().name
     began = time.monotonic()
@@ -83,7 +83,7 @@ def test_connection_that_is_never_accepted_is_given_up_within_ten_seconds(
 
 @pytest.mark.parametrize("what", ["headers", "body"])
 def test_server_that_drips_is_given_up(what: str, queue: Queue, server: Server) -> None:
-    """Each byte arrives in time, without end (row 41)."""
+    """Each byte arrives in time, without end."""
     server.reply = Reply(drip=what)
     name = queue.put().name
     began = time.monotonic()
@@ -93,7 +93,7 @@ def test_server_that_drips_is_given_up(what: str, queue: Queue, server: Server) 
 
 
 def test_name_that_is_never_resolved_is_given_up(queue: Queue) -> None:
-    """No timeout of the client's covers the resolver; nothing was sent (row 42)."""
+    """No timeout of the client's covers the resolver; nothing was sent."""
     before = "import socket, time\nsocket.getaddrinfo = lambda *a, **k: time.sleep(120)\n"
     queue.host = "https://events.example"
     name = queue.put().name
@@ -105,7 +105,7 @@ def test_name_that_is_never_resolved_is_given_up(queue: Queue) -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "alarm"), reason="the platform has no alarm")
 def test_sender_that_is_stuck_in_foreign_code_is_terminated_by_the_kernel(queue: Queue) -> None:
-    """A loop in C lets no thread of ours run (row 42)."""
+    """A loop in C lets no thread of ours run."""
     before = "import socket\nsocket.getaddrinfo = lambda *a, **k: any(iter(int, 1))\n"
     queue.host = "https://events.example"
     name = queue.put().name
@@ -116,7 +116,7 @@ def test_sender_that_is_stuck_in_foreign_code_is_terminated_by_the_kernel(queue:
 
 
 def test_name_that_does_not_exist_keeps_everything_without_a_mark(queue: Queue) -> None:
-    """Offline (row 42)."""
+    """Offline."""
     queue.host = "https://events.example"
     name = queue.put().name
     assert queue.send(before=OFFLINE) == 0
@@ -124,7 +124,7 @@ def test_name_that_does_not_exist_keeps_everything_without_a_mark(queue: Queue) 
 
 
 def test_page_of_a_captive_portal_is_not_an_acceptance(queue: Queue, server: Server) -> None:
-    """A hotel's login page, with status 200 (row 45)."""
+    """A hotel's login page, with status 200."""
     pages = [
         Reply(body=b"<!DOCTYPE html><title>Welcome", headers={"Content-Type": "text/plain"}),
         Reply(body=b"Welcome", headers={"Content-Type": "text/html; charset=utf-8"}),
@@ -142,7 +142,7 @@ def test_page_of_a_captive_portal_is_not_an_acceptance(queue: Queue, server: Ser
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirect_is_not_followed(status: int, queue: Queue, server: Server) -> None:
-    """Neither the events nor the key go where a server points (row 46)."""
+    """Neither the events nor the key go where a server points."""
     other = Server()
     other.start()
     try:
@@ -159,7 +159,7 @@ def test_redirect_is_not_followed(status: int, queue: Queue, server: Server) -> 
 def test_message_that_a_server_rejects_is_dropped_alone(
     status: int, queue: Queue, server: Server
 ) -> None:
-    """Its neighbours arrive, each once; it alone is dropped, and counted (row 47)."""
+    """Its neighbours arrive, each once; it alone is dropped, and counted."""
 
     def reply(request: Request) -> Reply:
         bad = any(found["event"] == "Poison" for found in request.batch)
@@ -179,7 +179,7 @@ def test_message_that_a_server_rejects_is_dropped_alone(
 
 
 def test_request_that_is_too_large_is_halved_until_it_fits(queue: Queue, server: Server) -> None:
-    """413 is about the whole; what cannot be made smaller is dropped (row 50)."""
+    """413 is about the whole; what cannot be made smaller is dropped."""
     server.reply = lambda request: Reply(413) if len(json.dumps(request.body)) > 3000 else Reply()
     large = event("Large", n=21, p={"text": "x" * 4000})
     path = queue.put([*events(20)[:-1], large, NEXT])
@@ -192,7 +192,7 @@ def test_request_that_is_too_large_is_halved_until_it_fits(queue: Queue, server:
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_wrong_configuration_waits_longer(status: int, queue: Queue, server: Server) -> None:
-    """A person must change it; the response was definite, so there is no mark (row 48)."""
+    """A person must change it; the response was definite, so there is no mark."""
     server.reply = Reply(status)
     name = queue.put().name
     assert queue.send() == 0
@@ -202,7 +202,7 @@ def test_wrong_configuration_waits_longer(status: int, queue: Queue, server: Ser
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 599])
 def test_failing_server_is_retried_later(status: int, queue: Queue, server: Server) -> None:
-    """One request a run, half a minute at first, and no mark (row 52)."""
+    """One request a run, half a minute at first, and no mark."""
     server.reply = Reply(status, b"[" * 20_000)  # which the client would take for JSON
     name = queue.put().name
     assert queue.send() == 0
@@ -223,7 +223,7 @@ def test_failing_server_is_retried_later(status: int, queue: Queue, server: Serv
 def test_retry_after_is_obeyed(
     header: str, least: float, most: float, queue: Queue, server: Server
 ) -> None:
-    """A number, a date, nothing usable, and never more than a day (row 51)."""
+    """A number, a date, nothing usable, and never more than a day."""
     value = formatdate(time.time() + 4000, usegmt=True) if header == "DATE" else header
     server.reply = Reply(429, headers={"Retry-After": value})
     queue.put()
@@ -233,7 +233,7 @@ def test_retry_after_is_obeyed(
 
 
 def test_reset_in_the_middle_of_the_request_keeps_everything(queue: Queue, server: Server) -> None:
-    """It arrives once when the server has recovered (row 53)."""
+    """It arrives once when the server has recovered."""
     server.early = Reply(reset=True)
     # Too random for gzip, too large for a socket's buffer.
     texts = [event("X", n=n, p={"text": os.urandom(9000).hex()}) for n in range(2, 22)]
@@ -247,7 +247,7 @@ def test_reset_in_the_middle_of_the_request_keeps_everything(queue: Queue, serve
 
 
 def test_reset_after_the_request_sends_the_same_again(queue: Queue, server: Server) -> None:
-    """It may have arrived: the same bytes are sent again, and the file is marked (row 53)."""
+    """It may have arrived: the same bytes are sent again, and the file is marked."""
     server.reply = Reply(reset=True)
     name = queue.put([begin()]).name
     assert queue.send() == 0
@@ -280,7 +280,7 @@ def test_failure_with_an_incomplete_body_is_a_failure(queue: Queue, server: Serv
 
 
 def test_response_without_end_is_not_read_to_its_end(queue: Queue, server: Server) -> None:
-    """64 KB of it are enough (row 54)."""
+    """64 KB of it are enough."""
     server.reply = Reply(body=b" " * 65_536, endless=True)
     queue.put()
     began = time.monotonic()
@@ -291,7 +291,7 @@ def test_response_without_end_is_not_read_to_its_end(queue: Queue, server: Serve
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads its memory in /proc")
 def test_compressed_response_is_not_inflated(queue: Queue, server: Server) -> None:
-    """A gigabyte in a megabyte, with an error, which the client would read in full (row 54)."""
+    """A gigabyte in a megabyte, with an error, which the client would read in full."""
     bomb = gzip.compress(b"\0" * (1 << 28), 9)
     headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
     server.reply = Reply(500, body=bomb * 4, headers=headers)
@@ -313,7 +313,7 @@ def test_compressed_response_is_not_inflated(queue: Queue, server: Server) -> No
 
 
 def test_memory_is_limited(queue: Queue, server: Server) -> None:
-    """Whatever a server sends: the sender fails before the machine is affected (row 54)."""
+    """Whatever a server sends: the sender fails before the machine is affected."""
     before = (
         "import gzip\n"
         "class Greedy(gzip.GzipFile):\n"
@@ -327,7 +327,7 @@ def test_memory_is_limited(queue: Queue, server: Server) -> None:
 
 
 def test_credentials_of_netrc_are_never_sent(queue: Queue, server: Server, tmp_path: Path) -> None:
-    """A `default` entry is for every host, by its manual (row 55)."""
+    """A `default` entry is for every host, by its manual."""
     netrc = tmp_path / ".netrc"
     netrc.write_text("default login jane password hunter2\n")
     netrc.chmod(0o600)
@@ -342,7 +342,7 @@ def test_credentials_of_netrc_are_never_sent(queue: Queue, server: Server, tmp_p
 def test_token_is_sent_as_a_bearer_and_nothing_else_is(
     queue: Queue, server: Server, tmp_path: Path
 ) -> None:
-    """Neither replaced by a netrc's, nor beside the write key's credentials (rows 48, 55)."""
+    """Neither replaced by a netrc's, nor beside the write key's credentials."""
     netrc = tmp_path / ".netrc"
     netrc.write_text("default login jane password hunter2\n")
     before = f"import os\nos.environ.update(HOME={str(tmp_path)!r}, NETRC={str(netrc)!r})\n"
@@ -355,7 +355,7 @@ def test_token_is_sent_as_a_bearer_and_nothing_else_is(
 def test_event_whose_attempt_is_ambiguous_for_too_long_is_dropped_and_counted(
     queue: Queue, server: Server
 ) -> None:
-    """Segment would not recognise its ID after a day (row 56)."""
+    """Segment would not recognise its ID after a day."""
     now = int(time.time())
     queue.put(age=86_400, marks=f".tried-{now - 21 * 3600}")
     young = messages_of(queue.put(age=86_400, marks=f".tried-{now - 19 * 3600}"))
@@ -370,7 +370,7 @@ def test_event_whose_attempt_is_ambiguous_for_too_long_is_dropped_and_counted(
 
 
 def test_month_offline_keeps_a_week(queue: Queue, server: Server) -> None:
-    """Older ones are dropped and counted, once (row 56)."""
+    """Older ones are dropped and counted, once."""
     day = 86_400.0
     for age in (30, 20, 8, 7.01):
         queue.put(age=age * day)

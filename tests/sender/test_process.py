@@ -75,7 +75,7 @@ def test_command_is_delivered_in_the_words_of_its_facts(queue: Queue, server: Se
 def test_run_without_an_end_is_ended_in_the_same_words_however_often(
     queue: Queue, server: Server
 ) -> None:
-    """Each sender dies after the server has it and before the file is gone (row 2)."""
+    """Each sender dies after the server has it and before the file is gone."""
     path = queue.put([begin(flags=["x"])])
     server.reply = Reply(delay=30.0)
     for count in (1, 2, 3):
@@ -101,7 +101,7 @@ KILLS = {"flock": 1, "sendto": 1, "write": 1, "openat": 37, "close": 37, "newfst
 def test_sender_that_is_killed_at_any_system_call_loses_and_changes_nothing(
     call: str, queue: Queue, server: Server
 ) -> None:
-    """One after the other; where Python makes a thousand of them, every 37th (row 2)."""
+    """One after the other; where Python makes a thousand of them, every 37th."""
     _kill_at_every(call, queue, server, KILLS[call])
 
 
@@ -110,7 +110,7 @@ def test_sender_that_is_killed_at_any_system_call_loses_and_changes_nothing(
 def test_sender_that_is_killed_at_a_change_of_the_spool_loses_and_changes_nothing(
     call: str, queue: Queue, server: Server
 ) -> None:
-    """Between any two steps of delivering, dropping and reporting (row 2)."""
+    """Between any two steps of delivering, dropping and reporting."""
     _kill_at_every(call, queue, server, 1)
 
 
@@ -139,7 +139,7 @@ def _kill_at_every(call: str, queue: Queue, server: Server, step: int) -> None:
 
 @needs_strace
 def test_what_cannot_be_unlinked_is_not_sent_again(queue: Queue, server: Server) -> None:
-    """Neither by this sender nor by the next one, which sends nothing else either (row 26)."""
+    """Neither by this sender nor by the next one, which sends nothing else either."""
     queue.put()
     refuses = strace("unlink:error=EACCES:when=1+")
     assert queue.send(wrapper=refuses) == 0
@@ -154,7 +154,7 @@ def test_what_cannot_be_unlinked_is_not_sent_again(queue: Queue, server: Server)
 
 @needs_strace
 def test_what_cannot_be_marked_is_not_sent(queue: Queue, server: Server) -> None:
-    """A directory that cannot be written to is detected before a message is sent (row 26)."""
+    """A directory that cannot be written to is detected before a message is sent."""
     name = queue.put().name
     assert queue.send(wrapper=strace("rename:error=EROFS:when=1+")) == 0
     assert (server.requests, queue.names) == ([], [name])
@@ -164,7 +164,7 @@ def test_what_cannot_be_marked_is_not_sent(queue: Queue, server: Server) -> None
 
 @needs_strace
 def test_full_disk_is_drained_all_the_same(queue: Queue, server: Server) -> None:
-    """Nothing can be saved, and what is sent makes room (row 13)."""
+    """Nothing can be saved, and what is sent makes room."""
     queue.put()
     assert queue.send(wrapper=strace("write:error=ENOSPC:when=1+")) == 0
     assert (len(server.messages), queue.names) == (2, [])
@@ -172,7 +172,7 @@ def test_full_disk_is_drained_all_the_same(queue: Queue, server: Server) -> None
 
 @needs_strace
 def test_sender_without_locks_does_nothing(queue: Queue, server: Server) -> None:
-    """A writer cannot be distinguished from a dead one there (row 23)."""
+    """A writer cannot be distinguished from a dead one there."""
     names = [queue.put(age=8 * DAY).name, queue.put().name]
     assert queue.send(wrapper=strace("flock:error=ENOLCK:when=1+")) == 0
     assert (server.connections, queue.names) == (0, names)
@@ -191,7 +191,7 @@ def put_for_two_requests(queue: Queue) -> None:
 def test_setting_that_is_disabled_stops_the_next_request(
     queue: Queue, server: Server, tmp_path: Path
 ) -> None:
-    """The sender reads it before each request (row 85)."""
+    """The sender reads it before each request."""
     setting = tmp_path / "telemetry.json"
     setting.write_text('{"enabled": true}\n')
 
@@ -211,7 +211,7 @@ def test_setting_that_is_disabled_stops_the_next_request(
 def test_setting_that_is_disabled_stops_the_next_half_of_a_request(
     queue: Queue, server: Server, tmp_path: Path
 ) -> None:
-    """Each half of a rejected request is preceded by the same check (row 85)."""
+    """Each half of a rejected request is preceded by the same check."""
     setting = tmp_path / "telemetry.json"
 
     def reply(request: Request) -> Reply:
@@ -229,7 +229,7 @@ def test_setting_that_is_disabled_stops_the_next_half_of_a_request(
 def test_disabled_or_unreadable_setting_sends_nothing(
     content: str, queue: Queue, server: Server, tmp_path: Path
 ) -> None:
-    """A setting that cannot be read counts as an opt-out (row 77)."""
+    """A setting that cannot be read counts as an opt-out."""
     setting = tmp_path / "telemetry.json"
     setting.write_text(content)
     name = queue.put().name
@@ -241,7 +241,7 @@ def test_disabled_or_unreadable_setting_sends_nothing(
 def test_opt_out_variable_keeps_a_sender_from_running(
     variable: str, queue: Queue, server: Server
 ) -> None:
-    """If a user starts one by hand (row 83)."""
+    """If a user starts one by hand."""
     name = queue.put(age=30 * DAY).name
     assert queue.send(env={variable: "1"}) == 0
     assert (server.connections, queue.names) == (0, [name])
@@ -252,7 +252,7 @@ def test_opt_out_variable_keeps_a_sender_from_running(
 def test_what_was_recorded_after_a_purge_is_purged_too(
     queue: Queue, server: Server, tmp_path: Path
 ) -> None:
-    """A command that had decided right before creates the spool again (row 84)."""
+    """A command that had decided right before creates the spool again."""
     setting = tmp_path / "telemetry.json"
     setting.write_text('{"enabled": false}\n')
     queue.put()
@@ -265,7 +265,7 @@ def test_what_was_recorded_after_a_purge_is_purged_too(
 def test_lock_without_a_name_stops_the_next_request(
     replaced: bool, queue: Queue, server: Server
 ) -> None:
-    """Its folder was deleted; another sender may have a lock of its own (row 31)."""
+    """Its folder was deleted; another sender may have a lock of its own."""
 
     def reply(request: Request) -> Reply:
         (queue.path / "lock").unlink()
@@ -280,7 +280,7 @@ def test_lock_without_a_name_stops_the_next_request(
 
 
 def test_files_that_are_deleted_during_a_request_are_not_sent(queue: Queue, server: Server) -> None:
-    """A purge between two requests (rows 37, 84)."""
+    """A purge between two requests."""
 
     def reply(request: Request) -> Reply:
         for name in queue.names:
@@ -295,7 +295,7 @@ def test_files_that_are_deleted_during_a_request_are_not_sent(queue: Queue, serv
 
 
 def test_file_that_is_deleted_at_the_last_moment_is_not_sent(queue: Queue, server: Server) -> None:
-    """While the connection is being made; the other files are (row 37)."""
+    """While the connection is being made; the other files are."""
     path = queue.put()
     stays = messages_of(queue.put())
     before = (
@@ -314,7 +314,7 @@ def test_file_that_is_deleted_at_the_last_moment_is_not_sent(queue: Queue, serve
 
 
 def test_spool_that_others_may_write_to_is_not_touched(queue: Queue, server: Server) -> None:
-    """Nor one behind a symlink (row 20)."""
+    """Nor one behind a symlink."""
     name = queue.put().name
     queue.path.chmod(0o770)
     assert queue.send() == 0
@@ -326,7 +326,7 @@ def test_spool_that_others_may_write_to_is_not_touched(queue: Queue, server: Ser
 
 
 def test_foreign_files_do_not_obstruct_delivery(queue: Queue, server: Server) -> None:
-    """Links, pipes, directories are left alone; unreadable files are counted (rows 18, 19)."""
+    """Links, pipes, directories are left alone; unreadable files are counted."""
     os.mkfifo(queue.path / file_name(1, at=0))
     (queue.path / file_name(2, at=0)).mkdir()
     (queue.path / file_name(3, at=0)).symlink_to("/dev/zero")
@@ -531,7 +531,7 @@ def test_anonymous_id_is_identified_once(queue: Queue, server: Server) -> None:
 
 
 def test_only_one_of_many_senders_works(queue: Queue, server: Server) -> None:
-    """The others end at once, with success (rows 29, 30)."""
+    """The others end at once, with success."""
     alive: list[int] = []
 
     def reply(request: Request) -> Reply:
@@ -593,7 +593,7 @@ def test_no_wake_up_is_lost_around_the_release(
 def test_file_that_is_closed_during_a_request_is_delivered_too(
     queue: Queue, server: Server
 ) -> None:
-    """A command that found the lock busy meanwhile relies on it (decision 6)."""
+    """A command that found the lock busy meanwhile relies on it."""
     wanted = ids(messages_of(queue.put()))
     left = [3]
 
@@ -642,13 +642,13 @@ def test_sender_that_must_not_deliver_keeps_the_bounds_without_a_network(
 
 
 def test_far_too_many_files_converge_to_the_bound(queue: Queue, server: Server) -> None:
-    """Whatever created them; in memory that does not grow with them (row 22)."""
+    """Whatever created them; in memory that does not grow with them."""
     _converges(queue, server, 12_000)
 
 
 @pytest.mark.slow
 def test_a_million_files_converge_to_the_bound(queue: Queue, server: Server) -> None:
-    """The same in earnest (row 22)."""
+    """The same in earnest."""
     _converges(queue, server, 1_000_000)
 
 
@@ -761,7 +761,7 @@ def test_client_that_has_changed_delivers_nothing(how: str, queue: Queue, server
 
 
 def test_sender_keeps_nothing_of_its_parent(queue: Queue, server: Server, tmp_path: Path) -> None:
-    """Neither descriptors, nor streams, nor directory, nor signal mask (row 95)."""
+    """Neither descriptors, nor streams, nor directory, nor signal mask."""
     server.reply = Reply(delay=20.0)
     queue.put()
     lock = queue.path / "lock"
@@ -806,7 +806,7 @@ def test_sender_keeps_nothing_of_its_parent(queue: Queue, server: Server, tmp_pa
 def test_sender_leaves_the_lock_to_the_next_one_whatever_kills_it(
     queue: Queue, server: Server
 ) -> None:
-    """The kernel releases it, and nothing that is left obstructs the next one (row 31)."""
+    """The kernel releases it, and nothing that is left obstructs the next one."""
     server.reply = Reply(silent=True)
     queue.put()
     for kill in (signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV):

@@ -79,7 +79,7 @@ def test_name_of_ours_is_known(name: str) -> None:
     ],
 )
 def test_any_other_name_is_foreign(name: str) -> None:
-    """A file that is not named as ours is not touched (row 19)."""
+    """A file that is not named as ours is not touched."""
     assert parse(name) is None
 
 
@@ -87,7 +87,7 @@ def test_any_other_name_is_foreign(name: str) -> None:
     "content", [b"", b"\0" * 4096, b"{", lines([head()]), lines([head()]) + b"{", b"\n"]
 )
 def test_file_without_any_fact_is_removed(content: bytes, tmp_path: Path) -> None:
-    """Empty, zeroed after a power loss, torn at its first line (row 18)."""
+    """Empty, zeroed after a power loss, torn at its first line."""
     (tmp_path / file_name(1)).write_bytes(content)
     assert claim(str(tmp_path), file_name(1)) is None
     assert list(tmp_path.iterdir()) == []
@@ -106,7 +106,7 @@ def test_file_without_any_fact_is_removed(content: bytes, tmp_path: Path) -> Non
 def test_unreadable_facts_are_counted(
     content: bytes, dropped: int, unreported: int, tmp_path: Path
 ) -> None:
-    """Another version wrote them, or a file is larger than any of ours (row 22)."""
+    """Another version wrote them, or a file is larger than any of ours."""
     (tmp_path / file_name(1, ".dropped-4")).write_bytes(content)
     taken = claim(str(tmp_path), file_name(1, ".dropped-4"))
     assert taken is not None
@@ -125,7 +125,7 @@ def test_file_of_a_newer_version_is_claimed_unread(tmp_path: Path) -> None:
 
 
 def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
-    """A symlink, a FIFO, a directory, a hard link, a foreign name (rows 19, 21)."""
+    """A symlink, a FIFO, a directory, a hard link, a foreign name."""
     spool, elsewhere = tmp_path / "spool", tmp_path / "elsewhere"
     spool.mkdir()
     elsewhere.mkdir()
@@ -149,7 +149,7 @@ def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
     sys.platform == "win32" or os.geteuid() != 0, reason="only root may make such files"
 )
 def test_device_and_another_users_file_are_left_alone(tmp_path: Path) -> None:
-    """Not even opened: opening some devices has an effect (rows 19, 20)."""
+    """Not even opened: opening some devices has an effect."""
     os.mknod(tmp_path / file_name(1), 0o600 | stat.S_IFCHR, os.makedev(1, 3))
     (tmp_path / file_name(2)).write_bytes(CONTENT)
     os.chown(tmp_path / file_name(2), 65534, 65534)
@@ -171,7 +171,7 @@ def test_file_is_claimed_once_at_a_time(tmp_path: Path) -> None:
 
 
 def test_file_that_was_removed_meanwhile_is_acknowledged_all_the_same(tmp_path: Path) -> None:
-    """A purge removed it while it was being read (row 37)."""
+    """A purge removed it while it was being read."""
     (tmp_path / file_name(1)).write_bytes(CONTENT)
     taken = claim(str(tmp_path), file_name(1))
     assert taken is not None
@@ -283,7 +283,7 @@ def test_message_that_no_server_takes_is_not_sent(tmp_path: Path) -> None:
 
 
 def test_any_number_of_files_is_walked_with_little_memory(tmp_path: Path) -> None:
-    """Oldest first, some at a time (row 22)."""
+    """Oldest first, some at a time."""
     wanted = [file_name(n) for n in range(MAX_NAMES + 5)]
     for found in reversed(wanted):
         (tmp_path / found).touch()

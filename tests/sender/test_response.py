@@ -43,7 +43,7 @@ NOW = 1_700_000_000.0
         (511, b"<html>", "text/html", RETRY),
     ],
 )
-def test_response_means_what_decision_7_states(
+def test_response_means_what_its_status_and_body_show(
     status: int, body: bytes, content_type: str, verdict: str
 ) -> None:
     """Accepted is 2xx and no page; the fault of a message, the server, the configuration."""
@@ -69,7 +69,7 @@ def test_response_means_what_decision_7_states(
 def test_retry_after_is_seconds_or_a_date_and_at_most_a_day(
     header: str | None, wait: float | None
 ) -> None:
-    """A value that cannot be used counts as absent (row 51)."""
+    """A value that cannot be used counts as absent."""
     assert seconds(header, NOW) == wait
 
 

@@ -85,7 +85,7 @@ def test_file_that_has_a_writer_is_kept(queue: Queue) -> None:
 
 
 def test_wrong_clock_purges_nothing_and_keeps_nothing_for_ever(queue: Queue) -> None:
-    """Ten years to either side: the age is counted from now on (row 24)."""
+    """Ten years to either side: the age is counted from now on."""
     past = queue.put(age=10 * YEAR)
     future = queue.put(age=-10 * YEAR)
     before = {path.name[20:]: path.read_bytes() for path in (past, future)}
@@ -206,7 +206,7 @@ def name_of(age: float = 0.0, tried: float | None = None) -> FileName:
         (name_of(30 * DAY), 30 * DAY, DROP),
         # A program that ran for weeks wrote its last event just now.
         (name_of(30 * DAY), 1.0, KEEP),
-        # An attempt that may have arrived (row 56).
+        # An attempt that may have arrived.
         (name_of(DAY, tried=MAX_AMBIGUITY - 60), DAY, KEEP),
         (name_of(DAY, tried=MAX_AMBIGUITY + 60), DAY, DROP),
         (name_of(0.0, tried=6 * DAY), 0.0, DROP),
@@ -227,7 +227,7 @@ def name_of(age: float = 0.0, tried: float | None = None) -> FileName:
 def test_file_is_kept_for_a_week_by_a_credible_clock(
     name: FileName, written: float, expected: str
 ) -> None:
-    """Seven days, twenty hours after an ambiguous attempt (rows 24, 56)."""
+    """Seven days, twenty hours after an ambiguous attempt."""
     assert judge_age(name, NOW - written, NOW) == expected
 
 

@@ -45,7 +45,7 @@ def test_failures_wait_longer_each_time(tmp_path: Path) -> None:
 
 
 def test_waits_differ_from_machine_to_machine(tmp_path: Path) -> None:
-    """A thousand that failed together do not retry together (row 52)."""
+    """A thousand that failed together do not retry together."""
     waits = set()
     for number in range(20):
         directory = tmp_path / str(number)
@@ -113,7 +113,7 @@ def test_status_can_be_read_by_its_attributes(tmp_path: Path) -> None:
 
 
 def test_not_before_time_of_a_wrong_clock_is_ignored(tmp_path: Path) -> None:
-    """Ten years ahead (row 24)."""
+    """Ten years ahead."""
     set_not_before(str(tmp_path), 60)
     ahead = time.time() + MAX_WAIT + 3600
     os.utime(tmp_path / NOT_BEFORE, (ahead, ahead))

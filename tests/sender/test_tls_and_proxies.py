@@ -100,7 +100,7 @@ CERTIFICATES: dict[str, Callable[[trustme.CA], trustme.LeafCert]] = {
 def test_server_with_a_wrong_certificate_gets_nothing(
     which: str, queue: Queue, secure: Secure, ca: trustme.CA, trusted: dict[str, str]
 ) -> None:
-    """Not a byte of an event, and no mark: the file is kept (row 43)."""
+    """Not a byte of an event, and no mark: the file is kept."""
     server = secure(CERTIFICATES[which](ca))
     queue.host = server.url
     name = queue.put().name
@@ -114,7 +114,7 @@ def test_server_with_a_wrong_certificate_gets_nothing(
 def test_proxy_forwards_a_secure_request_and_cannot_read_it(
     queue: Queue, secure: Secure, through: Through, ca: trustme.CA, trusted: dict[str, str]
 ) -> None:
-    """CONNECT, and the server's own certificate behind it (row 44)."""
+    """CONNECT, and the server's own certificate behind it."""
     server = secure(ca.issue_cert(HOST))
     proxy = through(server)
     queue.host = f"https://{HOST}"
@@ -127,7 +127,7 @@ def test_proxy_forwards_a_secure_request_and_cannot_read_it(
 def test_proxy_with_its_own_certificate_gets_nothing(
     queue: Queue, secure: Secure, through: Through, ca: trustme.CA, trusted: dict[str, str]
 ) -> None:
-    """It would read the events (rows 43, 44)."""
+    """It would read the events."""
     server = secure(trustme.CA().issue_cert(HOST))
     proxy = through(server)
     queue.host = f"https://{HOST}"
@@ -137,7 +137,7 @@ def test_proxy_with_its_own_certificate_gets_nothing(
 
 
 def test_proxy_forwards_a_plain_request(queue: Queue, server: Server, through: Through) -> None:
-    """Only for hosts that are not excepted (row 44)."""
+    """Only for hosts that are not excepted."""
     proxy = through(server)
     queue.host = f"http://{HOST}"
     queue.put()
@@ -154,7 +154,7 @@ def test_proxy_forwards_a_plain_request(queue: Queue, server: Server, through: T
 def test_proxy_that_requires_a_password_postpones_delivery(
     scheme: str, queue: Queue, server: Server, through: Through
 ) -> None:
-    """407 is not about the events, and there is no mark (row 44)."""
+    """407 is not about the events, and there is no mark."""
     proxy = through(server, refuses=True)
     queue.host = f"{scheme}://{HOST}"
     name = queue.put().name
@@ -165,7 +165,7 @@ def test_proxy_that_requires_a_password_postpones_delivery(
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_proxy_that_does_not_answer_postpones_delivery(scheme: str, queue: Queue) -> None:
-    """It is never bypassed (row 44)."""
+    """It is never bypassed."""
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     queue.host = f"{scheme}://{HOST}"
