@@ -16,9 +16,12 @@ from click_telemetry._launcher import GUARD, NOT_BEFORE
 from click_telemetry._reader import compose
 from click_telemetry._sender.state import SenderState
 
-from .facts import ANONYMOUS, Fact, file_name, head, lines, pair
+from .facts import Fact, file_name, head, lines, pair
+from .server import Server
 
 NS = 1_000_000_000
+DAY = 86_400.0
+"""Seconds."""
 
 OFFLINE = """\
 import socket
@@ -164,6 +167,23 @@ def messages_of(path: Path) -> list[dict[str, Any]]:
     return compose(path.name, path.read_bytes(), writer_gone=True).messages
 
 
+def ids(messages: list[dict[str, Any]]) -> list[str]:
+    """The IDs of messages, sorted."""
+    return sorted(message["messageId"] for message in messages)
+
+
+def reports(server: Server) -> list[int]:
+    """The counts of dropped events that the accepted messages report."""
+    return [m["properties"]["dropped"] for m in server.messages if "dropped" in m["properties"]]
+
+
+def strace(inject: str) -> tuple[str, ...]:
+    """A command that runs a sender with a fault at one of its system calls."""
+    call = inject.partition(":")[0]
+    quiet = ("strace", "-f", "-qq", "-o", "/dev/null")
+    return (*quiet, "-e", f"trace={call}", "-e", f"inject={inject}")
+
+
 def wait_until(condition: Callable[[], bool], timeout: float = 30.0) -> None:
     """Return as soon as a condition is true; fail if it does not become true."""
     until = time.monotonic() + timeout
@@ -171,6 +191,3 @@ def wait_until(condition: Callable[[], bool], timeout: float = 30.0) -> None:
         if time.monotonic() > until:
             raise AssertionError(f"waited {timeout} s in vain for {condition}")
         time.sleep(0.02)
-
-
-__all__ = ["ANONYMOUS", "OFFLINE", "Queue", "messages_of", "wait_until"]

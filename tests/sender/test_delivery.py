@@ -30,8 +30,8 @@ from click_telemetry._sender.response import (
 )
 from click_telemetry._sender.watchdog import Timeout
 
-from ..harness.facts import begin, event
-from ..harness.queue import ANONYMOUS, Queue, messages_of
+from ..harness.facts import ANONYMOUS, begin, event
+from ..harness.queue import Queue, messages_of
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
