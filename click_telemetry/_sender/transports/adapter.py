@@ -132,12 +132,14 @@ class DestinationAdapter(HTTPAdapter):
         """Let a pool manager's connections report themselves and require complete headers."""
         pools = manager.pool_classes_by_scheme
         manager.pool_classes_by_scheme = {
-            scheme: _own_pool(pools[scheme], self._connected) for scheme in pools
+            scheme: _own_pool(pools[scheme], self) for scheme in pools
         }
 
-    def _connected(self, connection: Any) -> None:
+    def connect(self, connect: Callable[[], object], connection: Any) -> None:
+        """Make a connection: count it before, since it may fail, and report it afterwards."""
         self._connections += 1
-        self._on_connect(connection)
+        connect()
+        self._on_connect(connection.sock)
 
 
 class _Body:
@@ -191,13 +193,12 @@ class _Lines:
         return getattr(self.file, name)
 
 
-def _own_pool(pool: Any, on_connect: Callable[[Any], object]) -> Any:
+def _own_pool(pool: Any, adapter: DestinationAdapter) -> Any:
     class Connection(pool.ConnectionCls):  # type: ignore[misc]
         response_class = _CompleteResponse
 
         def connect(self) -> None:
-            super().connect()
-            on_connect(self.sock)
+            adapter.connect(super().connect, self)
 
     return type(pool.__name__, (pool,), {"ConnectionCls": Connection})
 
