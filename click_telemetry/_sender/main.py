@@ -10,7 +10,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from .._spool import JOB_DESCRIPTOR, LOCK, LOCK_DESCRIPTOR
+from .._launcher import JOB_DESCRIPTOR, LOCK_DESCRIPTOR
+from .._spool import LOCK
 from .._storage import DISABLED, LOWEST_DESCRIPTOR, purge, read_setting
 from .delivery import Delivery
 from .queue import claim, holds_lock, oldest_names, take_lock

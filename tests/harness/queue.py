@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click_telemetry
-from click_telemetry._launcher import GUARD, NOT_BEFORE
+from click_telemetry._spool import GUARD, NOT_BEFORE
 from click_telemetry._reader import compose
 from click_telemetry._sender.state import SenderState
 

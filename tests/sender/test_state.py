@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from click_telemetry._launcher import MAX_WAIT, NOT_BEFORE
+from click_telemetry._spool import MAX_WAIT, NOT_BEFORE
 from click_telemetry._sender.state import (
     CONFIGURATION_WAIT,
     FILE,
