@@ -237,9 +237,9 @@ def is_storable(state: str) -> bool:
         pass_on(error)
         if error.errno != errno.ENOENT:
             return False
-        from ._storage import can_be_made
+        from ._storage import can_create
 
-        return can_be_made(state)
+        return can_create(state)
     return True
 
 
@@ -362,9 +362,12 @@ def read_file(path: str, limit: int, *, follow: bool = False) -> bytes | None:
         OSError: it is no regular file of this user, too large, or cannot be read.
     """
     if os.name != "posix":
-        from ._storage import read_if_present
+        from ._storage import read_small
 
-        return read_if_present(path, limit=limit, follow=follow)
+        try:
+            return read_small(path, limit=limit, follow=follow)
+        except FileNotFoundError:
+            return None
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
     try:
         descriptor = os.open(path, flags if follow else flags | os.O_NOFOLLOW)
