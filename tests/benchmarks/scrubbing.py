@@ -16,9 +16,9 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from click_telemetry.events.scrub import scrub
+from click_telemetry._scrub.scrub import scrub
 
-from ..events import corpora
+from ..harness import corpora
 
 PERSONAL = frozenset(("email", "ip", "home-path"))
 EACH = 24
@@ -57,7 +57,7 @@ def line_by_line(texts: list[str]) -> int:
 def import_ms(statement: str) -> float:
     """Milliseconds of an import in a process that has loaded Click, the median of some."""
     source = (
-        "import click, time; import click_telemetry.events.text\n"
+        "import click, time; import click_telemetry._events.text\n"
         f"a = time.perf_counter()\n{statement}\nprint((time.perf_counter() - a) * 1000)"
     )
     command = [sys.executable, "-c", source]
@@ -99,7 +99,7 @@ def main() -> None:
     print(f"{'':<23}" + "".join(f"{column:>16}" for column in columns))
     theirs = "from detect_secrets.core.scan import scan_file"
     for name, finds, statement in (
-        ("click_telemetry", ours, "import click_telemetry.events.scrub"),
+        ("click_telemetry", ours, "import click_telemetry._scrub.scrub"),
         ("detect-secrets, a file", whole_file, theirs),
         ("detect-secrets, strings", line_by_line, theirs),
     ):

@@ -13,16 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from click_telemetry import current, instrument, set_context, track
-from click_telemetry.events import BASE_PROPERTIES, RESERVED_PROPERTIES
-from click_telemetry.events.active import LIVE
-from click_telemetry.events.context import APPLICATION_BYTES
-from click_telemetry.events.text import encode
-from click_telemetry.privacy.settings import DeclarationError
+from click_telemetry._events.context import CONTEXT_BYTES
+from click_telemetry._events.current import take_strays
+from click_telemetry._foreground.declaration import DeclarationError
+from click_telemetry._reader import BASE_PROPERTIES, RESERVED_PROPERTIES
+from click_telemetry._recorder import encode
 from click_telemetry.testing import RecordingClient
 
 from ..harness.processes import Cli, Home
+from ..harness.production import at_a_prompt
 from ..harness.stories import run
-from .prompt import at_a_prompt
 
 AN_OWN = BASE_PROPERTIES | RESERVED_PROPERTIES
 
@@ -49,7 +49,7 @@ def of(client: RecordingClient, name: str) -> list[Any]:
     return [event["properties"].get(name) for event in client.events]
 
 
-# properties= (row B4) ------------------------------------------------------------------------
+# properties= ------------------------------------------------------------------------
 
 
 def test_declared_properties_are_on_every_event(recording_client: RecordingClient) -> None:
@@ -89,7 +89,7 @@ def test_declared_properties_are_on_every_event(recording_client: RecordingClien
 def test_property_is_there_only_when_its_variable_is_set(
     home: Home, make_cli: Callable[..., Cli]
 ) -> None:
-    """As an organization that a CI system names, in real processes (row B4)."""
+    """As an organization that a CI system names, in real processes."""
     cli = make_cli(
         """
 import os, click
@@ -113,7 +113,7 @@ cli()
     assert named.count('"organization_id":"5f2b"') == 2
 
 
-# set_context (row C3) ------------------------------------------------------------------------
+# set_context ------------------------------------------------------------------------
 
 
 def test_what_is_set_is_on_every_later_event(recording_client: RecordingClient) -> None:
@@ -184,7 +184,7 @@ def test_another_invocation_knows_nothing_of_it(recording_client: RecordingClien
 
 
 def test_two_sessions_in_one_process_never_meet() -> None:
-    """In two threads, at the same moment: each says what its own thread set (row D5)."""
+    """In two threads, at the same moment: each says what its own thread set."""
     clients = {app: RecordingClient() for app in ("one", "two")}
     ready = threading.Barrier(2)
 
@@ -312,7 +312,7 @@ def test_no_context_is_larger_than_it_may_be(calls: list[dict[str, str]]) -> Non
 
     run(application(client, go, properties={"team": "factory"}), "go")
     said = told(client)[-1][1]
-    assert len(encode(said)) <= APPLICATION_BYTES + len("{}")
+    assert len(encode(said)) <= CONTEXT_BYTES + len("{}")
     assert said["team"] == "factory"
 
 
@@ -353,10 +353,10 @@ def test_a_value_is_a_snapshot_and_the_message_the_client_s_own() -> None:
 
 def test_outside_any_command_it_is_counted() -> None:
     """There is no invocation that it could belong to."""
-    LIVE.take_strays()
+    take_strays()
     set_context(agent="claude")
     current().reset()
-    assert LIVE.take_strays() == 1
+    assert take_strays() == 1
 
 
 def test_where_nothing_is_recorded_it_does_nothing(
@@ -367,6 +367,6 @@ def test_where_nothing_is_recorded_it_does_nothing(
     monkeypatch.setenv("DO_NOT_TRACK", "1")
     assert run(cli, "go").exception is None
     monkeypatch.delenv("DO_NOT_TRACK")
-    LIVE.take_strays()
+    take_strays()
     run(application(recording_client, lambda: None), "go")
     assert told(recording_client) == [("Invoked", {}), ("Completed", {})]

@@ -16,15 +16,15 @@ import click
 import pytest
 
 from click_telemetry import Event, current, exclude, track
-from click_telemetry.events import BASE_PROPERTIES
-from click_telemetry.events.text import MAX_TEXT
-from click_telemetry.privacy.settings import DeclarationError
+from click_telemetry._events.text import MAX_TEXT
+from click_telemetry._foreground.declaration import DeclarationError
+from click_telemetry._reader import BASE_PROPERTIES
 from click_telemetry.testing import RecordingClient
 
+from ..harness.flows import Keeping, at_a_prompt, command, dropped, told, walk
+from ..harness.interpreters import environment, python
 from ..harness.stories import run
-from ..privacy.racing import environment, python
-from .walks import Keeping, at_a_prompt, command, dropped, told, walk
-from .zoo import BrokenText, Faceless
+from ..harness.values import BrokenText, Faceless
 
 pytestmark = pytest.mark.usefixtures("recording_client")
 
@@ -111,7 +111,7 @@ RECORDED: dict[str, Any] = {
 
 
 def test_an_event_is_named_after_its_class() -> None:
-    """`PlanChanged` is `Plan Changed`, with its properties and no other (row A13)."""
+    """`PlanChanged` is `Plan Changed`, with its properties and no other."""
     changed = PlanChanged(direction="upgrade", from_plan=Plan.FREE, to_plan=Plan.PRO)
     own = {"direction": "upgrade", "from_plan": "free", "to_plan": "pro"}
 
@@ -137,7 +137,7 @@ def test_every_kind_of_value_is_recorded_as_json() -> None:
 
 
 def test_base_properties_win() -> None:
-    """There is no way to declare one, and so none to override one (row A3)."""
+    """There is no way to declare one, and so none to override one."""
     for name in BASE_PROPERTIES:
         with pytest.raises(DeclarationError, match=f"{name} is a name of ours"):
             type("Sneaky", (Event,), {"__annotations__": {name: int}})
@@ -460,7 +460,7 @@ def test_a_wrong_value_is_told_in_a_test(name: str) -> None:
     made = Everything(**{**FULL, name: WRONG[name]})
     result = run(command(lambda: track(made), client), "go")
     assert isinstance(result.exception, DeclarationError)
-    assert f"Everything is not as it was declared: {name} is" in str(result.exception)
+    assert f"Everything does not match its declaration: {name} is" in str(result.exception)
     assert told(client) == []
 
 
@@ -540,7 +540,7 @@ AT = {"tool": "search", "category": "read"}
 
 
 def test_an_event_measures_its_block() -> None:
-    """How long it took, in milliseconds, and whether it succeeded (row D6)."""
+    """How long it took, in milliseconds, and whether it succeeded."""
     client = RecordingClient()
 
     def go() -> None:
@@ -576,7 +576,7 @@ def test_an_event_measures_its_block() -> None:
     ids=repr,
 )
 def test_an_error_in_its_block_is_named(error: BaseException, own: dict[str, Any]) -> None:
-    """The class alone; the very object passes through (row D6)."""
+    """The class alone; the very object passes through."""
 
     def go() -> None:
         with pytest.raises(type(error)) as left, CALL.timed():

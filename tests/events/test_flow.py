@@ -16,15 +16,14 @@ import click
 import pytest
 
 from click_telemetry import Flow, exclude, flow, instrument, track
-from click_telemetry.events.bound import Bound
-from click_telemetry.events.invocation import OWN_EVENTS
-from click_telemetry.privacy.settings import DeclarationError
+from click_telemetry._events.state import MAX_OWN_EVENTS
+from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry.testing import RecordingClient
 
+from ..harness.flows import Keeping, Told, at_a_prompt, command, told, walk
+from ..harness.interpreters import environment, python
 from ..harness.processes import Cli
 from ..harness.stories import run
-from ..privacy.racing import environment, python
-from .walks import Keeping, Told, at_a_prompt, command, told, walk
 
 pytestmark = pytest.mark.usefixtures("recording_client")  # an environment without an opinion
 
@@ -48,7 +47,7 @@ class Harder(BillingRequired):
 
 
 def test_a_block_that_comes_to_its_end_is_completed() -> None:
-    """Started at entry, Completed at a clean exit (row A9)."""
+    """Started at entry, Completed at a clean exit."""
 
     def go() -> None:
         with CREATE as f:
@@ -59,7 +58,7 @@ def test_a_block_that_comes_to_its_end_is_completed() -> None:
 
 
 def test_complete_is_final() -> None:
-    """What fails after it changes nothing: success stays success (row A15)."""
+    """What fails after it changes nothing: success stays success."""
     error = RuntimeError("courtesy")
 
     def go() -> None:
@@ -83,7 +82,7 @@ def test_complete_is_final() -> None:
 
 
 def test_abort_is_final_too() -> None:
-    """The block may go on; the flow has ended, with the reason (row A11)."""
+    """The block may go on; the flow has ended, with the reason."""
 
     def go() -> None:
         with CREATE as f:
@@ -137,7 +136,7 @@ def test_an_error_fails_it_with_its_class_and_not_its_words() -> None:
 def test_each_way_to_leave_has_its_end(
     error: BaseException, moment: str, own: dict[str, Any]
 ) -> None:
-    """Leaving on purpose with code 0 is no failure, and Ctrl-C is nobody's fault (row A12)."""
+    """Leaving on purpose with code 0 is no failure, and Ctrl-C is nobody's fault."""
 
     def go() -> None:
         with pytest.raises(type(error)) as left, CREATE:
@@ -149,7 +148,7 @@ def test_each_way_to_leave_has_its_end(
 
 @pytest.mark.parametrize("interactive", [True, False])
 def test_a_wall_ends_in_the_same_event_in_both_modes(interactive: bool) -> None:
-    """Declared once, by the exception's class, whoever wraps it (row A12)."""
+    """Declared once, by the exception's class, whoever wraps it."""
     declared = flow("Plan Change", aborts={BillingRequired: "billing_required"})
 
     def go() -> None:
@@ -188,7 +187,7 @@ def test_the_nearest_declared_class_names_the_reason() -> None:
 
 
 def test_steps_are_events_where_the_flow_asks_for_them() -> None:
-    """With their place and the time since the start; the next one absent, they stop (C1)."""
+    """With their place and the time since the start; the next one absent, they stop."""
     declared = flow("Spawn", steps=("agent", "cloud"), step_events=True, source="cli")
 
     def go() -> None:
@@ -254,7 +253,7 @@ def test_declared_properties_are_on_every_event() -> None:
 
 
 def test_a_moment_of_the_flow_is_an_event_with_its_step() -> None:
-    """Accepted and Declined Terms, with the plan they are about (row A14)."""
+    """Accepted and Declined Terms, with the plan they are about."""
 
     def go() -> None:
         with CREATE(plan="pro") as f:
@@ -300,7 +299,7 @@ def choose(f: Flow | None = None) -> str:
 
 
 def test_a_helper_takes_an_optional_flow() -> None:
-    """With one it speaks for it; with none it says nothing and works as well (row A16)."""
+    """With one it speaks for it; with none it says nothing and works as well."""
 
     def go() -> None:
         assert choose() == "pro"
@@ -317,7 +316,7 @@ def test_a_helper_takes_an_optional_flow() -> None:
 
 
 def test_a_dry_run_is_silent() -> None:
-    """`when=False`: no event, whatever is called, however it ends (row A16)."""
+    """`when=False`: no event, whatever is called, however it ends."""
 
     def go() -> None:
         for when in (True, False):
@@ -384,7 +383,7 @@ MISTAKES: list[Any] = [
 
 @pytest.mark.parametrize(("mistake", "says"), MISTAKES)
 def test_a_mistake_is_told_in_a_test(mistake: Callable[[Flow], None], says: str) -> None:
-    """My own test suite finds a step that I did not declare, and says what to write (row A11)."""
+    """My own test suite finds a step that I did not declare, and says what to write."""
     raised: list[BaseException] = []
 
     def go() -> None:
@@ -772,7 +771,7 @@ def test_no_frame_of_ours_is_in_a_traceback() -> None:
 
 
 def test_a_flow_left_open_is_abandoned_once_at_the_end() -> None:
-    """With the furthest step that was reached, the innermost first (row D7)."""
+    """With the furthest step that was reached, the innermost first."""
     kept: list[Any] = []
 
     def go() -> None:
@@ -910,7 +909,7 @@ def test_a_flow_that_started_always_ends() -> None:
 
     def go() -> None:
         with CREATE as f:
-            for _ in range(OWN_EVENTS):
+            for _ in range(MAX_OWN_EVENTS):
                 f.event("Read Terms")
 
     run(command(go, client), "go")
@@ -924,7 +923,7 @@ def test_a_flow_for_which_there_is_no_room_is_not_recorded_by_half() -> None:
     client = RecordingClient()
 
     def go() -> None:
-        for _ in range(OWN_EVENTS - 1):
+        for _ in range(MAX_OWN_EVENTS - 1):
             track("Row Read")
         with CREATE as f:  # one place is left, and it needs two
             f.event("Read Terms")
@@ -932,31 +931,7 @@ def test_a_flow_for_which_there_is_no_room_is_not_recorded_by_half() -> None:
 
     run(command(go, client), "go")
     assert {name for name, _ in told(client)} == {"Row Read"}
-    assert len(told(client)) == OWN_EVENTS
-
-
-def test_places_are_free_again_but_for_those_of_the_open() -> None:
-    """A long life is told in several files, each with room for what began before it."""
-
-    class Spoken:
-        def abandon(self) -> None: ...
-
-    from click_telemetry.events.bound import AMID, ENDS, STARTS, Place
-
-    bound, one, two = Bound(4), Spoken(), Spoken()
-    assert bound.take(Place(one, STARTS))
-    assert bound.take(Place(one, AMID))
-    assert not bound.take(Place(two, STARTS))
-    assert not bound.take(Place(two, AMID))
-    assert not bound.take(Place(two, ENDS))
-    assert bound.take(None)
-    assert not bound.take(None)
-    bound.renew()
-    assert [bound.take(None) for _ in range(4)] == [True, True, True, False]
-    assert bound.latest() is one
-    assert bound.take(Place(one, ENDS))
-    assert not bound.take(Place(one, ENDS))
-    assert bound.latest() is None
+    assert len(told(client)) == MAX_OWN_EVENTS
 
 
 # A real process ------------------------------------------------------------------------------
@@ -1006,7 +981,7 @@ def test_a_person_sees_no_mistake_of_the_developer(
 def test_a_flow_left_open_by_a_real_process_is_abandoned(
     make_cli: Callable[..., Cli],
 ) -> None:
-    """Told at the end of the invocation, in log mode as it would be sent (row D7)."""
+    """Told at the end of the invocation, in log mode as it would be sent."""
     done = make_cli(APP).run("go", "open", env={"ACME_TELEMETRY": "log"})
     assert done.stdout == "went on\n"
     assert '"event":"Spawn Aborted","properties":{"reason":"abandoned"' in done.stderr

@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from click_telemetry import flow
-from click_telemetry.events import BASE_PROPERTIES
-from click_telemetry.events.flow_plan import FlowPlan
-from click_telemetry.events.words import (
+from click_telemetry._events.flow_plan import FlowPlan
+from click_telemetry._events.text import (
     MAX_DECLARED,
     MAX_WORD,
     name_problem,
@@ -21,9 +20,10 @@ from click_telemetry.events.words import (
     word_or_none,
     word_problem,
 )
-from click_telemetry.privacy.settings import DeclarationError
+from click_telemetry._foreground.declaration import DeclarationError
+from click_telemetry._reader import BASE_PROPERTIES
 
-from .zoo import ANY_TEXT, BrokenText, Level, liar
+from ..harness.values import ANY_TEXT, BrokenText, Level, liar
 
 MISTAKES: list[Any] = [
     ({"name": "application create"}, "is not in Title Case: write 'Application Create'"),
@@ -44,8 +44,8 @@ MISTAKES: list[Any] = [
     ({"reasons": ("declinedTerms",)}, "Write 'declined_terms'"),
     ({"reasons": ("a", "a")}, "reason 'a' is declared twice"),
     ({"aborts": [ValueError]}, "aborts must be a mapping, not list"),
-    ({"aborts": {"ValueError": "a"}}, "'ValueError', which is no exception's class"),
-    ({"aborts": {int: "a"}}, "which is no exception's class"),
+    ({"aborts": {"ValueError": "a"}}, "'ValueError', which is no exception class"),
+    ({"aborts": {int: "a"}}, "which is no exception class"),
     ({"aborts": {ValueError: "A wall"}}, "Write 'a_wall'"),
     ({"step": "mine"}, "have 'step' already: rename the property, for example to 'flow_step'"),
     ({"sequence": 1}, "have 'sequence' already"),
@@ -178,5 +178,5 @@ def test_every_base_property_is_refused() -> None:
     """None of them can be declared for a flow."""
     for name in BASE_PROPERTIES:
         plan = FlowPlan("Spawn")
-        plan.refuse([name])
+        plan.check_properties([name])
         assert plan.problem is not None

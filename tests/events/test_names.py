@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from click_telemetry import events as names
+from click_telemetry import _reader as names
 
 
 def test_the_names_of_events_never_change() -> None:

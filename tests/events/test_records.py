@@ -14,10 +14,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from click_telemetry.events.records import FILE, LOCK, MAX_BYTES, MAX_RECORDS, Records, digest
-from click_telemetry.storage import open_private, try_lock
+from click_telemetry._events.records import (
+    FILE,
+    LOCK,
+    MAX_BYTES,
+    MAX_RECORDS,
+    RecordStore,
+    digest,
+)
+from click_telemetry._storage import open_private, try_lock
 
-from ..privacy.racing import environment, python, race
+from ..harness.interpreters import environment, python, race
 
 AN_ID = "8b6f1f1e-0f6c-4f0e-9d6e-6a1c5f0b2a77"
 FULL = {
@@ -36,8 +43,8 @@ def state(tmp_path: Path) -> Path:
     return path
 
 
-def records(state: Path, *, read_only: bool = False) -> Records:
-    return Records(str(state), read_only=read_only)
+def records(state: Path, *, read_only: bool = False) -> RecordStore:
+    return RecordStore(str(state), read_only=read_only)
 
 
 def count(found: dict[str, Any] | None) -> dict[str, Any]:
@@ -112,9 +119,9 @@ def test_ten_processes_at_a_moment_lose_no_count(state: Path) -> None:
     source = """
 def count(found): return {"connect_count": (found or {}).get("connect_count", 0) + 1}
 for _ in range(5):
-    Records(sys.argv[1], read_only=False, patience=30).change("Machine", "box", count)
+    RecordStore(sys.argv[1], read_only=False, timeout=30).change("Machine", "box", count)
 """
-    race(10, "from click_telemetry.events.records import Records", source, state)
+    race(10, "from click_telemetry._events.records import RecordStore", source, state)
     assert seen(state) == {"connect_count": 50}
 
 
@@ -235,10 +242,11 @@ def test_a_full_disk_costs_the_count(state: Path) -> None:
     records(state).change("Machine", "box", count)
     source = """
 import resource
-from click_telemetry.events.records import Records
+from click_telemetry._events.records import RecordStore
 resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
 told = []
-Records(sys.argv[1], read_only=False).change("Machine", "box", lambda one: told.append(one) or {})
+store = RecordStore(sys.argv[1], read_only=False)
+store.change("Machine", "box", lambda one: told.append(one) or {})
 print(told)
 """
     done = subprocess.run(

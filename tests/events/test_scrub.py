@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from click_telemetry.events.pairs import names_secret
-from click_telemetry.events.patterns import FAMILIES, Family, marker
-from click_telemetry.events.scrub import scrub, scrub_under
-from click_telemetry.events.values import MAX_TEXT, plain_name, plain_properties
+from click_telemetry._events.text import MAX_TEXT
+from click_telemetry._events.values import plain_name, plain_properties
+from click_telemetry._scrub.pairs import names_secret
+from click_telemetry._scrub.rules import RULES, Rule, marker
+from click_telemetry._scrub.scrub import scrub, scrub_under
 
-from . import corpora
-from .zoo import ANY_TEXT
+from ..harness import corpora
+from ..harness.values import ANY_TEXT
 
 MARKER = re.compile(r"\[redacted:[a-z0-9-]+\]")
 LONGEST = 6
@@ -62,7 +63,7 @@ def test_no_six_characters_of_a_secret_survive(
 def test_corpus_has_every_family() -> None:
     """A row without an example is not kept."""
     shown = {secrets.family for secrets in corpora.SECRETS}
-    assert {family.name for family in FAMILIES} - shown == set()
+    assert {family.name for family in RULES} - shown == set()
 
 
 EDGES = [
@@ -428,7 +429,7 @@ def test_dates_ids_and_tags_are_said_as_they_are() -> None:
 
 def test_a_family_of_one_s_own_is_looked_for_too() -> None:
     """The table is open: a row is a name, a literal, a pattern."""
-    acme = Family("acme-ticket", ("ac-",), r"AC-[0-9]{4,}")
+    acme = Rule("acme-ticket", ("ac-",), r"AC-[0-9]{4,}")
     assert scrub("see AC-12345", [acme]) == "see [redacted:acme-ticket]"
     assert scrub("AC-12345", [acme]) == "[redacted:acme-ticket]"
     assert scrub("see AC-12345") == "see AC-12345"
@@ -436,13 +437,13 @@ def test_a_family_of_one_s_own_is_looked_for_too() -> None:
 
 def test_a_family_that_never_comes_to_an_end_costs_the_text() -> None:
     """What one row writes and another one takes apart, again and again, is not said at all."""
-    longer = Family("longer", ("x",), "x+", lambda match: match[0] + "x")
+    longer = Rule("longer", ("x",), "x+", lambda match: match[0] + "x")
     assert scrub("a x b", [longer]) == marker("text")
 
 
 def test_a_row_whose_hint_is_missing_is_not_even_compiled() -> None:
     """Most texts are words: they cost comparisons, no regular expression."""
-    broken = Family("broken", ("zzz",), "(")
+    broken = Rule("broken", ("zzz",), "(")
     assert scrub("deployed to eu-west-1", [broken]) == "deployed to eu-west-1"
     with pytest.raises(re.error):
         scrub("zzz", [broken])

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from click_telemetry.events.text import MAX_NAME, encode, name_or_none, plain_text
+from click_telemetry._events.text import MAX_NAME, name_or_none, plain_text
+from click_telemetry._recorder import encode
 
-from .zoo import ANY_TEXT, BrokenText, Colour, Faceless, Level, liar, strict
+from ..harness.values import ANY_TEXT, BrokenText, Colour, Faceless, Level, liar, strict
 
 REPLACED = "\ufffd"
 
@@ -38,7 +39,7 @@ REPLACED = "\ufffd"
     ],
 )
 def test_text_is_text_for_every_reader(text: str, said: str) -> None:
-    """No surrogate, no NUL, no change of direction; everything else as it is (row 60)."""
+    """No surrogate, no NUL, no change of direction; everything else as it is."""
     assert plain_text(text) == said
     assert plain_text(BrokenText(text)) == said
 
@@ -52,7 +53,7 @@ def test_exactly_these_characters_are_replaced() -> None:
 
 @given(ANY_TEXT)
 def test_every_text_is_utf_8_and_goes_one_way(text: str) -> None:
-    """What is sent can be written down anywhere (row 60)."""
+    """What is sent can be written down anywhere."""
     said = plain_text(text)
     said.encode("utf-8")
     assert type(said) is str
@@ -112,7 +113,7 @@ def test_messages_are_encoded_as_json_encodes_them(value: Any) -> None:
     ["\n", "\r\n", "\u2028", "\u2029", "\x85", "\x0b\x0c\x1c\x1d\x1e", "\x1b]0;x\x07", "\x9b"],
 )
 def test_a_record_is_one_line_that_no_terminal_obeys(text: str) -> None:
-    """Line ends and escape sequences come through as text (rows 87, 88)."""
+    """Line ends and escape sequences come through as text."""
     line = encode({"text": text, text: [text]})
     assert len(line.splitlines()) == 1
     assert line.isprintable()

@@ -28,15 +28,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from click_telemetry.events.text import MAX_NAME, MAX_TEXT, encode
-from click_telemetry.events.values import (
+from click_telemetry._events.text import MAX_NAME, MAX_TEXT
+from click_telemetry._events.values import (
     MAX_BYTES,
     MAX_DEPTH,
     MAX_NODES,
     plain_properties,
 )
+from click_telemetry._recorder import encode
 
-from .zoo import (
+from ..harness.values import (
     ANY_TEXT,
     BrokenFloat,
     BrokenInt,
@@ -167,7 +168,7 @@ ANYTHING = st.recursive(
 @settings(max_examples=100, deadline=None)
 @given(st.dictionaries(HASHABLE | ANY_TEXT, ANYTHING, max_size=12) | ANYTHING)
 def test_whatever_i_say_becomes_bounded_strict_json(properties: Any) -> None:
-    """No value makes `track` raise, nor a message that a server refuses (rows 60 to 66)."""
+    """No value makes `track` raise, nor a message that a server refuses."""
     kept, lost = plain_properties(properties)
     text = encode(kept)
     assert lost >= 0
@@ -286,7 +287,7 @@ TABLE: list[tuple[Any, Any]] = [
 
 @pytest.mark.parametrize(("value", "expected"), TABLE, ids=lambda value: type(value).__name__)
 def test_every_type_has_one_rule(value: Any, expected: Any) -> None:
-    """I can read in a table what becomes of a value (rows 61, 62, 64, 65)."""
+    """I can read in a table what becomes of a value."""
     if isinstance(value, set) and expected and isinstance(expected[0], str) and '"' in expected[0]:
         assert [encode(one) for one in plain(value)] == expected
         return
@@ -301,7 +302,7 @@ def test_every_type_has_one_rule(value: Any, expected: Any) -> None:
 def test_a_hostile_value_costs_itself_and_nothing_else(
     make: Callable[[], Any], expected: Any
 ) -> None:
-    """A value whose own code fails or never ends is left out; its neighbours are said (row 66)."""
+    """A value whose own code fails or never ends is left out; its neighbours are said."""
     kept, lost = plain_properties({"before": 1, "value": make(), "after": 2})
     assert (kept.pop("before"), kept.pop("after")) == (1, 2)
     assert kept == ({} if expected is ... else {"value": expected})
@@ -350,7 +351,7 @@ def test_ctrl_c_is_not_taken_for_a_value_that_fails() -> None:
 
 
 def test_nothing_of_an_object_is_printed_or_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """An object says nothing but that it is one: no repr, no str, no log (row 65)."""
+    """An object says nothing but that it is one: no repr, no str, no log."""
     asked: list[str] = []
 
     class Secret:
@@ -419,7 +420,7 @@ LARGE: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.parametrize("kind", LARGE)
 def test_large_and_circular_values_cost_no_time(kind: str) -> None:
-    """Whatever I pass by mistake, my command does not wait (row 63)."""
+    """Whatever I pass by mistake, my command does not wait."""
     value = LARGE[kind]()
     started = thread_time()
     kept, _ = plain_properties({"value": value, "plan": "pro"})
@@ -550,7 +551,7 @@ def test_half_a_text_is_never_said() -> None:
 
 
 def test_what_is_said_is_what_was_there_then() -> None:
-    """Changing a value after `track` changes no event (row 66)."""
+    """Changing a value after `track` changes no event."""
     inner = {"b": [1, 2]}
     given_: dict[str, Any] = {"a": inner}
     kept, _ = plain_properties(given_)
@@ -587,7 +588,7 @@ def test_a_dictionary_that_changes_meanwhile_is_no_error() -> None:
 
 
 def test_deep_stacks_are_no_error() -> None:
-    """Near the recursion limit a value may be left out; nothing raises (row 59)."""
+    """Near the recursion limit a value may be left out; nothing raises."""
 
     def dive() -> tuple[dict[str, Any], int]:
         try:

@@ -15,7 +15,7 @@ from click_telemetry import Event, Flow, current, flow, track
 if TYPE_CHECKING:
     from typing_extensions import assert_type
 
-    from click_telemetry.events.declared import DeclaredFlow
+    from click_telemetry._events.flow_definition import FlowDefinition
 
 
 class Plan(Enum):
@@ -95,7 +95,7 @@ def flows(f: Flow | None = None) -> int:
         walked.complete(region="eu")
     if TYPE_CHECKING:
         assert_type(walked, Flow)
-        assert_type(CREATE(plan="pro"), DeclaredFlow)
+        assert_type(CREATE(plan="pro"), FlowDefinition)
         assert_type(walked.confirm("sure", "Sure?"), bool)
         assert_type(create("x", size=2), int)
     return create("x", size=2)

@@ -12,12 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from click_telemetry import Flow, flow
-from click_telemetry.privacy.settings import DeclarationError
+from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry.testing import RecordingClient
 
+from ..harness.flows import at_a_prompt, command, told, walk
 from ..harness.keyboard import Keyboard
 from ..harness.stories import run
-from .walks import at_a_prompt, command, told, walk
 
 pytestmark = pytest.mark.usefixtures("recording_client")
 
@@ -45,7 +45,7 @@ ENDED = ("Spawn Completed", {"step": "agent"})
 
 
 def test_a_free_answer_is_nobody_s_business() -> None:
-    """That it was asked and answered is told; text and answer are not (row C2)."""
+    """That it was asked and answered is told; text and answer are not."""
     answers, go = asking()
     client = RecordingClient()
     run(command(go, client), "go", input="secret agent\n")
@@ -56,7 +56,7 @@ def test_a_free_answer_is_nobody_s_business() -> None:
 
 
 def test_a_declared_choice_is_recorded() -> None:
-    """Of a picker it is told what was picked (row C2)."""
+    """Of a picker it is told what was picked."""
     answers, go = asking(type=click.Choice(["claude", "codex"]))
     assert walk(go, "nonsense\ncodex\n") == [
         STARTED,
@@ -145,7 +145,7 @@ def test_a_no_that_aborts_is_an_answer_first(positional: bool) -> None:
 
 
 def test_ctrl_c_is_cancelled() -> None:
-    """The question, the flow and the command, each with its own event (row C2)."""
+    """The question, the flow and the command, each with its own event."""
     _, go = asking(type=click.Choice(["claude"]))
     assert walk(go, "") == [
         STARTED,

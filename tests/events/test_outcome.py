@@ -17,7 +17,7 @@ import pytest
 import rich_click
 
 from click_telemetry import instrument
-from click_telemetry.events.ending import error_class_of, exit_status
+from click_telemetry._foreground.outcome import error_class_of, exit_status
 from click_telemetry.testing import RecordingClient
 
 from ..harness.stories import pair, run, story
@@ -148,7 +148,7 @@ ENDINGS: dict[str, tuple[Callable[[], Any], list[tuple[Any, ...]]]] = {
 def test_every_way_to_end_is_told_as_the_shell_saw_it(
     callback: Callable[[], Any], told: list[tuple[Any, ...]], recording_client: RecordingClient
 ) -> None:
-    """Exit code, outcome and class; never a message (rules 12, 13)."""
+    """Exit code, outcome and class; never a message."""
     command = instrument(click.Command("x", callback=callback), app="acme", client=recording_client)
     context = command.make_context("x", [])
     with context, contextlib.suppress(BaseException):

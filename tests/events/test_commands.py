@@ -11,13 +11,13 @@ import click
 import pytest
 
 from click_telemetry import exclude, instrument, track, track_command
-from click_telemetry.events.active import LIVE
-from click_telemetry.events.invocation import OWN_EVENTS
-from click_telemetry.privacy.settings import DeclarationError
+from click_telemetry._events.current import take_strays
+from click_telemetry._events.state import MAX_OWN_EVENTS
+from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry.testing import RecordingClient
 
-from ..events.prompt import at_a_prompt
 from ..harness.processes import Cli, Home
+from ..harness.production import at_a_prompt
 from ..harness.stories import pair, run, story
 
 
@@ -36,7 +36,7 @@ def inside(client: RecordingClient, callback: Callable[[], Any]) -> list[tuple[A
 
 
 def test_a_skill_is_a_pair_of_its_own(recording_client: RecordingClient) -> None:
-    """With its source and the message that asked for it, on both events (row D4)."""
+    """With its source and the message that asked for it, on both events."""
 
     def go() -> None:
         with track_command("review", source="skill", message_id="msg_01XFDUDYJgAACzvnptvVoYEL"):
@@ -299,14 +299,14 @@ def test_at_a_prompt_a_mistake_is_told_without_what_was_typed(
 
 def test_outside_any_command_it_is_dropped_and_counted() -> None:
     """As `track` is; what is inside runs all the same."""
-    LIVE.take_strays()
+    take_strays()
     done = []
     with track_command("review"):
         done.append(1)
     with pytest.raises(ZeroDivisionError), track_command("review"):
         1 / 0  # noqa: B018
     assert done == [1]
-    assert LIVE.take_strays() == 2
+    assert take_strays() == 2
 
 
 def test_in_a_group_s_callback_it_is_remembered(recording_client: RecordingClient) -> None:
@@ -349,17 +349,17 @@ def test_where_nothing_is_recorded_it_does_nothing(
         monkeypatch.setenv("ACME_NO_TELEMETRY", "1")
     assert run(cli, "go").exception is None
     assert recording_client.messages == []
-    LIVE.take_strays()
+    take_strays()
 
 
 def test_commands_without_end_are_bounded(recording_client: RecordingClient) -> None:
     """Each is one of the application's own events; the command's own pair always fits."""
 
     def go() -> None:
-        for _ in range(OWN_EVENTS + 50):
+        for _ in range(MAX_OWN_EVENTS + 50):
             with track_command("review"):
                 pass
 
     told = inside(recording_client, go)
-    assert told == pair("acme review") * OWN_EVENTS
+    assert told == pair("acme review") * MAX_OWN_EVENTS
     assert recording_client.events[-1]["properties"]["dropped"] == 50

@@ -7,12 +7,12 @@ import textwrap
 from collections.abc import Callable
 from typing import Any
 
-from ..harness.processes import Cli
+from .processes import Cli
 
 SOURCE = """
 import json, os, click
-from click_telemetry import *
-from click_telemetry import instrument
+from click_telemetry import child_env, current, flow, identify, instrument, resource
+from click_telemetry import set_context, track, track_command, track_error, track_warning
 
 class FileClient:
     def record(self, message):

@@ -116,7 +116,7 @@ def test_two_applications_in_two_threads_never_meet() -> None:
 
 
 def test_sessions_in_one_process_end_on_their_own(recording_client: RecordingClient) -> None:
-    """One closes, the other loses nothing (row D5 of the reference systems)."""
+    """One closes, the other loses nothing."""
     other = RecordingClient()
 
     def outer() -> None:

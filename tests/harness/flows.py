@@ -10,11 +10,11 @@ from unittest import mock
 import click
 
 from click_telemetry import instrument
-from click_telemetry.events import BASE_PROPERTIES
+from click_telemetry._reader import BASE_PROPERTIES
 from click_telemetry.testing import RecordingClient
 
-from ..harness.keyboard import Keyboard
-from ..harness.stories import run
+from .keyboard import Keyboard
+from .stories import run
 
 Told = list[tuple[str, dict[str, Any]]]
 

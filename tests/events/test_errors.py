@@ -12,15 +12,15 @@ import click
 import pytest
 
 from click_telemetry import instrument, track_error, track_warning
-from click_telemetry.events import BASE_PROPERTIES
-from click_telemetry.events.active import LIVE
-from click_telemetry.events.faults import is_code
-from click_telemetry.privacy.settings import DeclarationError
+from click_telemetry._events.current import take_strays
+from click_telemetry._events.errors import is_code
+from click_telemetry._foreground.declaration import DeclarationError
+from click_telemetry._reader import BASE_PROPERTIES
 from click_telemetry.testing import RecordingClient
 
 from ..harness.processes import Cli, Home
+from ..harness.production import at_a_prompt
 from ..harness.stories import run
-from .prompt import at_a_prompt
 
 
 def record(client: RecordingClient, say: Callable[[], Any], **options: Any) -> list[Any]:
@@ -85,7 +85,7 @@ ERRORS: list[tuple[BaseException, dict[str, Any]]] = [
 def test_an_error_is_told_by_its_class_and_number(
     error: BaseException, said: dict[str, Any], recording_client: RecordingClient
 ) -> None:
-    """Named and masked as that of Completed; of its words there is nothing (row C6)."""
+    """Named and masked as that of Completed; of its words there is nothing."""
     found = record(recording_client, lambda: track_error(error))
     assert found == [("Error Occurred", {**said, "handled": True})]
     assert "secret" not in str(recording_client.messages)
@@ -215,10 +215,10 @@ def test_at_a_prompt_a_mistake_is_counted(home: Home, make_cli: Callable[..., Cl
 
 def test_outside_any_command_it_is_counted() -> None:
     """As `track` is."""
-    LIVE.take_strays()
+    take_strays()
     track_error(ValueError("secret"))
     track_warning("early")
-    assert LIVE.take_strays() == 2
+    assert take_strays() == 2
 
 
 def test_where_nothing_is_recorded_it_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,4 +230,4 @@ def test_where_nothing_is_recorded_it_does_nothing(monkeypatch: pytest.MonkeyPat
     )
     assert run(instrument(group, app="acme", client=client), "go").exception is None
     assert client.messages == []
-    LIVE.take_strays()
+    take_strays()

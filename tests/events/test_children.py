@@ -12,8 +12,8 @@ import click
 import pytest
 
 from click_telemetry import child_env, exclude, instrument, track
-from click_telemetry.events.active import LIVE
-from click_telemetry.observe.state import REFUSED_LINES
+from click_telemetry._events.current import take_strays
+from click_telemetry._instrument import SCOPES
 from click_telemetry.testing import RecordingClient
 
 from ..harness.processes import Cli, Home
@@ -50,7 +50,7 @@ def handed(cli: click.Group, *args: str) -> list[dict[str, str]]:
 
 
 def test_a_child_gets_the_session_and_nothing_else(recording_client: RecordingClient) -> None:
-    """A new mapping; ours, and `os.environ`, stay as they are (row C8)."""
+    """A new mapping; ours, and `os.environ`, stay as they are."""
     before = dict(os.environ)
     given = {"A": "1"}
     made: list[dict[str, str]] = []
@@ -110,11 +110,11 @@ def test_a_no_is_handed_down(
     made = handed(application(lambda: None, client=recording_client), *args)
     assert made == [{"A": "1", OFF: "1"}] * 2
     assert recording_client.messages == []
-    assert not REFUSED_LINES
+    assert not SCOPES
 
 
 def test_a_test_run_s_children_stay_silent(recording_client: RecordingClient) -> None:
-    """What a test suite starts is a test run, though its environment may not show it (row C7)."""
+    """What a test suite starts is a test run, though its environment may not show it."""
     made = handed(application(lambda: None, write_key="key", notice=False), "go")
     assert made == [{"A": "1", OFF: "1"}] * 2
 
@@ -132,7 +132,7 @@ def test_a_no_ends_with_its_line(
 
     cli.commands["go"].callback = fails
     run(cli, "go", "--no-telemetry")
-    assert not REFUSED_LINES
+    assert not SCOPES
     assert set(handed(cli, "go")[1]) == {"A", SESSION}
 
 
@@ -206,7 +206,7 @@ cli()
 
 @pytest.mark.contract
 def test_parent_and_children_are_one_session(home: Home, make_cli: Callable[..., Cli]) -> None:
-    """In real processes: three invocations, one session (row C8)."""
+    """In real processes: three invocations, one session."""
     done = make_cli(SOURCE).run("parent", env={"ACME_TELEMETRY": "log"})
     told = [json.loads(line)["properties"] for line in done.stderr.splitlines()]
     assert [one["command"].split()[1] for one in told] == ["parent", *["child"] * 4, "parent"]
@@ -228,7 +228,7 @@ def test_a_silent_parent_has_silent_children(
     home: Home,
     make_cli: Callable[..., Cli],
 ) -> None:
-    """Not a byte, though the children's own environment says nothing, or `log` (row C7)."""
+    """Not a byte, though the children's own environment says nothing, or `log`."""
     done = make_cli(SOURCE).run(*args, "parent", *thread, env=env)
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
     assert home.files() == []
@@ -250,8 +250,8 @@ def test_a_stored_no_is_handed_down(home: Home, make_cli: Callable[..., Cli]) ->
 
 def test_strays_are_none(recording_client: RecordingClient) -> None:
     """Asking says nothing, and loses nothing."""
-    LIVE.take_strays()
+    take_strays()
     child_env()
-    assert LIVE.take_strays() == 0
+    assert take_strays() == 0
     run(application(lambda: track("Asked", child_env()), client=recording_client), "go")
     assert len(recording_client.events) == 3

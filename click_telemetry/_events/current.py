@@ -1,0 +1,399 @@
+"""Which invocation the running code belongs to; `track`, and `current()` for threads and callbacks.
+
+A context variable follows tasks and copied contexts. A thread that Python started without one is
+part of the process's only invocation, if there is exactly one. What is recorded is a value: at
+once, or, before a root's first command began, deferred until then. Importing this module costs
+`contextvars` alone, because an application that imports `track` pays for it in each run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextvars import ContextVar
+from threading import RLock, get_ident
+from typing import TYPE_CHECKING, Any, overload
+
+from .. import _instrument
+from .._instrument import SCOPES, pass_on
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import ClassVar, Protocol
+
+    from .._instrument import Scope
+    from .._recorder import Invocation, Run, Settings
+
+    class Event(Protocol):
+        """A typed event, as `click_telemetry.Event` makes them."""
+
+        __telemetry__: ClassVar[Any]
+
+    class Value(Protocol):
+        """Something to record, independent of when."""
+
+        @property
+        def slot(self) -> Any:
+            """Its part in a flow (`state.Slot`), or None."""
+
+        def freeze(self) -> None:
+            """Take a snapshot of what it was given, once there is room for it."""
+
+        def record(self, invocation: Invocation, run: int) -> list[dict[str, Any]]:
+            """The facts that it gives, for the run of this number; none if there is no room."""
+
+    class AnyScope(Protocol):
+        """A call of a command, Click's or custom."""
+
+        @property
+        def excluded(self) -> bool:
+            """Whether the application excludes the command."""
+
+        @property
+        def is_leaf(self) -> bool:
+            """Whether the command does its own work."""
+
+        @property
+        def opted_out(self) -> str:
+            """The reason if a person's opt-out applies."""
+
+        @property
+        def root(self) -> Scope:
+            """Of the root command."""
+
+        @property
+        def run(self) -> Run | None:
+            """What is recorded of it."""
+
+        @property
+        def thread(self) -> int:
+            """The thread that it runs in."""
+
+
+SCOPE: ContextVar[AnyScope | None] = ContextVar("click_telemetry", default=None)
+"""The innermost call of a command in this context."""
+
+
+# Called by the foreground -------------------------------------------------------------------------
+
+
+def enter(scope: Scope) -> None:
+    """A call of a command begins: what this context records belongs to it."""
+    scope.token = SCOPE.set(scope)
+
+
+def leave(scope: Scope) -> None:
+    """A call of a command has ended."""
+    try:
+        SCOPE.reset(scope.token)
+    except ValueError:
+        pass  # it was resumed in another context, which never had our value
+
+
+def is_in_run() -> bool:
+    """Whether this context belongs to a recorded run that has not ended."""
+    scope = SCOPE.get()
+    return scope is not None and scope.run is not None and scope.run.live
+
+
+def begin_with_deferred(root: Scope, command: str, flags: list[str]) -> Run:
+    """Begin a root's first run, after what was recorded before it.
+
+    Args:
+        root: its invocation is open, and it has deferred values.
+        command: the path of the command.
+        flags: the names of its explicit flags.
+    """
+    from . import state
+
+    return state.begin_with_deferred(root, command, flags)
+
+
+_lock = RLock()  # a signal handler may track, amid this
+_strays = 0
+
+
+def _renew_lock() -> None:
+    """A forked child does not wait for a thread that it does not have."""
+    global _lock
+    _lock = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
+def count_stray() -> None:
+    """Count an event that belongs to no known invocation, or to one that has ended."""
+    global _strays
+    with _lock:
+        _strays += 1
+
+
+def take_strays() -> int:
+    """How many were counted since the last call; the next invocation reports them."""
+    global _strays
+    with _lock:
+        strays, _strays = _strays, 0
+    return strays
+
+
+# Which invocation ---------------------------------------------------------------------------------
+
+
+def current_scope() -> AnyScope | None:
+    """The call of a command that this code belongs to; None if that is unknown."""
+    scope = SCOPE.get()
+    if scope is not None:
+        return scope
+    running = list(SCOPES)
+    thread = get_ident()
+    for scope in reversed(running):
+        if scope.thread == thread:
+            return scope  # this module was imported after the command had begun
+    for scope in running:
+        if scope.opted_out:
+            return scope  # the thread may be part of it
+    roots = [scope for scope in running if scope.root is scope]
+    return roots[0] if len(roots) == 1 else None  # a choice between two would be a guess
+
+
+def session_id(scope: AnyScope) -> str | None:
+    """The session that a call of a command belongs to; None where nothing is recorded (yet)."""
+    run = scope.run
+    invocation = run.invocation if run is not None else scope.root.invocation
+    if invocation is None:
+        return None
+    inherited: str | None = invocation.head.get("session")
+    if inherited is None:
+        from .._reader import SESSION_ID, derived_id
+
+        return derived_id(invocation.digits, SESSION_ID)
+    return inherited
+
+
+def enclosing_session(root: Scope) -> str | None:
+    """The session of the invocation that a root was started in; None if there is none."""
+    token = root.token
+    if token is None:
+        enclosing = SCOPE.get()  # the root has not been entered yet
+    else:
+        enclosing = None if token.old_value is token.MISSING else token.old_value
+    return None if enclosing is None else session_id(enclosing)
+
+
+def _innermost_run(invocation: Invocation) -> Run | None:
+    """The last run that goes on, else the latest; custom commands are their own context's."""
+    state = invocation.events
+    custom = state.custom_runs if state is not None else ()
+    for number, run in reversed(list(invocation.open_runs.items())):
+        if run.live and number not in custom:
+            return run
+    return invocation.latest
+
+
+class Recorder:
+    """Records for one invocation; may be passed to a thread or a callback.
+
+    It remains valid: what is recorded with it after the invocation has ended is dropped.
+    """
+
+    __slots__ = ("_root", "_run")
+
+    def __init__(self, root: Scope, run: Run | None = None) -> None:
+        self._root = root
+        self._run = run
+
+    @property
+    def settings(self) -> Settings | None:
+        """What the application declared; None if that is unknown."""
+        return self._root.settings
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether there is an invocation that may be recorded."""
+        return True
+
+    @overload
+    def track(self, event: Event, /) -> None: ...
+    @overload
+    def track(self, event: str, properties: Mapping[str, Any] | None = ...) -> None: ...
+    def track(self, event: str | Event, properties: Mapping[str, Any] | None = None) -> None:
+        """Record an event of the application's own, as `click_telemetry.track` does."""
+        _track(self, event, properties)
+
+    def reset(self) -> None:
+        """The user has signed out: later messages have no `userId`, as after `identify(None)`."""
+        from .state import SignIn
+
+        self.record(SignIn(None))
+
+    def record(self, value: Value) -> None:
+        """Record a value now, or when the root's first command begins. Never raises.
+
+        Args:
+            value: what to record. If it fails, it is dropped and counted.
+        """
+        invocation: Invocation | None = None
+        try:
+            run = self._run
+            if run is None:
+                if not self._root.decided:
+                    _defer(self._root, value)
+                    return
+                if self._root.invocation is None:
+                    return
+                run = _innermost_run(self._root.invocation)
+                if run is None:
+                    count_stray()
+                    return
+            invocation = run.invocation
+            if not invocation.is_own:
+                return  # a forked child: the parent records, and may hold a lock
+            if invocation.closed:
+                count_stray()
+                return
+            facts = value.record(invocation, run.number)
+            if facts:
+                invocation.write(facts)
+        except Exception as error:
+            pass_on(error)  # else a fault of ours, or of an object that was passed to us
+            if invocation is not None:
+                invocation.count_dropped(1)
+            else:
+                count_stray()
+
+
+class NoOpRecorder(Recorder):
+    """Where nothing is recorded: an excluded command, or a run that is off."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        pass
+
+    @property
+    def settings(self) -> None:
+        """None."""
+        return
+
+    @property
+    def is_recording(self) -> bool:
+        """False."""
+        return False
+
+    def record(self, value: Value) -> None:
+        """Do nothing."""
+
+
+class UnattributedRecorder(NoOpRecorder):
+    """Where no invocation is known: what is recorded is dropped and counted."""
+
+    __slots__ = ()
+
+    def record(self, value: Value) -> None:
+        """Count it."""
+        count_stray()
+
+
+NOOP = NoOpRecorder()
+UNATTRIBUTED = UnattributedRecorder()
+
+
+def recorder() -> Recorder:
+    """Records for the invocation that this code belongs to. Never raises."""
+    try:
+        return _recorder_of(current_scope())
+    except Exception as error:  # an interpreter that shuts down
+        pass_on(error)
+        return UNATTRIBUTED
+
+
+def _recorder_of(scope: AnyScope | None) -> Recorder:
+    if scope is None:
+        return UNATTRIBUTED
+    root = scope.root
+    if scope.opted_out or scope.excluded:
+        return NOOP
+    if scope.run is not None:
+        return Recorder(root, scope.run)
+    if not root.decided:
+        return Recorder(root)
+    if root.invocation is None or scope.is_leaf:
+        return NOOP
+    # A thread keeps the run that was the innermost when it asked; a group asks anew each time.
+    own = SCOPE.get() is scope or scope.thread == get_ident()
+    return Recorder(root, None if own else _innermost_run(root.invocation))
+
+
+# Events -------------------------------------------------------------------------------------------
+
+
+@overload
+def track(event: Event, /) -> None: ...
+@overload
+def track(event: str, properties: Mapping[str, Any] | None = ...) -> None: ...
+def track(event: str | Event, properties: Mapping[str, Any] | None = None) -> None:
+    """Record an event of the application's own. Does not wait, and raises only in tests.
+
+    It belongs to the running command; in a thread without a context, to the process's only running
+    invocation. Without one, or with more than one, it is dropped and counted.
+
+    Args:
+        event: what happened: an `Event`, whose properties are declared; or, for the quick case,
+            its name, object and past-tense action in Title Case: `Invoice Exported`.
+        properties: of this event. Values that are not JSON are converted or left out; those that
+            every event has (`sequence`, `command` …) cannot be set.
+
+    Raises:
+        DeclarationError: only in a test, for an `Event` whose values do not match its declaration.
+    """
+    _track(recorder(), event, properties)
+
+
+def current() -> Recorder:
+    """A handle for the running invocation; it does nothing where nothing runs or is recorded."""
+    found = recorder()
+    return NOOP if found is UNATTRIBUTED else found
+
+
+def _track(found: Recorder, event: str | Event, properties: Mapping[str, Any] | None) -> None:
+    plan = None if isinstance(event, str) else getattr(type(event), "__telemetry__", None)
+    if plan is not None:
+        record = getattr(plan, "record", None)
+        if record is None:
+            count_stray()  # a class that only looks like an `Event`
+        else:
+            record(found, event)
+    elif found is UNATTRIBUTED:
+        count_stray()
+    elif found is not NOOP:
+        try:
+            from .state import Track
+
+            value = Track(event, properties)
+        except Exception as error:  # an interpreter that shuts down
+            pass_on(error)
+            count_stray()
+            return
+        found.record(value)
+
+
+# Before a root's first command --------------------------------------------------------------------
+
+
+def _defer(root: Scope, value: Value) -> None:
+    """Keep a value until a root's first command begins, if there is room for it."""
+    from .state import Deferred
+
+    deferred = root.deferred
+    if not isinstance(deferred, Deferred):
+        deferred = root.deferred = Deferred()
+    if deferred.quota.reserve(value.slot):
+        value.freeze()
+        deferred.append(value)
+    else:
+        root.dropped += 1
+
+
+_instrument.events = sys.modules[__name__]

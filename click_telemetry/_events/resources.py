@@ -1,0 +1,273 @@
+"""The life of what an application creates: `resource(…)` created, connected to, deleted.
+
+Owns the events and what they count; `records` keeps a record between runs. A resource's name never
+leaves the machine.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta, timezone
+from time import time_ns
+from typing import TYPE_CHECKING, Any
+
+from .._instrument import pass_on
+from .._reader import derived_id
+from . import current, strict
+from .records import ApplicationStore, MemoryStore, RecordStore, is_random_uuid
+from .state import Track, Value, state_of
+from .values import plain_properties
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .._recorder import Invocation
+    from .records import Keeper, Store
+    from .text import Json
+
+    Change = Callable[[dict[str, Any], int], dict[str, Json]]
+    """Changes a record at a time (nanoseconds since the epoch); gives properties of the event."""
+
+MAX_KIND = 64
+"""Characters."""
+
+_MAX_INTEGER = 2**63
+_MAX_COUNT = 10**9
+_MILLISECONDS = 10**11
+"""A number of seconds that is larger would be after the year 5000: it is milliseconds."""
+
+
+def resource(kind: str, id: str | int, /, *, store: Store | None = None) -> Resource:  # noqa: A002
+    """Something that the application creates and that exists longer than a run.
+
+        vm = resource("Machine", machine.id)
+        vm.created(region="eu")
+        vm.connected()
+        vm.deleted()            # after it succeeded
+
+    gives `Machine Created`, `Machine Connected` (with `connect_count`, this time included) and
+    `Machine Deleted` (with `connect_count` and `lifetime_hours`).
+
+    **`resource_id`** is the ID itself only if it is a random UUID (version 4 or 7). Any other ID
+    may be a name that a person chose (`my-secret-project`), identify the machine it was made on
+    (UUIDs of version 1) or be guessed from its digest (versions 3 and 5, hashes), and a server's
+    short ID cannot be distinguished from a word. A random UUID replaces those, and is kept with the
+    record: the same in every run, and not derived from the ID. To record the server's own ID, pass
+    it as a property of the event.
+
+    Args:
+        kind: what it is, declared in the code, in Title Case.
+        id: which one; it finds the record.
+        store: the application's own records; by default a small file in the state directory,
+            which contains digests in place of IDs, at most 200 resources.
+
+    Raises:
+        DeclarationError: only in a test, for a kind or an ID that cannot be used. Elsewhere nothing
+            is recorded of such a resource, and the loss is counted.
+    """
+    name = _name(id)
+    problem = ""
+    if not _is_kind(kind):
+        problem = 'resource() takes a kind in Title Case, as in resource("Machine", machine.id)'
+    elif not name:
+        problem = f"resource({kind!r}, …) takes the ID as a text or a number, and not an empty one"
+    elif store is not None and not (hasattr(store, "load") and hasattr(store, "save")):
+        problem = f"resource({kind!r}, …): a store has load(kind, id) and save(kind, id, record)"
+    if problem:
+        strict.report(problem, current.recorder())
+    return Resource("" if problem else kind, name, store)
+
+
+class Resource:
+    """What `resource` returns. Its methods never raise."""
+
+    __slots__ = ("_id", "_kind", "_store")
+
+    def __init__(self, kind: str, id: str, store: Store | None) -> None:  # noqa: A002
+        self._kind = kind
+        self._id = id
+        self._store = store
+
+    def created(self, **properties: Any) -> None:
+        """It has been created: `<Kind> Created`.
+
+        Args:
+            **properties: of the event, as those of `track`.
+        """
+
+        def change(record: dict[str, Any], at: int) -> dict[str, Json]:
+            if self._store is None:
+                record.pop("connect_count", None)
+                record.pop("last_connected_at", None)
+                record["created_at"] = _timestamp(at)
+            record.setdefault("created_at", _timestamp(at))
+            return {}
+
+        self._happened("Created", properties, change)
+
+    def connected(self, **properties: Any) -> None:
+        """A connection to it: `<Kind> Connected`, with the `connect_count` so far.
+
+        Args:
+            **properties: of the event, as those of `track`.
+        """
+
+        def change(record: dict[str, Any], at: int) -> dict[str, Json]:
+            count = min(_count(record.get("connect_count")) + 1, _MAX_COUNT)
+            record["connect_count"] = count
+            record["last_connected_at"] = _timestamp(at)
+            return {"connect_count": count}
+
+        self._happened("Connected", properties, change)
+
+    def deleted(self, **properties: Any) -> None:
+        """It has been deleted: `<Kind> Deleted`. Call it after that succeeded.
+
+        `lifetime_hours` (two decimals, never less than 0) is there if the time of its
+        creation is known. A record of ours is removed; one in the application's own store is the
+        application's to remove, after this call.
+
+        Args:
+            **properties: of the event, as those of `track`.
+        """
+
+        def change(record: dict[str, Any], at: int) -> dict[str, Json]:
+            known: dict[str, Json] = {"connect_count": _count(record.get("connect_count"))}
+            began = _moment(record.get("created_at"))
+            if began is not None:
+                known["lifetime_hours"] = round(max(0.0, at / 1e9 - began) / 3600, 2)
+            return known
+
+        self._happened("Deleted", properties, change, last=True)
+
+    def _happened(
+        self, what: str, properties: Mapping[str, Any], change: Change, *, last: bool = False
+    ) -> None:
+        at = time_ns()
+        plain, dropped = plain_properties(properties)
+        current.recorder().record(_Moment(self, what, plain, dropped, at, change, last))
+
+
+class _Moment(Value):
+    """One event of a resource, as a value."""
+
+    __slots__ = ("_at", "_change", "_dropped", "_last", "_properties", "_resource", "_what")
+
+    def __init__(
+        self,
+        resource: Resource,
+        what: str,
+        properties: dict[str, Json],
+        dropped: int,
+        at: int,
+        change: Change,
+        last: bool,
+    ) -> None:
+        self._resource = resource
+        self._what = what
+        self._properties = properties
+        self._dropped = dropped
+        self._at = at
+        self._change = change
+        self._last = last
+
+    def record(self, invocation: Invocation, run: int) -> list[dict[str, Any]]:
+        """Change the record, and give the event."""
+        kind, name = self._resource._kind, self._resource._id
+        if not kind:
+            invocation.count_dropped(self._dropped + 1)
+            return []
+        known: dict[str, Json] = {}
+
+        def change(found: dict[str, Any] | None) -> dict[str, Any] | None:
+            record = dict(found or {})
+            known["resource_id"] = _resource_id(name, record)
+            counted = self._change(record, self._at)
+            # Of a resource that was unknown nothing is known now either.
+            known.update(counted if not self._last or found else {})
+            return None if self._last else record
+
+        _keeper(self._resource._store, invocation).change(kind, name, change)
+        event = Track(
+            f"{kind} {self._what}",
+            {**self._properties, **known},
+            at=self._at,
+            dropped=self._dropped,
+        )
+        return event.record(invocation, run)
+
+
+def _keeper(store: Store | None, invocation: Invocation) -> Keeper:
+    read_only = getattr(invocation.sink, "read_only", False) is True
+    if store is not None:
+        return ApplicationStore(store, read_only=read_only)
+    state = getattr(invocation.sink, "state_directory", None)
+    if isinstance(state, str):
+        return RecordStore(state, read_only=read_only)
+    return MemoryStore(state_of(invocation).resources)
+
+
+def _resource_id(name: str, record: dict[str, Any]) -> str:
+    """The ID that may leave the machine; a random one is put into the record where needed."""
+    if is_opaque(name):
+        return name
+    kept = record.get("telemetry_id")
+    if not isinstance(kept, str) or not is_random_uuid(kept):
+        kept = record["telemetry_id"] = derived_id(os.urandom(16).hex(), 0)
+    return kept
+
+
+def _name(found: object) -> str:
+    """An ID as a text; empty for what is none."""
+    if isinstance(found, str):
+        return str.__str__(found)
+    if (
+        isinstance(found, int)
+        and not isinstance(found, bool)
+        and -_MAX_INTEGER <= found < _MAX_INTEGER
+    ):
+        return repr(int.__int__(found))
+    return ""
+
+
+def _is_kind(kind: object) -> bool:
+    return isinstance(kind, str) and 0 < len(kind) <= MAX_KIND and kind[0].isupper()
+
+
+def is_opaque(text: str) -> bool:
+    """Whether an ID is a random UUID (RFC 9562, versions 4 and 7), in either case of letters."""
+    return is_random_uuid(text.lower(), "47")
+
+
+def _timestamp(at: int) -> str:
+    """A time in nanoseconds since the epoch as ISO 8601, in UTC."""
+    moment = datetime(1970, 1, 1) + timedelta(milliseconds=at // 1_000_000)
+    return moment.isoformat(timespec="milliseconds") + "Z"
+
+
+def _count(value: object) -> int:
+    """A count as a store may keep it; 0 for what is none."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+        value = int(value)
+    if type(value) is int and 0 <= value <= _MAX_COUNT:
+        return value
+    return 0
+
+
+def _moment(value: object) -> float | None:
+    """A time as a store may keep it, in seconds since the epoch; None for what is none."""
+    try:
+        if isinstance(value, str):
+            text = value[:-1] + "+00:00" if value.endswith(("Z", "z")) else value
+            value = datetime.fromisoformat(text)
+            if value.tzinfo is None:
+                value = value.replace(tzinfo=timezone.utc)
+        if isinstance(value, datetime):
+            return value.timestamp()
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            seconds = float(value)
+            if seconds - seconds == 0.0:
+                return seconds / 1000 if abs(seconds) > _MILLISECONDS else seconds
+    except Exception as error:  # no time, or one out of range
+        pass_on(error)
+    return None
