@@ -10,7 +10,7 @@ import pytest
 import rich_click
 
 from click_telemetry import InstrumentedGroup, exclude, instrument, instrumented_group
-from click_telemetry.privacy.settings import DeclarationError
+from click_telemetry import DeclarationError
 from click_telemetry.testing import RecordingClient
 
 from ..harness.stories import pair, run, story
