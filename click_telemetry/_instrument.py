@@ -119,6 +119,7 @@ class CommandState:
     """On a command: it is a root with these options, or excluded, or both."""
 
     app = ""
+    dynamic = False  # no group declares it: a group made it of what was typed
     excluded = False
     flag: object = True  # the option no_telemetry_option
     options: Mapping[str, Any] | None = None  # None where it is no root

@@ -17,7 +17,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, _instrument
-from ._instrument import CommandState, context_state, on_command_line, pass_on
+from ._instrument import KEY, CommandState, context_state, on_command_line, pass_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -481,9 +481,10 @@ def command_and_flags(app: str, contexts: list[Any]) -> tuple[str, list[str]]:
         command, state, segment = context.command, context_state(context), ""
         # click-repl enters the root anew for each line.
         if parent is not None and command is not parent.command:
-            registered = context_state(parent).registered or {}
-            if registered.get(context.info_name) is command and command.name == context.info_name:
-                segment = context.info_name
+            typed, registered = context.info_name, context_state(parent).registered or {}
+            plain = command.name == typed and registered.get(typed) is command
+            if plain and KEY not in command.__dict__:
+                segment = typed
             else:
                 from ._foreground import names
 
