@@ -119,13 +119,13 @@ class CommandState:
     """On a command: it is a root with these options, or excluded, or both."""
 
     app = ""
-    dynamic = False  # no group declares it: a group made it of what was typed
     excluded = False
     flag: object = True  # the option no_telemetry_option
     options: Mapping[str, Any] | None = None  # None where it is no root
     package: str | None = None
     prefix = ""  # the application's name as variables write it, such as ACME_CLI
     settings: Settings | None = None  # `_recorder` makes them of the options
+    undeclared: tuple[str, ...] = ()  # sub-commands that a group registered as they were typed
 
     def __init__(self, app: str = "", options: Mapping[str, Any] | None = None) -> None:
         self.app = app
@@ -237,7 +237,12 @@ class Hook:
     def __getattr__(self, name: str) -> Any:
         if name == "__wrapped__":
             return self.original(self.owner)
-        if name.startswith("__") and name not in ("__name__", "__qualname__", "__func__", "__self__"):
+        if name.startswith("__") and name not in (
+            "__name__",
+            "__qualname__",
+            "__func__",
+            "__self__",
+        ):
             raise AttributeError(name)  # copying and pickling ask; the class answers for itself
         return getattr(self.original(self.owner), name)
 
@@ -438,6 +443,8 @@ def _before_get_command(command: Any, context: Any, args: Any, kwargs: Any) -> A
     if state.registered is None:
         found = getattr(command, "commands", None)
         state.registered = dict(found) if isinstance(found, dict) else {}
+        for name in getattr(command.__dict__.get(KEY), "undeclared", ()):
+            state.registered.pop(name, None)
     return args, None
 
 

@@ -17,7 +17,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, _instrument
-from ._instrument import KEY, CommandState, context_state, on_command_line, pass_on
+from ._instrument import CommandState, context_state, on_command_line, pass_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -111,7 +111,7 @@ class Settings:
     consent = "opt-out"
     notice: bool | str = True
     ci = "off"
-    properties: Mapping[str, Any] = {}  # noqa: RUF012
+    properties: Mapping[str, Any] = {}
     auth: Callable[[], object] | None = None
     error_packages: Iterable[str] = ()
     delivery = "detached"
@@ -482,8 +482,7 @@ def command_and_flags(app: str, contexts: list[Any]) -> tuple[str, list[str]]:
         # click-repl enters the root anew for each line.
         if parent is not None and command is not parent.command:
             typed, registered = context.info_name, context_state(parent).registered or {}
-            plain = command.name == typed and registered.get(typed) is command
-            if plain and KEY not in command.__dict__:
+            if command.name == typed and registered.get(typed) is command:
                 segment = typed
             else:
                 from ._foreground import names
@@ -801,7 +800,9 @@ def encode(value: Any) -> str:
 
         return quote(value)
     if isinstance(value, dict):
-        return "{" + ",".join([f"{encode(key)}:{encode(item)}" for key, item in value.items()]) + "}"
+        return (
+            "{" + ",".join([f"{encode(key)}:{encode(item)}" for key, item in value.items()]) + "}"
+        )
     if isinstance(value, list):
         return "[" + ",".join([encode(item) for item in value]) + "]"
     return "null" if value is None else "true" if value is True else repr(value).lower()

@@ -30,7 +30,9 @@ _HEX = frozenset("0123456789abcdef")
 
 def random_id() -> str:
     """A new random UUID (RFC 9562, version 4), stored nowhere."""
-    number = int.from_bytes(os.urandom(16), "big") & ~(0xF << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62
+    number = (
+        int.from_bytes(os.urandom(16), "big") & ~(0xF << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62
+    )
     digits = f"{number:032x}"
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 

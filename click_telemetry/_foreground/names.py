@@ -20,9 +20,7 @@ def segment(parent: Any, context: Any) -> str:
         context: the sub-command's.
     """
     group, command, typed = parent.command, context.command, context.info_name
-    own, known = command.name, command.__dict__.get(KEY)
-    if type(known) is CommandState and known.dynamic:
-        return DYNAMIC  # it may be registered by now
+    own = command.name
     registered = context_state(parent).registered
     now = getattr(group, "commands", None)
     now = now if isinstance(now, dict) else {}
@@ -43,9 +41,9 @@ def segment(parent: Any, context: Any) -> str:
         return str(typed)
     if isinstance(own, str) and own in declared:
         return own
-    if type(known) is not CommandState:
-        known = command.__dict__[KEY] = CommandState()
-    known.dynamic = True
+    if typed in added:  # not to be taken for declared the next time
+        known = group.__dict__.setdefault(KEY, CommandState())
+        known.undeclared = (*known.undeclared, str(typed))
     return DYNAMIC
 
 

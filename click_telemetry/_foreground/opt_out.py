@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import _instrument
 from .._instrument import (
     FLAG,
     KEY,
@@ -19,7 +20,6 @@ from .._instrument import (
     contexts_from_root,
     on_command_line,
 )
-from .. import _instrument
 
 
 def before_parse_args(
@@ -59,9 +59,7 @@ def after_parse_args(command: Any, context: Any, typed: bool, result: Any) -> An
     """
     option = context_state(context).option
     parsed = option is not None and context.get_parameter_source(option.name) is not None
-    if parsed and on_command_line(context, option.name):
-        opt_out(context)
-    elif any(_is_own_opt_out(parameter, context) for parameter in getattr(command, "params", ())):
+    if (parsed and on_command_line(context, option.name)) or any(_is_own_opt_out(parameter, context) for parameter in getattr(command, "params", ())):
         opt_out(context)
     elif typed and not parsed and not owns_flag(command.params):
         opt_out(context)  # passed through, or parsed by hand: the literal word counts

@@ -93,7 +93,9 @@ def test_without_an_opt_out_the_nested_command_is_recorded(make_cli: MakeCli, ho
 
 
 @pytest.mark.parametrize("name", ["DO_NOT_TRACK", "ACME_NO_TELEMETRY"])
-def test_variable_of_one_application_covers_the_other_inside_it(make_cli: MakeCli, name: str) -> None:
+def test_variable_of_one_application_covers_the_other_inside_it(
+    make_cli: MakeCli, name: str
+) -> None:
     """A person's opt-out of the outer command holds for the application that it runs."""
     cli = make_cli(SOURCE.replace("{imports}", ""))
     assert cli.run("up", "in_other_application", env={name: "1"}).returncode == 0

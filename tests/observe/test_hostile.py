@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from typing import Any, Literal
 
 import click
@@ -91,13 +90,19 @@ def test_command_is_cloned_by_its_attributes(recording_client: RecordingClient) 
     command = cli.commands["go"]
     by_items = {k: v for k, v in vars(command).items() if not k.startswith("_")}
     by_names = {k: getattr(command, k) for k in vars(command) if not k.startswith("_")}
-    for attributes in (by_items, by_names, {k: vars(command)[k] for k in vars(command).keys() if k[0] != "_"}):
+    for attributes in (
+        by_items,
+        by_names,
+        {k: vars(command)[k] for k in vars(command) if k[0] != "_"},
+    ):
         clone = type(command)(**attributes)
         assert [parameter.name for parameter in clone.params] == ["name"]
     assert "invoke" not in dict(vars(command))
 
 
-def test_copies_of_a_hooked_command_run_their_own_callback(recording_client: RecordingClient) -> None:
+def test_copies_of_a_hooked_command_run_their_own_callback(
+    recording_client: RecordingClient,
+) -> None:
     """Shallow copies, and copies of copies, stay instrumented (rule 3)."""
     cli = instrumented(recording_client)
     cli.add_command(click.Command("go", callback=lambda: "original"))
@@ -200,7 +205,9 @@ def test_lazy_command_has_the_name_that_its_group_lists(
 
 def test_commands_of_a_collection_have_their_own_names(recording_client: RecordingClient) -> None:
     """Two commands named `cli` in two sources are two commands."""
-    sources = [click.Group(commands={name: click.Command("cli", callback=lambda: None)}) for name in "ab"]
+    sources = [
+        click.Group(commands={name: click.Command("cli", callback=lambda: None)}) for name in "ab"
+    ]
     cli = instrumented(recording_client, click.CommandCollection("cli", sources=sources))
     for name in "ab":
         run(cli, name)
@@ -290,7 +297,10 @@ def test_chain_without_the_flag_is_recorded(recording_client: RecordingClient) -
     assert result.exit_code == 2
     result = CliRunner().invoke(chain(recording_client), ["one", "a", "two", "--dry-run", "b"])
     assert result.exit_code == 0
-    assert [name for name, *_ in story(recording_client)] == ["Command Invoked", "Command Completed"] * 2
+    assert [name for name, *_ in story(recording_client)] == [
+        "Command Invoked",
+        "Command Completed",
+    ] * 2
 
 
 @pytest.mark.parametrize(
@@ -299,7 +309,11 @@ def test_chain_without_the_flag_is_recorded(recording_client: RecordingClient) -
         (click.Option(["--color/--no-color"], default=True), ["--no-color"], "no_color"),
         (click.Option(["--color/--no-color"], default=True), ["--color"], "color"),
         (click.Option(["--prompt/--no-prompt", "-p/-P"]), ["-P"], "no_prompt"),
-        (click.Option(["--no-cache", "cache"], flag_value=False, default=True), ["--no-cache"], "no_cache"),
+        (
+            click.Option(["--no-cache", "cache"], flag_value=False, default=True),
+            ["--no-cache"],
+            "no_cache",
+        ),
         (click.Option(["--color/--no-color"], expose_value=False), ["--no-color"], "color"),
         (click.Option(["--color/--no-color"], callback=lambda *_: 7), ["--no-color"], "color"),
     ],
@@ -315,16 +329,19 @@ def test_negative_form_is_reported_by_its_name(
 
 
 @pytest.fixture
-def two_helps() -> Iterator[click.Command]:
+def two_helps() -> click.Command:
     """A command with two help options."""
+
     def show(ctx: click.Context, *_: Any) -> None:
         return None
 
-    yield click.Command(
+    return click.Command(
         "go",
         params=[
             click.Option(["--name"]),
-            click.Option(["--help"], is_flag=True, is_eager=True, expose_value=False, callback=show),
+            click.Option(
+                ["--help"], is_flag=True, is_eager=True, expose_value=False, callback=show
+            ),
             click.Option(["--help-all"], is_flag=True, is_eager=True, expose_value=False),
             click.Option(["--last"]),
         ],
@@ -342,7 +359,13 @@ def test_option_stands_before_the_first_help_option(
     run(cli, "go")
     context = click.Context(cli)
     info = cli.get_command(context, "go").to_info_dict(click.Context(two_helps, parent=context))
-    assert [one["name"] for one in info["params"]] == ["name", "no_telemetry", "help", "help_all", "last"]
+    assert [one["name"] for one in info["params"]] == [
+        "name",
+        "no_telemetry",
+        "help",
+        "help_all",
+        "last",
+    ]
 
 
 def test_application_s_own_parameter_of_that_name_is_left_alone(
@@ -352,7 +375,11 @@ def test_application_s_own_parameter_of_that_name_is_left_alone(
     seen: list[Any] = []
     option = click.Option(["--quiet", "no_telemetry"], is_flag=True)
     cli = instrumented(recording_client)
-    cli.add_command(click.Command("go", params=[option], callback=lambda no_telemetry: seen.append(no_telemetry)))
+    cli.add_command(
+        click.Command(
+            "go", params=[option], callback=lambda no_telemetry: seen.append(no_telemetry)
+        )
+    )
     run(cli, "go", "--quiet")
     assert (seen, len(recording_client.events)) == ([True], 2)
     run(cli, "go", "--no-telemetry")
