@@ -2,11 +2,14 @@
 
 Every run of an instrumented application loads this module; a run that is opted out by a variable
 loads no other. It knows how Click parses and invokes. What may be recorded, and how, is
-`_recorder`'s, which is loaded when the first command begins.
+`_recorder`'s, which is loaded when the first leaf begins.
 
 Hooks are callables in a command's instance `__dict__`, in front of its class's own methods. A hook
 captures neither the root nor its settings, looks the original up when it is called, and adds no
 frame to a traceback. docs/click.md lists the rules of Click's behaviour that this module relies on.
+
+What our code raises never reaches the application. What a signal handler of the application raises
+while our code runs does: every `except` here asks `pass_on` first.
 """
 
 from __future__ import annotations
@@ -19,113 +22,23 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
-    from ._recorder import Invocation, Run
+    from ._recorder import Decision, Invocation, Run, Settings
 
-KEY = "_click_telemetry"
-"""Where our state lies in the `__dict__` of commands and contexts."""
-
+KEY = "_click_telemetry"  # in the `__dict__` of commands and contexts
 FLAG = "--no-telemetry"
-DESTINATION = "no_telemetry"
-OTHER_DESTINATION = "click_telemetry_off"
-"""Where the application has a parameter of the first name."""
-FLAG_HELP = "Record nothing about this run."
-
 WATCH_VARIABLE = "CLICK_TELEMETRY_WATCH"
-OFF_VARIABLE = "CLICK_TELEMETRY_OFF"
-"""Opts out of every application that uses this library; `child_env()` passes an opt-out on with it."""
-LOG = "log"
-DEFAULT_HOST = "https://api.segment.io"
-MAX_VERSION = 128
-"""Characters; the version is on every event twice."""
-MAX_APP = 64
-"""Characters."""
-
+OFF_VARIABLE = "CLICK_TELEMETRY_OFF"  # opts out of every application that uses this library
 CLICK_FAMILY = frozenset(
     ("click", "rich_click", "typer", "cloup", "click_extra", "asyncclick", "click_repl")
 )
-"""Packages that are Click, extend it, or contain a copy of it."""
-
-_RESERVED_ON_WINDOWS = frozenset(("con", "prn", "aux", "nul", "com", "lpt"))
-"""How reserved names begin; `_foreground.declaration` knows them all."""
-_FALSE = frozenset(("", "0", "false", "no", "off"))
-_NO_OPINION = frozenset((LOG, "1", "true", "yes", "on"))
-_PLAIN_VALUES: dict[str, tuple[object, ...]] = {
-    "consent": ("opt-out", "opt-in"),
-    "notice": (True, False),
-    "ci": ("off", "label"),
-    "delivery": ("detached", "inline"),
-    "no_telemetry_option": (True, False, "hidden"),
-}
-_COROUTINE = 0x80
-"""`inspect.CO_COROUTINE`, of a code object's flags; `inspect` is not always loaded."""
-
-
-class Settings:
-    """What an application declared, valid by construction; the README's table has the options.
-
-    Args:
-        package: the top-level package of the root's callback; `__main__` for a script.
-        fallback: the application's name where `app` is not given and there is no package.
-        options: the keywords of `instrument`.
-
-    Raises:
-        DeclarationError: for an unknown option, or a value that cannot be used.
-    """
-
-    version: str | None = None
-    write_key: str | None = None
-    host: str | Callable[[], object] = DEFAULT_HOST
-    client: Any = None
-    consent = "opt-out"
-    notice: bool | str = True
-    ci = "off"
-    properties: Mapping[str, Any] = {}  # noqa: RUF012
-    auth: Callable[[], object] | None = None
-    error_packages: Iterable[str] = ()
-    delivery = "detached"
-    flush_timeout = 0.5
-    no_telemetry_option: bool | str = True
-
-    def __init__(self, package: str, fallback: str, options: Mapping[str, Any]) -> None:
-        self.package = package
-        self.declared = options
-        app = options.get("app")
-        self.app_known = app is not None or package not in ("", "__main__")
-        name = app if app is not None else package if self.app_known else fallback
-        if is_plain_name(name):
-            self.app, self.prefix = name, name.replace("-", "_").upper()
-        else:
-            from ._foreground import declaration
-
-            self.app = declaration.checked_app(app) if app is not None else declaration.usable(name)
-            self.prefix = declaration.variable_prefix(self.app)
-        for option, value in options.items():
-            if option != "app" and not _is_plain(option, value):
-                from ._foreground import declaration  # 0.3 ms, for what is rarely declared
-
-                value = declaration.checked(option, value)
-            if option != "app" and value is not None:
-                setattr(self, option, value)
-
-
-def _is_plain(option: str, value: Any) -> bool:
-    """Whether a value needs no closer look; `_foreground.declaration` has the full rule."""
-    if option in ("version", "write_key") and type(value) is str:
-        return value.isascii() and value.isprintable() and 0 < len(value) <= MAX_VERSION
-    for plain in _PLAIN_VALUES.get(option, ()):
-        if value is plain or (type(value) is str and value == plain):
-            return True
-    return False
-
-
-def is_plain_name(name: object) -> bool:
-    """Whether a text can name directories and variables on every system, without a closer look."""
-    if type(name) is not str or not name.isascii() or len(name) > MAX_APP or "--" in name:
-        return False
-    words = name.replace("-", "")
-    return name[:1].isalnum() and words.isalnum() and name[:3].lower() not in _RESERVED_ON_WINDOWS
+_PLAIN = {"app", "version", "write_key"}
+_OWN = ("__getstate__", "make_context")  # not for a copy: they are bound to the original
+_DEVICES = ("con", "prn", "aux", "nul", "com", "lpt")  # how names begin that Windows reserves
+_FALSE = ("", "0", "false", "no", "off")
+_NO_OPINION = ("log", "1", "true", "yes", "on")
+_mro = type.__dict__["__mro__"].__get__  # whatever a metaclass does
 
 
 # Declarations -------------------------------------------------------------------------------------
@@ -144,25 +57,30 @@ def instrument(command: Any, **options: Any) -> Any:
     Raises:
         DeclarationError: a `TypeError` and a `ValueError`; its message names the fix.
     """
-    if not is_command(command):
-        from ._foreground import declaration
+    if _is_plain(command, options):
+        command.__dict__[KEY] = CommandState(options["app"], options)
+    else:
+        from ._foreground import declaration  # 0.3 ms, for what needs a closer look
 
-        raise declaration.not_a_command("instrument() takes a Click command or group", command)
-    if getattr(getattr(type(command).invoke, "__code__", None), "co_flags", 0) & _COROUTINE:
-        from ._foreground import declaration
-
-        raise declaration.asynchronous(command)
-    state = command_state(command)
-    if state.settings is not None:
-        # Instrumented twice, by class and by decorator: what is not declared anew stays.
-        options = {**state.settings.declared, **options}
-    module = getattr(getattr(command, "callback", None), "__module__", None)
-    package = module.partition(".")[0] if isinstance(module, str) and module else "__main__"
-    name = getattr(command, "name", None)
-    state.settings = Settings(package, name if isinstance(name, str) else "", options)
-    state.options = {}
+        declaration.declare(command, options)
     install(command)
     return command
+
+
+def _is_plain(command: Any, options: dict[str, Any]) -> bool:
+    """Whether a declaration is plainly valid; `_foreground.declaration` has the full rule."""
+    if not is_command(command) or KEY in command.__dict__ or not _PLAIN.issuperset(options):
+        return False
+    app = options.get("app")
+    for value in (app, options.get("version", "x"), options.get("write_key", "x")):
+        if type(value) is not str or not 0 < len(value) < 65 or not value.isprintable():
+            return False
+        if value != value.strip():
+            return False
+    if not (app.isascii() and app.isalnum()) or app[:3].lower() in _DEVICES:
+        return False
+    # An asynchronous `invoke` (asyncclick) is refused there.
+    return not getattr(getattr(type(command).invoke, "__code__", None), "co_flags", 0) & 0x80
 
 
 def instrumented_group(target: Any = None, /, **options: Any) -> Any:
@@ -187,31 +105,6 @@ def instrumented_group(target: Any = None, /, **options: Any) -> Any:
     return _group.make_group(target, options)
 
 
-def exclude(command: Any) -> Any:
-    """Leave out a command and everything below it: no events, and `track` in it does nothing.
-
-    It stands above the decorator that makes the command:
-
-        @exclude
-        @cli.command()
-        def receiver(): ...
-
-    Raises:
-        DeclarationError: it was put on something that is no command yet.
-    """
-    if not is_command(command):
-        from ._foreground import declaration
-
-        raise declaration.not_a_command(
-            "exclude takes a Click command or group",
-            command,
-            "put @exclude above the decorator that makes the command (@exclude, then "
-            "@cli.command())",
-        )
-    command_state(command).excluded = True
-    return command
-
-
 def is_command(thing: Any) -> bool:
     """Whether a thing is an instance of a command of Click or of a copy of it."""
     if isinstance(thing, type):
@@ -223,62 +116,41 @@ def is_command(thing: Any) -> bool:
 
 
 class CommandState:
-    """On a command: it is a root with these settings, or excluded, or both.
+    """On a command: it is a root with these options, or excluded, or both."""
 
-    Attributes:
-        options: our option, by the module of the Click that it is made of.
-    """
+    app = ""
+    excluded = False
+    flag: object = True  # the option no_telemetry_option
+    options: Mapping[str, Any] | None = None  # None where it is no root
+    package: str | None = None
+    prefix = ""  # the application's name as variables write it, such as ACME_CLI
+    settings: Settings | None = None  # `_recorder` makes them of the options
+    undeclared: tuple[str, ...] = ()  # sub-commands that a group registered as they were typed
 
-    __slots__ = ("excluded", "options", "settings")
-
-    def __init__(self) -> None:
-        self.excluded = False
-        self.options: dict[str, Any] = {}
-        self.settings: Settings | None = None
+    def __init__(self, app: str = "", options: Mapping[str, Any] | None = None) -> None:
+        self.app = app
+        self.flags: dict[str, Any] = {}  # our option, by the Click that it is made of
+        self.options = options
+        self.prefix = app.upper()
 
 
 class ContextState:
-    """On a context: what was observed of it so far.
+    """On a context: what was observed of it so far."""
 
-    Attributes:
-        entered: whether its command has been invoked.
-        option: our option, where it was among the parameters.
-        opted_out: whether the flag was given on the command line that begins here.
-        owns_flag: whether the application itself declares the flag here.
-        parameters: what its command was parsed with.
-        parsed: whether its command's `parse_args` was called.
-        registered: the sub-commands that the group had before it was asked for one.
-        root: the running root command, on the root's context.
-    """
-
-    __slots__ = (
-        *("entered", "option", "opted_out", "owns_flag", "parameters", "parsed", "registered"),
-        "root",
-    )
-
-    def __init__(self) -> None:
-        self.entered = False
-        self.option: Any = None
-        self.opted_out = False
-        self.owns_flag = False
-        self.parameters: list[Any] = []
-        self.parsed = False
-        self.registered: dict[str, Any] | None = None
-        self.root: Scope | None = None
-
-
-def command_state(command: Any) -> CommandState:
-    """A command's state, made if it has none."""
-    found = command.__dict__.get(KEY)
-    if not isinstance(found, CommandState):
-        found = command.__dict__[KEY] = CommandState()
-    return found
+    entered = False  # its command has been invoked
+    option: Any = None  # our option, where it was among the parameters
+    opted_out = False  # the flag was given on the command line that begins here
+    owns_flag = False  # the application itself declares the flag here
+    parameters: tuple[Any, ...] | list[Any] = ()  # what its command was parsed with
+    parsed = False  # its command's `parse_args` was called
+    registered: dict[str, Any] | None = None  # the sub-commands before one was resolved
+    root: Scope | None = None  # the running root command, on the root's context
 
 
 def context_state(context: Any) -> ContextState:
     """A context's state, made if it has none."""
     found = context.__dict__.get(KEY)
-    if not isinstance(found, ContextState):
+    if type(found) is not ContextState:
         found = context.__dict__[KEY] = ContextState()
     return found
 
@@ -293,7 +165,7 @@ def contexts_from_root(context: Any) -> list[Any]:
     while context is not None:
         chain.append(context)
         found = context.command.__dict__.get(KEY)
-        if isinstance(found, CommandState) and found.settings is not None:
+        if type(found) is CommandState and found.options is not None:
             outermost = len(chain)
         context = context.parent
     return chain[:outermost][::-1]
@@ -307,22 +179,13 @@ def on_command_line(context: Any, name: str) -> bool:
 # The hooks ----------------------------------------------------------------------------------------
 
 
-class Absent:
-    """The instance had no attribute of that name. A class, since copies of it are itself."""
-
-
-_OF_A_METHOD = ("__name__", "__qualname__", "__func__", "__self__")
-_mro = type.__dict__["__mro__"].__get__
-"""A class's `__mro__`, whatever its metaclass does."""
-
-
 class Hook:
     """Stands in front of one method of one command.
 
     Args:
         owner: the command.
         name: the method's name.
-        own: what the instance had under that name before, or `Absent`.
+        own: what the instance had under that name before, or `Hook` for nothing.
     """
 
     __slots__ = ("name", "own", "owner")
@@ -334,7 +197,10 @@ class Hook:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         context = args[0] if args else kwargs.get("ctx")
-        command = self.command(context)
+        command = self.owner
+        running = getattr(context, "command", None)
+        if running is not command and getattr(running, "__dict__", {}).get(self.name) is self:
+            command = running  # a shallow copy has this very hook
         before, after = _OBSERVERS[self.name]
         observed: Any = None
         try:
@@ -345,9 +211,10 @@ class Hook:
         try:
             result = self.original(command)(*args, **kwargs)
         except BaseException as error:
-            if observed.__class__ is Scope:
+            if type(observed) is Scope:
                 observed.leave(error, None)
-            _unlink(error)
+            if error.__traceback__ is not None:
+                _unlink(error)
             raise
         try:
             return after(command, context, observed, result)
@@ -357,7 +224,7 @@ class Hook:
 
     def original(self, command: Any) -> Callable[..., Any]:
         """The method as it would be without us, as of now: a patched class counts."""
-        if self.own is not Absent:
+        if self.own is not Hook:
             return self.own  # type: ignore[no-any-return]
         kind = type(command)
         for cls in _mro(kind):
@@ -367,20 +234,15 @@ class Hook:
                 return found if bind is None else bind(found, command, kind)  # type: ignore[no-any-return]
         raise AttributeError(f"{kind.__name__!r} object has no attribute {self.name!r}")
 
-    def command(self, context: Any) -> Any:
-        """The command that is called: a shallow copy has this very hook and is not its owner."""
-        running = getattr(context, "command", None)
-        if running is not self.owner and running is not None:
-            if getattr(running, "__dict__", {}).get(self.name) is self:
-                return running
-        return self.owner
-
-    @property
-    def __wrapped__(self) -> Callable[..., Any]:
-        return self.original(self.owner)
-
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name not in _OF_A_METHOD:
+        if name == "__wrapped__":
+            return self.original(self.owner)
+        if name.startswith("__") and name not in (
+            "__name__",
+            "__qualname__",
+            "__func__",
+            "__self__",
+        ):
             raise AttributeError(name)  # copying and pickling ask; the class answers for itself
         return getattr(self.original(self.owner), name)
 
@@ -394,25 +256,21 @@ class Attributes(dict[str, Any]):
 
     __slots__ = ()
 
-    def _visible(self) -> dict[str, Any]:
-        return {name: self[name] for name in dict.__iter__(self) if type(self[name]) is not Hook}
-
-    def __iter__(self) -> Any:
-        return iter(self._visible())
+    def items(self) -> Any:
+        """Without the hooks."""
+        return {name: self[name] for name in self}.items()
 
     def keys(self) -> Any:
-        return self._visible().keys()
+        """Without the hooks."""
+        return dict.fromkeys(self).keys()
 
-    def values(self) -> Any:
-        return self._visible().values()
+    def __iter__(self) -> Any:
+        return iter([name for name in dict.__iter__(self) if type(self[name]) is not Hook])
 
-    def items(self) -> Any:
-        return self._visible().items()
-
-    def everything(self) -> dict[str, Any]:
-        """For `copy` and `pickle`: a copied command is hooked as the original is."""
-        names = [name for name in dict.__iter__(self) if name not in ("__getstate__", "make_context")]
-        return {name: self[name] for name in names}
+    def copied(self) -> dict[str, Any]:
+        """For `copy` and `pickle`, by `__getstate__`: a copy is hooked as the original is."""
+        names = dict.__iter__(self)
+        return {name: self[name] for name in names if name not in _OWN}
 
 
 def install(command: Any) -> None:
@@ -425,24 +283,24 @@ def install(command: Any) -> None:
     kind = type(command)
     if held is None or not hasattr(kind, "invoke"):
         return
-    made = {
-        name: Hook(command, name, held.get(name, Absent))
-        for name in _OBSERVERS
-        if type(held.get(name)) is not Hook and hasattr(kind, name)
-    }
-    if "make_context" in made and not _is_overridden(kind, "make_context"):
-        del made["make_context"]  # a copy's hook would make the context of the original
-    if not made:
-        return
-    if type(held) is not Attributes:
-        held = Attributes(held)
-        if getattr(kind, "__getstate__", None) is getattr(object, "__getstate__", None):
-            held["__getstate__"] = held.everything
-        command.__dict__ = held
-    held.update(made)
+    made = {}
+    for name in _OBSERVERS:
+        own = held.get(name, Hook)
+        if type(own) is not Hook and hasattr(kind, name):
+            made[name] = Hook(command, name, own)
+    if made:
+        if type(held) is not Attributes:
+            held = command.__dict__ = Attributes(held)
+            if getattr(kind, "__getstate__", None) is getattr(object, "__getstate__", None):
+                held["__getstate__"] = held.copied
+        held.update(made)
+        if is_overridden(kind, "make_context"):
+            from ._foreground import opt_out
+
+            opt_out.watch_make_context(command, held)
 
 
-def _is_overridden(kind: type, method: str) -> bool:
+def is_overridden(kind: type, method: str) -> bool:
     """Whether a method comes from a class that is not Click's or a relative's."""
     for cls in _mro(kind):
         if method in cls.__dict__:
@@ -451,33 +309,22 @@ def _is_overridden(kind: type, method: str) -> bool:
 
 
 def pass_on(error: BaseException) -> None:
-    """Raise an exception again that is the application's own, though it came out of our code.
+    """Raise an exception again that a signal handler of the application raised while we ran."""
+    if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+        from ._foreground import tracebacks
 
-    A signal handler of the application may have interrupted us. It is called with the interrupted
-    frame: in the traceback, a frame that has the one before it among its arguments is a handler.
-    """
-    entry = error.__traceback__
-    while entry is not None and entry.tb_next is not None:
-        interrupted, entry = entry.tb_frame, entry.tb_next
-        code = entry.tb_frame.f_code
-        named = code.co_argcount + code.co_kwonlyargcount
-        values = entry.tb_frame.f_locals
-        for name in code.co_varnames[: named + (1 if code.co_flags & 0x04 else 0)]:
-            value = values.get(name)
-            if value is interrupted or (type(value) is tuple and interrupted in value):
-                raise error
+        tracebacks.raise_from_handler(error)
 
 
 def _unlink(error: BaseException) -> None:
-    """Take our frame out of the traceback of what passes through; only for a hook's `except`."""
+    """Take the hook's frame out of the traceback of what passes through it."""
     try:
-        traceback = error.__traceback__
-        if traceback is not None:
-            BaseException.with_traceback(error, traceback.tb_next)
-            if sys.version_info < (3, 11):  # `raise` puts it back there
-                from ._foreground import tracebacks
+        below = error.__traceback__
+        error.__traceback__ = below.tb_next  # type: ignore[union-attr]
+        if sys.version_info < (3, 11):  # `raise` puts it back there
+            from ._foreground import tracebacks
 
-                tracebacks.unlink_below(traceback)
+            tracebacks.unlink_below(below)
     except Exception as problem:  # at the edge of the stack, say: then our frame is visible
         pass_on(problem)
 
@@ -493,7 +340,17 @@ def _before_invoke(command: Any, context: Any, args: Any, kwargs: Any) -> Any:
     if state.entered:
         return args, None  # invoked again, or by another command: part of the first time
     state.entered = True
-    return args, enter(command, contexts)
+    scope = Scope(command, contexts)
+    SCOPES.append(scope)
+    try:
+        scope.enter(contexts)
+    except Exception as error:
+        try:
+            pass_on(error)
+        except BaseException:
+            scope.leave(error, None)
+            raise
+    return args, scope
 
 
 def _after_invoke(command: Any, context: Any, scope: Any, result: Any) -> Any:
@@ -504,15 +361,10 @@ def _after_invoke(command: Any, context: Any, scope: Any, result: Any) -> Any:
 
 def _before_parse_args(command: Any, context: Any, args: Any, kwargs: Any) -> Any:
     context_state(context).parsed = True
-    if WATCH_VARIABLE in os.environ:
-        from ._foreground import watch
+    if FLAG in (args[1] if len(args) == 2 else kwargs.get("args", ())):
+        from ._foreground import opt_out
 
-        watch.report_root(context)
-    typed = args[1] if len(args) == 2 else kwargs.get("args", ())
-    if FLAG in typed:
-        from ._foreground import parsing
-
-        return parsing.before_parse_args(command, context, args, kwargs)
+        return opt_out.before_parse_args(command, context, args, kwargs)
     return args, False
 
 
@@ -520,53 +372,80 @@ def _after_parse_args(command: Any, context: Any, typed: bool, result: Any) -> A
     state = context_state(context)
     option = state.option
     if typed or state.owns_flag or (option is not None and on_command_line(context, option.name)):
-        from ._foreground import parsing
+        from ._foreground import opt_out
 
-        return parsing.after_parse_args(command, context, typed, result)
+        return opt_out.after_parse_args(command, context, typed, result)
     return result
 
 
-def _before_make_context(command: Any, _: Any, args: Any, kwargs: Any) -> Any:
-    return args, [*(args[1] if len(args) > 1 else kwargs.get("args", ()))]
-
-
-def _after_make_context(command: Any, _: Any, typed: list[str], context: Any) -> Any:
-    if FLAG in typed and not context_state(context).parsed:
-        from ._foreground import parsing
-
-        parsing.unparsed(context, typed)
-    return context
-
-
 def _after_get_params(command: Any, context: Any, _: Any, result: Any) -> Any:
-    if type(result) is not list:
-        result = list(result)  # an iterator can be read once
+    """The parameters and our option, as a new list, before the first help option."""
+    result = list(result)  # an iterator can be read once
     state = context_state(context)
-    if context.command is command:
+    if context.command is command and not state.parameters:
         state.parameters = result
-    return _with_option(command, context, state, result)
+    contexts = contexts_from_root(context)
+    root: CommandState | None = contexts[0].command.__dict__[KEY] if contexts else None
+    if root is None or not root.flag:
+        return result
+    for parameter in (*result, *command.params):
+        if FLAG in (*getattr(parameter, "opts", ()), *getattr(parameter, "secondary_opts", ())):
+            state.owns_flag = True
+            return result
+    if not hasattr(command, "resolve_command") and (
+        (context.command is command and getattr(context, "ignore_unknown_options", False))
+        or (not command.params and is_overridden(type(command), "parse_args"))
+    ):
+        return result  # it passes on what it does not know, or parses by hand
+    place = 0
+    for place, other in enumerate(result):
+        if getattr(other, "is_eager", False) and "--help" in getattr(other, "opts", ()):
+            break
+    else:
+        place = len(result)
+    state.option = _option(root, command, result)
+    if state.option is not None:
+        result.insert(place, state.option)
+    return result
 
 
-def _after_get_ungrouped_options(command: Any, context: Any, _: Any, result: Any) -> Any:
-    return _with_option(command, context, context_state(context), list(result))
+def _option(root: CommandState, command: Any, options: list[Any]) -> Any | None:
+    """Our option, made of the Click that the command is made of, once for each."""
+    for cls in _mro(type(command)):
+        if cls.__name__ in ("Command", "BaseCommand"):
+            make = getattr(sys.modules.get(cls.__module__), "Option", None)
+            taken = [one for one in command.params if getattr(one, "name", "") == "no_telemetry"]
+            if make is None or taken:
+                from ._foreground import option
+
+                return option.special(root, make, options)
+            if cls.__module__ not in root.flags:
+                root.flags[cls.__module__] = make(
+                    [FLAG, "no_telemetry"],
+                    is_flag=True,
+                    expose_value=False,
+                    allow_from_autoenv=False,
+                    hidden=root.flag == "hidden",
+                    help="Record nothing about this run.",
+                )
+            return root.flags[cls.__module__]
+    return None
 
 
 def _before_resolve_command(command: Any, context: Any, args: Any, kwargs: Any) -> Any:
-    _keep_registered(command, context, again=True)
-    return args, None
+    context_state(context).registered = None
+    return _before_get_command(command, context, args, kwargs)
 
 
 def _before_get_command(command: Any, context: Any, args: Any, kwargs: Any) -> Any:
-    _keep_registered(command, context, again=False)
-    return args, None
-
-
-def _keep_registered(command: Any, context: Any, *, again: bool) -> None:
-    """Keep the names that the group has, before it may register one that was typed."""
+    """Keep the sub-commands that the group has, before it may register one that was typed."""
     state = context_state(context)
-    if again or state.registered is None:
+    if state.registered is None:
         found = getattr(command, "commands", None)
         state.registered = dict(found) if isinstance(found, dict) else {}
+        for name in getattr(command.__dict__.get(KEY), "undeclared", ()):
+            state.registered.pop(name, None)
+    return args, None
 
 
 def _after_resolve(command: Any, context: Any, _: Any, result: Any) -> Any:
@@ -579,85 +458,107 @@ _OBSERVERS: dict[str, tuple[Callable[..., Any] | None, Callable[..., Any]]] = {
     "invoke": (_before_invoke, _after_invoke),
     "parse_args": (_before_parse_args, _after_parse_args),
     "get_params": (None, _after_get_params),
-    "get_ungrouped_options": (None, _after_get_ungrouped_options),  # cloup, click-extra
+    "get_ungrouped_options": (None, _after_get_params),  # cloup, click-extra
     "get_command": (_before_get_command, _after_resolve),
     "resolve_command": (_before_resolve_command, _after_resolve),
-    "make_context": (_before_make_context, _after_make_context),
 }
 
 
-# The option ---------------------------------------------------------------------------------------
+# What is running ----------------------------------------------------------------------------------
 
 
-def _with_option(command: Any, context: Any, state: ContextState, options: list[Any]) -> list[Any]:
-    """A command's parameters and our option, as a new list, before the first help option."""
-    root = flag_root(context)
-    if root is None:
-        return options
-    state.owns_flag = owns_flag(options) or owns_flag(command.params)
-    if state.owns_flag or is_pass_through(command, context):
-        return options
-    option = _option(root, command, options)
-    if option is None:
-        return options
-    state.option = option
-    for place, other in enumerate(options):
-        if getattr(other, "is_eager", False) and "--help" in getattr(other, "opts", ()):
-            return [*options[:place], option, *options[place:]]
-    return [*options, option]
+class Scope:
+    """One call of a hooked command's `invoke`."""
+
+    # On a root:
+    decided = False  # it has been decided whether anything is recorded
+    deferred: tuple[Any, ...] | list[Any] = ()  # what was tracked before the first leaf began
+    decision: Decision | None = None
+    dropped = 0  # events that were dropped before that
+    invocation: Invocation | None = None
+    # On any:
+    excluded = False  # the application excludes the command
+    is_leaf = False  # it does its own work rather than pass on to a sub-command
+    opted_out = ""  # the reason, where a person's opt-out applies
+    run: Run | None = None  # what is recorded of it
+    token: Any = None  # of the context variable, where one is in use
+
+    def __init__(self, command: Any, contexts: list[Any]) -> None:
+        first = context_state(contexts[0])
+        if first.root is None:
+            first.root = self
+            if sys.version_info < (3, 11):
+                from ._foreground import tracebacks
+
+                tracebacks.unlink_at_close(contexts[0])
+        self.command = command
+        self.root = first.root
+        self.state: CommandState = contexts[0].command.__dict__[KEY]
+        self.thread = get_ident()
+        self.started = monotonic_ns()
+
+    @property
+    def settings(self) -> Settings:
+        """What the application declared."""
+        from . import _recorder
+
+        return _recorder.settings_of(self)
+
+    def enter(self, contexts: list[Any]) -> None:
+        """The command is about to be invoked: it is opted out, or a leaf, or passes on to one."""
+        self.opted_out = self.root.opted_out
+        for context in contexts:
+            if context_state(context).opted_out:
+                self.opted_out = "flag"
+            found = context.command.__dict__.get(KEY)
+            if type(found) is CommandState and found.excluded:
+                self.excluded = True
+        if not self.opted_out and OPTED_OUT:
+            from ._foreground import opt_out
+
+            self.opted_out = opt_out.enclosing(self)
+        # What was decided for a root holds for everything below it.
+        if not self.opted_out and not self.root.decided:
+            if opt_out_variable(os.environ, self.state.prefix) is not None:
+                self.opted_out = "variable"
+        if self.opted_out:
+            OPTED_OUT.append(self)
+        # A group is a leaf where it may be invoked alone, and nothing is left to dispatch. (Read
+        # from `__dict__`: the property `protected_args` warns from Click 8.2.)
+        left = contexts[-1].__dict__
+        self.is_leaf = not hasattr(self.command, "resolve_command") or (
+            getattr(self.command, "invoke_without_command", False)
+            and not (left.get("_protected_args") or left.get("protected_args") or left.get("args"))
+        )
+        if self.is_leaf and not self.opted_out and not self.excluded:
+            from . import _recorder
+
+            _recorder.begin(self, contexts)
+        if events is not None:
+            events.enter(self)
+
+    def leave(self, error: BaseException | None, result: object) -> None:
+        """The command has ended, by an exception or with a result."""
+        ended = monotonic_ns()
+        try:
+            if self.run is not None or self.invocation is not None:
+                from . import _recorder
+
+                _recorder.end(self, ended, error, result)
+        except Exception as problem:
+            pass_on(problem)  # else a fault of ours; what was written is safe
+        finally:
+            for running in (SCOPES, OPTED_OUT):
+                if self in running:
+                    running.remove(self)
+            if self.token is not None and events is not None:
+                events.leave(self)
 
 
-def _option(root: CommandState, command: Any, options: list[Any]) -> Any | None:
-    """The option, made of the Click that the command is made of; one for each Click and name."""
-    hidden = root.settings is not None and root.settings.no_telemetry_option == "hidden"
-    name = DESTINATION
-    if any(getattr(parameter, "name", None) == DESTINATION for parameter in command.params):
-        name = OTHER_DESTINATION
-    for cls in _mro(type(command)):
-        if cls.__name__ in ("Command", "BaseCommand"):
-            key = f"{cls.__module__} {name}"
-            if key not in root.options:
-                make = getattr(sys.modules.get(cls.__module__), "Option", None)
-                if make is None:
-                    from ._foreground import option  # a copy of Click without options: Typer's
+SCOPES: list[Scope] = []  # the calls that are running now in this process
+OPTED_OUT: list[Scope] = []  # those of them that a person has opted out of
 
-                    return option.like_help(options, name, hidden=hidden)
-                root.options[key] = make(
-                    [FLAG, name],
-                    is_flag=True,
-                    expose_value=False,
-                    allow_from_autoenv=False,
-                    hidden=hidden,
-                    help=FLAG_HELP,
-                )
-            return root.options[key]
-    return None
-
-
-def flag_root(context: Any) -> CommandState | None:
-    """The state of the root above a context, unless there is none or it has no such option."""
-    contexts = contexts_from_root(context)
-    if not contexts:
-        return None
-    found = command_state(contexts[0].command)
-    return found if found.settings is not None and found.settings.no_telemetry_option else None
-
-
-def owns_flag(parameters: Iterable[Any]) -> bool:
-    """Whether the application declares the flag itself; then it keeps it."""
-    for parameter in parameters:
-        if FLAG in getattr(parameter, "opts", ()) or FLAG in getattr(parameter, "secondary_opts", ()):
-            return True
-    return False
-
-
-def is_pass_through(command: Any, context: Any) -> bool:
-    """Whether a leaf passes on what it does not know, or parses by hand."""
-    if hasattr(command, "resolve_command"):
-        return False
-    if context.command is command and getattr(context, "ignore_unknown_options", False):
-        return True
-    return not command.params and _is_overridden(type(command), "parse_args")
+events: Any = None  # the module `_events.current`, once it is loaded: it follows tasks and threads
 
 
 def opt_out_variable(environ: Mapping[str, str], prefix: str) -> str | None:
@@ -677,169 +578,7 @@ def opt_out_variable(environ: Mapping[str, str], prefix: str) -> str | None:
     return None
 
 
-# What is running ----------------------------------------------------------------------------------
-
-
-class Scope:
-    """One call of a hooked command's `invoke`.
-
-    Attributes:
-        settings: what the application declared.
-        command: the command.
-        root: the scope of the root command; itself for a root.
-        is_leaf: whether the command does its own work rather than pass on to a sub-command.
-        opted_out: why a person's opt-out applies to the command; empty if none does.
-        excluded: whether the application excludes the command.
-        run: what is recorded of it; None where nothing is.
-        thread: the thread that it runs in.
-        started: on the monotonic clock, in nanoseconds.
-        token: of the context variable, where one is in use.
-        decided: on a root, whether it has been decided that it may be recorded, or not.
-        deferred: on a root, what was tracked before its first leaf began.
-        dropped: on a root, events that were dropped before its first leaf began.
-        invocation: on a root, what is recorded; None where nothing is.
-    """
-
-    __slots__ = (
-        *("command", "decided", "deferred", "dropped", "excluded", "invocation", "is_leaf"),
-        *("opted_out", "root", "run", "settings", "started", "thread", "token"),
-    )
-
-    def __init__(self, settings: Settings, command: Any, root: Scope | None) -> None:
-        self.settings = settings
-        self.command = command
-        self.root = root or self
-        self.is_leaf = False
-        self.opted_out = ""
-        self.excluded = False
-        self.run: Run | None = None
-        self.thread = get_ident()
-        self.token: Any = None
-        self.decided = False
-        self.deferred: list[Any] = []
-        self.dropped = 0
-        self.invocation: Invocation | None = None
-        self.started = monotonic_ns()
-
-    def leave(self, error: BaseException | None, result: object) -> None:
-        """The command has ended.
-
-        Args:
-            error: what ended it, or None.
-            result: what it returned.
-        """
-        ended = monotonic_ns()
-        try:
-            if self.run is not None or self.invocation is not None:
-                from . import _recorder
-
-                _recorder.end(self, ended, error, result)
-        except Exception as problem:
-            pass_on(problem)  # else a fault of ours; what was written is safe
-        finally:
-            if self in SCOPES:
-                SCOPES.remove(self)
-            if self.token is not None and events is not None:
-                events.leave(self)
-
-
-SCOPES: list[Scope] = []
-"""The calls that are running now in this process: a registry, and nothing that outlives them."""
-
-events: Any = None
-"""The module `_events.current`, once the application has loaded it: it follows tasks and threads."""
-
-
-def enter(command: Any, contexts: list[Any]) -> Scope | None:
-    """A command is about to be invoked; None where there is nothing to observe.
-
-    Args:
-        command: the command.
-        contexts: from the root's context down to the command's.
-    """
-    first = context_state(contexts[0])
-    settings: Settings = command_state(contexts[0].command).settings  # type: ignore[assignment]
-    enclosed = enclosing_opt_out()
-    scope = Scope(settings, command, first.root)
-    reason, detail = _opt_out_reason(scope, contexts, enclosed=enclosed)
-    scope.opted_out = reason
-    for context in contexts:
-        found = context.command.__dict__.get(KEY)
-        if isinstance(found, CommandState) and found.excluded:
-            scope.excluded = True
-    if first.root is None:
-        first.root = scope
-        if sys.version_info < (3, 11):
-            from ._foreground import tracebacks
-
-            tracebacks.unlink_at_close(contexts[0])
-    SCOPES.append(scope)
-    if reason or scope.excluded:
-        if WATCH_VARIABLE in os.environ:
-            from ._foreground import watch
-
-            watch.report(os.environ, settings.app, "excluded" if scope.excluded else reason, detail)
-    elif is_leaf(command, contexts[-1]):
-        scope.is_leaf = True
-        from . import _recorder
-
-        try:
-            _recorder.begin(scope, contexts)
-        except Exception as error:
-            try:
-                pass_on(error)  # else a fault of ours: the command runs, and is not recorded
-            except BaseException:
-                scope.leave(error, None)
-                raise
-    if events is not None:
-        events.enter(scope)
-    return scope
-
-
-def _opt_out_reason(scope: Scope, contexts: list[Any], *, enclosed: bool) -> tuple[str, str]:
-    """Why a person's opt-out applies, and the variable that states it."""
-    if any(context_state(context).opted_out for context in contexts):
-        return "flag", ""
-    if enclosed:
-        return "flag", ""
-    if not scope.root.decided:  # what was decided for a root holds for everything below it
-        variable = opt_out_variable(os.environ, scope.settings.prefix)
-        if variable is not None:
-            return "variable", variable
-    return "", ""
-
-
-def enclosing_opt_out() -> bool:
-    """Whether this code runs inside a command that a person has opted out of.
-
-    A thread without a command of its own belongs to no known command: if an opted-out command is
-    running in another thread, it is treated as part of that.
-    """
-    if not SCOPES:
-        return False
-    thread = get_ident()
-    own = [scope for scope in SCOPES if scope.thread == thread]
-    if not own and events is not None and events.is_in_run():
-        return False
-    return any(scope.opted_out for scope in own or SCOPES)
-
-
-def is_leaf(command: Any, context: Any) -> bool:
-    """Whether a command does its own work, rather than pass on to a sub-command.
-
-    A group does only when it may be invoked alone and nothing is left to dispatch. Both lists are
-    read from `__dict__`: the property `protected_args` warns from Click 8.2.
-    """
-    if not hasattr(command, "resolve_command"):
-        return True
-    if not getattr(command, "invoke_without_command", False):
-        return False
-    found = context.__dict__
-    return not (found.get("_protected_args") or found.get("protected_args") or found.get("args"))
-
-
-at_exit: list[Callable[[], None]] = []
-"""What is to be done when the process ends."""
+at_exit: list[Callable[[], None]] = []  # what is to be done when the process ends
 
 
 def _exit() -> None:
@@ -853,3 +592,8 @@ def _exit() -> None:
 # Registered when the application is imported, so that it runs after the functions that the
 # application registers later: none of them can wait for a process that we start.
 atexit.register(_exit)
+
+if WATCH_VARIABLE in os.environ:
+    from ._foreground import watch
+
+    watch.observe(_OBSERVERS)

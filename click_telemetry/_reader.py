@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any, TypeAlias
 
     Message: TypeAlias = dict[str, Any]
@@ -152,24 +151,21 @@ class Composer:
     """
 
     __slots__ = (
-        *("_anonymous_id", "_app", "_base", "_common", "_continued", "_has_head", "_held"),
-        *("_ids", "_last_at", "_library", "_open", "_runs", "_sequence", "_system", "_user"),
-        *("_version", "lost", "newer", "pending"),
+        *("_base", "_common", "_continued", "_head", "_held", "_last_at", "_open", "_runs"),
+        *("_sequence", "_session_id", "_system", "_user", "lost", "newer", "pending"),
     )
 
     def __init__(self, hex_digits: str, dropped: int = 0) -> None:
         self._base = int(hex_digits, 16)
+        self._head: dict[str, Any] | None = None
         self._common: dict[str, Any] = {}
-        self._ids: dict[str, str] = {}
-        self._app = self._library = self._system = self._anonymous_id = ""
-        self._version: str | None = None
+        self._session_id = self._system = ""
         self._user: str | None = None
-        self._has_head = self._continued = False
+        self._continued = False
         self._runs: dict[int, tuple[str, list[str], str]] = {}
         self._open: dict[int, dict[str, Any]] = {}
         self._held: dict[int, list[tuple[str, dict[str, Any], int, int, str | None]]] = {}
-        self._sequence = 0
-        self._last_at = 0
+        self._sequence = self._last_at = 0
         self.lost = 0
         self.newer = False
         self.pending = dropped
@@ -207,16 +203,12 @@ class Composer:
             self.pending += len(held)
         self._held = {}
         composed = []
-        if not self._continued:
-            for run, own in self._open.items():
-                self._sequence += 1
-                ended = {**own, "succeeded": False, "outcome": "unfinished"}
-                composed.append(
-                    self._track(
-                        *(COMMAND_COMPLETED, ended, run, self._sequence, self._last_at, self._user),
-                        reports=False,
-                    )
-                )
+        for run, own in () if self._continued else self._open.items():
+            self._sequence += 1
+            ended = {**own, "succeeded": False, "outcome": "unfinished"}
+            composed.append(
+                self._complete(ended, run, self._sequence, self._last_at, reports=False)
+            )
         self._open = {}
         return composed
 
@@ -224,7 +216,7 @@ class Composer:
         if "v" in fact:
             self._read_head(fact)
             return []
-        if not self._has_head:
+        if self._head is None:
             raise ValueError("no head")
         if "run" not in fact:
             return self._compose_other(fact)
@@ -256,69 +248,59 @@ class Composer:
         self._note(sequence, at, dropped)
         if self._open.pop(run, None) is None:
             return []  # it ended before
-        return [self._track(COMMAND_COMPLETED, own, run, sequence, at, self._user)]
+        return [self._complete(own, run, sequence, at)]
 
     def _compose_other(self, fact: dict[str, Any]) -> list[Message]:
         """Of a fact that belongs to no run."""
+        dropped = _dropped(fact)
         if fact.get("next") is True:
             self._continued = True
+            self.pending += dropped
             return []
-        user, at, dropped = _text_or_none(fact["identify"]), _time(fact["at"]), _dropped(fact)
-        if user is None:
-            self._user = None
-            self._note(0, at, dropped)
-            return []
-        number, traits = _number(fact["k"]), _object(fact.get("traits"))
+        user, at = _text_or_none(fact["identify"]), _time(fact["at"])
+        number, traits = _number(fact.get("k", 0)), _object(fact.get("traits"))
+        if user is not None and number == 0:
+            raise ValueError("no number")
         self._user = user
         self._note(0, at, dropped)
-        message: Message = {
-            "type": "identify",
-            "traits": traits,
-            "messageId": _uuid(self._base, IDENTIFY_ID, number),
-            "anonymousId": self._anonymous_id,
-            "timestamp": _timestamp(at),
-            "context": self._context(),
-            "userId": self._user,
-        }
-        return [message]
+        if user is None:
+            return []
+        start: Message = {"type": "identify", "traits": traits}
+        return [self._finished(start, IDENTIFY_ID, number, at, user)]
 
     def _read_head(self, head: dict[str, Any]) -> None:
         version = head["v"]
-        if self._has_head or type(version) is not int or version < VERSION:
+        if self._head is not None or type(version) is not int or version < VERSION:
             raise ValueError("not a head")
         if version > VERSION:
             self.newer = True
             return
-        app, library, anonymous_id = _text(head["app"]), _text(head["library"]), _text(head["id"])
-        application = head["version"] if head["version"] is None else _string(head["version"])
+        for key in ("app", "library", "id"):
+            _text(head[key])
+        for key in ("platform", "machine", "agent"):
+            _string(head[key])
+        if head["version"] is not None:
+            _string(head["version"])
         python, tty = _number(head["python"]), _number(head["tty"])
-        system, machine = _string(head["platform"]), _string(head["machine"])
-        agent = _string(head["agent"])
         ci, container = _flag(head["ci"]), _flag(head["container"])
         session, user = _text_or_none(head["session"]), _text_or_none(head.get("user"))
-        sequence, at = _number(head.get("n", 0)), head.get("at")
+        sequence, at, dropped = _number(head.get("n", 0)), head.get("at"), _dropped(head)
         if type(head.get("open", [])) is not list:
             raise TypeError
-        self._last_at = 0 if at is None else _time(at)
-        self._sequence = sequence
-        self.pending += _dropped(head)
-        self._has_head = True
-        self._app, self._library, self._anonymous_id = app, library, anonymous_id
-        self._version, self._user = application, user
-        self._system = _SYSTEMS.get(system, system)
+        self._note(sequence, 0 if at is None else _time(at), dropped)
+        self._head, self._user = head, user
+        self._system = _SYSTEMS.get(head["platform"], head["platform"])
+        self._session_id = session or _uuid(self._base, SESSION_ID, 0)
         self._common = {
-            "version": application,
+            "version": head["version"],
             "os": self._system,
-            "arch": machine.lower(),
+            "arch": head["machine"].lower(),
             "python_version": f"{python >> 24}.{python >> 16 & 255}.{python >> 8 & 255}",
             "is_ci": ci,
             "is_tty": bool(tty & 2),
-            "cli_context": _cli_context(agent, ci, tty),
+            "cli_context": _cli_context(head["agent"], ci, tty),
             "in_container": container,
-        }
-        self._ids = {
             "invocation_id": _uuid(self._base, INVOCATION_ID, 0),
-            "session_id": session or _uuid(self._base, SESSION_ID, 0),
         }
         for begun in head.get("open", []):
             self._read_open_run(begun, at is None)
@@ -349,22 +331,26 @@ class Composer:
         self.pending += dropped
 
     def _track(
-        self,
-        event: str,
-        own: Mapping[str, Any],
-        run: int,
-        sequence: int,
-        at: int,
-        user: str | None,
-        reports: bool = True,
+        self, event: str, own: dict[str, Any], run: int, sequence: int, at: int, user: str | None
+    ) -> Message:
+        start = self._event(event, own, run, sequence, reports=True)
+        return self._finished(start, MESSAGE_ID, sequence, at, user)
+
+    def _complete(
+        self, own: dict[str, Any], run: int, sequence: int, at: int, *, reports: bool = True
+    ) -> Message:
+        start = self._event(COMMAND_COMPLETED, own, run, sequence, reports=reports)
+        return self._finished(start, COMPLETED_ID, run, at, self._user)
+
+    def _event(
+        self, event: str, own: dict[str, Any], run: int, sequence: int, *, reports: bool
     ) -> Message:
         command, flags, run_id = self._runs[run]
         properties: dict[str, Any] = {
             **own,
             **self._common,
-            "invocation_id": self._ids["invocation_id"],
             "run_id": run_id,
-            "session_id": self._ids["session_id"],
+            "session_id": self._session_id,
             "sequence": sequence,
             "command": command,
             "flags": [*flags],
@@ -372,31 +358,24 @@ class Composer:
         if self.pending and reports:
             properties["dropped"] = self.pending
             self.pending = self.lost = 0
-        completed = event == COMMAND_COMPLETED
-        message: Message = {
-            "type": "track",
-            "event": event,
-            "properties": properties,
-            "messageId": _uuid(
-                self._base,
-                COMPLETED_ID if completed else MESSAGE_ID,
-                run if completed else sequence,
-            ),
-            "anonymousId": self._anonymous_id,
-            "timestamp": _timestamp(at),
-            "context": self._context(),
+        return {"type": "track", "event": event, "properties": properties}
+
+    def _finished(
+        self, message: Message, kind: int, number: int, at: int, user: str | None
+    ) -> Message:
+        """A message with what is common to all kinds; its `context` has no IP address."""
+        head = self._head or {}
+        message["messageId"] = _uuid(self._base, kind, number)
+        message["anonymousId"] = head["id"]
+        message["timestamp"] = _timestamp(at)
+        message["context"] = {
+            "app": {"name": head["app"], "version": head["version"]},
+            "os": {"name": self._system},
+            "library": {"name": "click_telemetry", "version": head["library"]},
         }
         if user is not None:
             message["userId"] = user
         return message
-
-    def _context(self) -> dict[str, Any]:
-        """Segment's `context`: application, system, library, and no IP address."""
-        return {
-            "app": {"name": self._app, "version": self._version},
-            "os": {"name": self._system},
-            "library": {"name": "click_telemetry", "version": self._library},
-        }
 
 
 def _cli_context(agent: str, ci: bool, tty: int) -> str:

@@ -1,8 +1,8 @@
-"""Records facts: whether a run may be recorded, what is known of it, and its file in the spool.
+"""Records facts: whether a run may be recorded, and what is known of it.
 
-Only a run that no variable opted out of loads this module, when its first command begins. It opens
-no socket, and writes only below the application's own state directory. What can be computed later
-is left to `_reader`; what rarely happens is in `_foreground`, loaded by name.
+Only a run that no variable opted out of loads this module, when its first leaf begins. It opens no
+socket and writes nothing: facts go to a sink, `_spool`'s files in an ordinary run. What can be
+computed later is left to `_reader`; what rarely happens is in `_foreground`, loaded by name.
 """
 
 from __future__ import annotations
@@ -13,37 +13,47 @@ import stat
 import sys
 from threading import RLock, current_thread, main_thread
 from time import monotonic_ns, time_ns
-from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, _instrument
-from ._instrument import LOG, SCOPES, WATCH_VARIABLE, context_state, pass_on
+from ._instrument import CommandState, context_state, on_command_line, pass_on
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from types import FrameType
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Protocol
 
-    from ._instrument import Scope, Settings
+    from ._instrument import Scope
 
     Fact = dict[str, Any]
 
-DYNAMIC = "<dynamic>"
-"""A command that the application does not declare: it exists because its name was typed."""
+    class Sink(Protocol):
+        """Where facts go."""
 
-FILE_LIMIT = 512 * 1024
-"""Bytes; the sender reads no larger file."""
-RESERVED = 96 * 1024
-"""Bytes of a file that only begin and end lines may fill."""
-LINE_LIMIT = 32 * 1024
-PUBLISH_AFTER = 5_000_000_000
-"""Nanoseconds from one publication of a long-lived invocation to the next."""
-LOWEST_DESCRIPTOR = 10
-"""Our descriptors stay above those that shell scripts and daemons close and reuse by number."""
+        publication: int  # how often something was published; a quota per publication begins anew
+        read_only: bool  # nothing may be stored, in an application's own records either
+        state_directory: str | None  # of everything that is stored for the application
+
+        def write(self, invocation: Invocation, facts: list[Fact], lifecycle: bool) -> None:
+            """Take facts; `lifecycle` if a begin or an end is among them."""
+
+        def publish(self, invocation: Invocation) -> None:
+            """Let a sender have what is written so far."""
+
+        def close(self, invocation: Invocation) -> None:
+            """The invocation has ended."""
+
+
+SEND, LOG, CLIENT, WATCH, OFF = "send", "log", "client", "watch", "off"
+PERSONAL = ("flag", "variable", "setting", "unreadable_setting", "other_user")
+"""The reasons that are a person's opt-out, which applies to what a run starts too."""
+DEFAULT_HOST = "https://api.segment.io"
+DYNAMIC = "<dynamic>"  # a command that exists only because its name was typed
+MAX_VERSION = 128  # characters; the version is on every event twice
 SETTING_LIMIT = 64 * 1024
-ID_LIMIT = 256
-"""Bytes of the file; an ID and its newline are 37."""
-
-SEND, CLIENT, WATCH, OFF = "send", "client", "watch", "off"
+ID_LIMIT = 256  # bytes of the file; an ID and its newline are 37
+SHOWN = b"shown  \n"  # the notice's marker, as long as the one before it
+SESSION_VARIABLE = "CLICK_TELEMETRY_SESSION_ID"
 
 CI_VARIABLES = (
     "CI",  # the common ground: GitHub, GitLab, CircleCI, Travis, Netlify, Vercel, Cloudflare …
@@ -78,17 +88,56 @@ AGENT_VARIABLES = (
     ("REPL_ID", "replit"),  # docs.replit.com
     ("COPILOT_AGENT", "copilot"),  # docs.github.com/copilot
 )
-NAMED_AGENTS = frozenset(("amp", "goose", "crush", *(name for _, name in AGENT_VARIABLES)))
+NAMED_AGENTS = ("amp", "goose", "crush", *[name for _, name in AGENT_VARIABLES])
 """What `AGENT` and `AI_AGENT` (agents.md) may say; no other text leaves the machine."""
 TEST_VARIABLES = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION")  # docs.pytest.org, environment variables
 CONTAINER_FILES = ("/.dockerenv", "/run/.containerenv")  # Docker; Podman
 CONTAINER_VARIABLES = ("KUBERNETES_SERVICE_HOST", "container")  # kubelet; systemd-nspawn, Podman
-SESSION_VARIABLE = "CLICK_TELEMETRY_SESSION_ID"
 
-_FALSE = frozenset(("", "0", "false", "no", "off"))
+_FALSE = ("", "0", "false", "no", "off")
 _PLAIN_SETTINGS = {b'{"enabled": true}\n': "enabled", b'{"enabled": false}\n': "disabled"}
-_SHOWN = b"shown  \n"
-_PRIVATE = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | os.O_NOFOLLOW if os.name == "posix" else 0
+
+
+# What was declared --------------------------------------------------------------------------------
+
+
+class Settings:
+    """What an application declared; the README's table has the options."""
+
+    version: str | None = None
+    write_key: str | None = None
+    host: str | Callable[[], object] = DEFAULT_HOST
+    client: Any = None
+    consent = "opt-out"
+    notice: bool | str = True
+    ci = "off"
+    properties: Mapping[str, Any] = {}
+    auth: Callable[[], object] | None = None
+    error_packages: Iterable[str] = ()
+    delivery = "detached"
+    flush_timeout = 0.5
+    no_telemetry_option: bool | str = True
+    app_known = True  # else it is named after its group, and never sends
+
+    def __init__(self, state: CommandState, options: Mapping[str, Any]) -> None:
+        for name, value in options.items():
+            if value is not None:
+                setattr(self, name, value)
+        self.app = state.app
+        self.declared = state.options or {}
+        self.package = state.package or "__main__"
+        self.prefix = state.prefix
+
+
+def settings_of(scope: Scope) -> Settings:
+    """What was declared for the root of a command that runs."""
+    state = scope.state
+    if state.settings is None:
+        module = getattr(getattr(scope.root.command, "callback", None), "__module__", None)
+        if isinstance(module, str):
+            state.package = module.partition(".")[0]
+        state.settings = Settings(state, state.options or {})
+    return state.settings
 
 
 # May it be recorded? ------------------------------------------------------------------------------
@@ -97,184 +146,114 @@ _PRIVATE = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | os.O_NOFOLLOW if os.name
 class Decision:
     """Whether a run is recorded, and why not.
 
-    Attributes:
+    Args:
         mode: SEND, LOG, CLIENT, WATCH or OFF.
-        reason: a key of `REASONS` (`_foreground.reasons`) when the mode is OFF, else empty.
+        reason: a key of `_foreground.reasons` when the mode is OFF, else empty.
         detail: the variable that opted out, where one did.
     """
 
-    __slots__ = ("detail", "mode", "reason")
+    __slots__ = ("destination", "detail", "mode", "reason")
 
     def __init__(self, mode: str, reason: str = "", detail: str = "") -> None:
         self.mode = mode
         self.reason = reason
         self.detail = detail
-
-
-class Conditions:
-    """What the decision depends on, each looked up when it is asked for.
-
-    Args:
-        settings: what the application declared.
-        environ: the process's environment.
-        stdout: the process's standard output.
-    """
-
-    def __init__(self, settings: Settings, environ: Mapping[str, str], stdout: object) -> None:
-        self.settings = settings
-        self.environ = environ
-        self.stdout = stdout
-        self.directories = directories(settings.app, environ)
-        self._destination: Any = None
-
-    @property
-    def setting(self) -> str:
-        """The saved setting: `none`, `enabled`, `disabled` or `unreadable`."""
-        return read_setting(self.directories.setting) if self.directories is not None else "none"
-
-    @property
-    def other_user(self) -> bool:
-        """Whether the process runs with another user's rights, or in another user's home."""
-        if not hasattr(os, "geteuid"):
-            return False
-        home = self.environ.get("HOME")
-        try:
-            return os.getuid() != os.geteuid() or bool(
-                home and os.stat(home).st_uid != os.geteuid()
-            )
-        except OSError as error:
-            pass_on(error)
-            return False  # there is no such home; whether state can be stored is another question
-
-    @property
-    def test_run(self) -> bool:
-        """Whether pytest is loaded here or above, or Click's own runner holds stdout."""
-        return (
-            "_pytest" in sys.modules
-            or any(name in self.environ for name in TEST_VARIABLES)
-            or type(self.stdout).__module__.endswith("click.testing")
-        )
-
-    @property
-    def ci(self) -> bool:
-        """Whether this is CI, and the application does not label such runs instead."""
-        return self.settings.ci == "off" and is_ci(self.environ)
-
-    @property
-    def watched(self) -> bool:
-        """Whether `click-telemetry watch` asks for the events, at a loopback address."""
-        if WATCH_VARIABLE not in self.environ:
-            return False
-        from ._foreground import watch
-
-        return watch.address(self.environ) is not None
-
-    @property
-    def destination(self) -> Destination | None:
-        """Where the events go; each of the application's functions is asked once."""
-        if self._destination is None:
-            settings = self.settings
-            if (
-                settings.auth is None
-                and isinstance(settings.host, str)
-                and settings.write_key is not None
-                and settings.app_known
-                and settings.prefix + "_TELEMETRY_HOST" not in self.environ
-            ):
-                self._destination = (Destination(settings.host, settings.write_key),)
-            else:
-                from ._foreground import destination
-
-                self._destination = (destination.find(settings, self.environ),)
-        found: Destination | None = self._destination[0]
-        return found
-
-    @property
-    def storable(self) -> bool:
-        """Whether the state directory is there, or can be made."""
-        if self.directories is None:
-            return False
-        try:
-            check_private_directory(self.directories.state)
-        except FileNotFoundError as error:
-            pass_on(error)
-            from ._storage import can_be_made
-
-            return can_be_made(self.directories.state)
-        except OSError as error:
-            pass_on(error)
-            return False
-        return True
-
-    @property
-    def notice_shown(self) -> bool:
-        """Whether the notice has been shown, or the application informs its users itself."""
-        if self.settings.notice is False:
-            return True
-        try:
-            return self.directories is not None and read_file(self.directories.notice, 64) == _SHOWN
-        except OSError as error:
-            pass_on(error)
-            return False
+        self.destination: Destination | None = None  # where the mode is SEND
 
 
 def decide(
-    settings: Settings, environ: Mapping[str, str], conditions: Conditions, opted_out: str = ""
+    settings: Settings, environ: Mapping[str, str], directories: Directories | None, stdout: object
 ) -> Decision:
     """Whether a run is recorded. Any opt-out takes precedence; the first that applies is the reason.
 
     Args:
         settings: what the application declared.
         environ: the process's environment.
-        conditions: what else the decision depends on.
-        opted_out: `flag` if `--no-telemetry` applies to the run, else empty.
+        directories: the application's; None where there is no absolute path for them.
+        stdout: the process's standard output.
     """
-    if opted_out:
-        return Decision(OFF, opted_out)
     variable = _instrument.opt_out_variable(environ, settings.prefix)
     if variable is not None:
         return Decision(OFF, "variable", variable)
-    setting = conditions.setting
+    setting = read_setting(directories.setting) if directories is not None else "none"
     if setting == "disabled":
         return Decision(OFF, "setting")
     if setting == "unreadable":
         return Decision(OFF, "unreadable_setting")
-    if conditions.other_user:
+    if is_other_user(environ):
         return Decision(OFF, "other_user")
     if environ.get(settings.prefix + "_TELEMETRY", "").strip().lower() == LOG:
         return Decision(LOG)
     if settings.client is not None:
         return Decision(CLIENT)
-    if conditions.watched:
-        return Decision(WATCH)
-    if conditions.test_run:
+    if _instrument.WATCH_VARIABLE in environ:
+        from ._foreground import watch
+
+        if watch.address(environ) is not None:
+            return Decision(WATCH)
+    if is_test_run(environ, stdout):
         return Decision(OFF, "test_run")
-    if conditions.ci:
+    if settings.ci == "off" and is_ci(environ):
         return Decision(OFF, "ci")
-    if conditions.destination is None:
+    destination = find_destination(settings, environ)
+    if destination is None:
         return Decision(OFF, "no_destination")
-    if not conditions.storable:
+    if directories is None or not is_storable(directories.state):
         return Decision(OFF, "not_storable")
     if setting != "enabled":
         if settings.consent == "opt-in":
             return Decision(OFF, "not_opted_in")
-        if not conditions.notice_shown:
+        if settings.notice is not False and not was_shown(directories.notice):
             return Decision(OFF, "notice_not_shown")
-    return Decision(SEND)
+    decision = Decision(SEND)
+    decision.destination = destination
+    return decision
 
 
-PERSONAL = frozenset(("flag", "variable", "setting", "unreadable_setting", "other_user"))
-"""The reasons that are a person's opt-out, which applies to what a run starts too."""
+def is_other_user(environ: Mapping[str, str]) -> bool:
+    """Whether the process runs with another user's rights, or in another user's home."""
+    if os.name != "posix":
+        return False
+    home = environ.get("HOME")
+    try:
+        return os.getuid() != os.geteuid() or bool(home and os.stat(home).st_uid != os.geteuid())
+    except OSError as error:
+        pass_on(error)
+        return False  # there is no such home; whether state can be stored is another question
+
+
+def is_test_run(environ: Mapping[str, str], stdout: object) -> bool:
+    """Whether pytest is loaded here or above, or Click's own runner holds stdout."""
+    if "_pytest" in sys.modules or type(stdout).__module__.endswith("click.testing"):
+        return True
+    return TEST_VARIABLES[0] in environ or TEST_VARIABLES[1] in environ
+
+
+def is_storable(state: str) -> bool:
+    """Whether the state directory is there, or can be made."""
+    try:
+        check_private_directory(state)
+    except OSError as error:
+        pass_on(error)
+        if error.errno != errno.ENOENT:
+            return False
+        from ._storage import can_create
+
+        return can_create(state)
+    return True
+
+
+def was_shown(marker: str) -> bool:
+    """Whether the notice has been shown."""
+    try:
+        return read_file(marker, 64) == SHOWN
+    except OSError as error:
+        pass_on(error)
+        return False
 
 
 class Destination:
-    """Where events go.
-
-    Attributes:
-        host: an origin.
-        write_key: Segment's; empty with a token.
-        token: what authorises instead of the write key, or None.
-    """
+    """Where events go: an origin, with Segment's write key or, instead of it, a token."""
 
     __slots__ = ("host", "token", "write_key")
 
@@ -297,40 +276,48 @@ class Destination:
         return f"{digest:016x}"
 
 
+def find_destination(settings: Settings, environ: Mapping[str, str]) -> Destination | None:
+    """Where the events of a run go; None for nowhere. The application's functions are asked."""
+    key, host, variable = settings.write_key, settings.host, settings.prefix + "_TELEMETRY_"
+    if settings.auth is None:
+        if key is None and variable + "WRITE_KEY" not in environ:
+            return None
+        if key is not None and isinstance(host, str) and variable + "HOST" not in environ:
+            return Destination(host, key) if settings.app_known else None
+    from ._foreground import destination
+
+    return destination.find(settings, environ)
+
+
 # Directories and small files ----------------------------------------------------------------------
 
 
 class Directories:
     """The two directories of one application, and the files in them.
 
-    Attributes:
-        setting: the saved setting, in the configuration directory that the application shares.
-        state: ours alone: the anonymous ID, the notice's marker and the spool.
+    Args:
+        config: the configuration directory, which the application shares.
+        state: ours alone.
     """
 
     __slots__ = ("anonymous_id", "notice", "setting", "spool", "state")
 
     def __init__(self, config: str, state: str) -> None:
-        self.setting = config + os.sep + "telemetry.json"
+        self.setting = os.path.join(config, "telemetry.json")
         self.state = state
-        self.anonymous_id = state + os.sep + "id"
-        self.notice = state + os.sep + "notice"
-        self.spool = state + os.sep + "spool"
+        self.anonymous_id = os.path.join(state, "id")
+        self.notice = os.path.join(state, "notice")
+        self.spool = os.path.join(state, "spool")
 
 
-def directories(app: str, environ: Mapping[str, str]) -> Directories | None:
+def directories_of(app: str, environ: Mapping[str, str]) -> Directories | None:
     """The directories of an application, or None where there is no absolute path for them.
 
     On Linux what platformdirs answers, without its 9 ms of import. As the specification has it, a
     variable that is not absolute is ignored, and no blank is cut off. (platformdirs does so since
     4.14.3; a setting must not move when it is upgraded.)
-
-    Args:
-        app: a valid application name.
-        environ: the process's environment.
     """
-    platform: str = sys.platform  # mypy would call what follows unreachable
-    if platform != "linux":
+    if sys.platform != "linux":
         from ._foreground.directories import platform_directories
 
         return platform_directories(app, environ)
@@ -350,12 +337,11 @@ def read_setting(path: str) -> str:
     """The saved setting: `none`, `enabled`, `disabled` or `unreadable`."""
     try:
         content = read_file(path, SETTING_LIMIT, follow=True)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        pass_on(error)
-        return "none"
     except OSError as error:
         pass_on(error)
-        return "unreadable"
+        return "none" if error.errno == errno.ENOTDIR else "unreadable"
+    if content is None:
+        return "none"
     plain = _PLAIN_SETTINGS.get(content)
     if plain is None:
         from ._foreground import consent_file
@@ -364,8 +350,8 @@ def read_setting(path: str) -> str:
     return plain
 
 
-def read_file(path: str, limit: int, *, follow: bool = False) -> bytes:
-    """Read a whole regular file of this user.
+def read_file(path: str, limit: int, *, follow: bool = False) -> bytes | None:
+    """Read a whole regular file of this user; None where there is none.
 
     Args:
         path: an absolute path.
@@ -373,17 +359,25 @@ def read_file(path: str, limit: int, *, follow: bool = False) -> bytes:
         follow: whether a symbolic link is acceptable (dotfiles often are).
 
     Raises:
-        FileNotFoundError: there is none.
         OSError: it is no regular file of this user, too large, or cannot be read.
     """
     if os.name != "posix":
         from ._storage import read_small
 
-        return read_small(path, limit=limit, follow=follow)
-    descriptor = os.open(path, os.O_RDONLY | (_PRIVATE & ~os.O_NOFOLLOW if follow else _PRIVATE))
+        try:
+            return read_small(path, limit=limit, follow=follow)
+        except FileNotFoundError:
+            return None
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+    try:
+        descriptor = os.open(path, flags if follow else flags | os.O_NOFOLLOW)
+    except FileNotFoundError as error:
+        pass_on(error)
+        return None
     try:
         found = os.fstat(descriptor)
-        if not _is_own_file(found) or found.st_size > limit:
+        own = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
+        if not own or found.st_size > limit:
             raise OSError(errno.EPERM, "not a small file of this user", path)
         return os.read(descriptor, limit)
     finally:
@@ -394,69 +388,12 @@ def check_private_directory(path: str) -> None:
     """Raise unless a directory is ours alone: no link, this user's, writable by no other.
 
     Raises:
-        FileNotFoundError: there is none.
-        OSError: it is not ours, or cannot be examined.
+        OSError: there is none, it is not ours, or it cannot be examined.
     """
     found = os.lstat(path)
-    foreign = hasattr(os, "geteuid") and (found.st_uid != os.geteuid() or found.st_mode & 0o022)
+    foreign = os.name == "posix" and (found.st_uid != os.geteuid() or found.st_mode & 0o022)
     if foreign or not stat.S_ISDIR(found.st_mode):
         raise OSError(errno.EPERM, "not a private directory of this user", path)
-
-
-def open_private(path: str, flags: int) -> int:
-    """Open a file of ours for writing, on a descriptor that no program expects to be free.
-
-    Args:
-        path: an absolute path in a private directory.
-        flags: of `os.open`, in addition to those that keep it private.
-
-    Raises:
-        OSError: it cannot be opened, or what is there is not ours.
-    """
-    if os.name != "posix":
-        from ._storage import open_private as open_shared
-
-        return open_shared(path, flags)
-    import fcntl  # 0.4 M instructions: not before there is something to write
-
-    low = descriptor = os.open(path, flags | _PRIVATE, 0o600)
-    try:
-        found = os.fstat(low)
-        if not _is_own_file(found):
-            raise OSError(errno.EPERM, "not a file of this user", path)
-        if low < LOWEST_DESCRIPTOR:
-            descriptor = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, LOWEST_DESCRIPTOR)
-            os.close(low)
-        if found.st_mode & 0o600 != 0o600:
-            os.fchmod(descriptor, 0o600)  # a umask of 0777 would hide it from the sender
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def try_lock(descriptor: int) -> bool:
-    """Lock an open file for this open file alone; False when another process holds it.
-
-    Raises:
-        OSError: the file system or the platform has no working locks.
-    """
-    if os.name != "posix":
-        from ._storage import try_lock as lock_shared
-
-        return lock_shared(descriptor)
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        pass_on(error)
-        return False
-    return True
-
-
-def _is_own_file(found: os.stat_result) -> bool:
-    return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
 
 
 # Who runs the command -----------------------------------------------------------------------------
@@ -470,7 +407,7 @@ def is_ci(environ: Mapping[str, str]) -> bool:
     return False
 
 
-def agent(environ: Mapping[str, str]) -> str:
+def agent_of(environ: Mapping[str, str]) -> str:
     """The coding agent that runs the command; empty for none."""
     for variable, name in AGENT_VARIABLES:
         if variable in environ and environ[variable].strip().lower() not in _FALSE:
@@ -482,54 +419,46 @@ def agent(environ: Mapping[str, str]) -> str:
     return ""
 
 
-def head(settings: Settings, environ: Mapping[str, str], anonymous_id: str) -> Fact:
-    """The first fact of a file: what is the same for a whole invocation.
-
-    Args:
-        settings: what the application declared.
-        environ: the process's environment.
-        anonymous_id: the installation's.
-    """
-    terminals = 0
+def head_of(settings: Settings, environ: Mapping[str, str], anonymous_id: str) -> Fact:
+    """The first fact of a file: what is the same for a whole invocation."""
+    terminals = container = 0
     for descriptor in (0, 1, 2):
         try:
             terminals |= os.isatty(descriptor) << descriptor
         except OSError as error:  # it is closed
             pass_on(error)
-    session = environ.get(SESSION_VARIABLE)
-    if session is not None:
-        from ._foreground.identity import is_random_id
+    for variable, path in zip(CONTAINER_VARIABLES, CONTAINER_FILES, strict=True):
+        if variable in environ or os.path.exists(path):
+            container = 1
+    version = settings.version
+    if version is None:
+        # Not getattr: a package may run code for it, load importlib.metadata or warn (as Click's).
+        version = getattr(sys.modules.get(settings.package), "__dict__", {}).get("__version__")
+        if not isinstance(version, str) or len(version) > MAX_VERSION:
+            version = None
+    session = None
+    if SESSION_VARIABLE in environ:
+        from ._foreground import identity
 
-        session = session if is_random_id(session) else None
+        session = environ[SESSION_VARIABLE]
+        session = session if identity.is_random_id(session) else None
     return {
         "v": 1,
         "app": settings.app,
-        "version": current_version(settings),
+        "version": version,
         "library": __version__,
         "python": sys.hexversion,
         "platform": sys.platform,
         "machine": os.uname().machine
-        if hasattr(os, "uname")
+        if os.name == "posix"
         else environ.get("PROCESSOR_ARCHITECTURE", ""),
         "ci": int(is_ci(environ)),
-        "agent": agent(environ),
+        "agent": agent_of(environ),
         "tty": terminals,
-        "container": int(
-            any(name in environ for name in CONTAINER_VARIABLES)
-            or any(os.path.exists(path) for path in CONTAINER_FILES)
-        ),
+        "container": container,
         "id": anonymous_id,
         "session": session,
     }
-
-
-def current_version(settings: Settings) -> str | None:
-    """The declared version, else the `__version__` of the package if it is loaded."""
-    if settings.version is not None:
-        return settings.version
-    # Not getattr: a package may run code for it, load importlib.metadata or warn (as Click's).
-    found = getattr(sys.modules.get(settings.package), "__dict__", {}).get("__version__")
-    return found if isinstance(found, str) and len(found) <= _instrument.MAX_VERSION else None
 
 
 # Which command, which flags -----------------------------------------------------------------------
@@ -545,78 +474,46 @@ def command_and_flags(app: str, contexts: list[Any]) -> tuple[str, list[str]]:
         app: the configured name; what the root was started as may be a path.
         contexts: from the root's context down to the leaf's.
     """
-    segments = [app]
+    path = app
     flags: set[str] = set()
     parent: Any = None
     for context in contexts:
-        segment = ""
+        command, state, segment = context.command, context_state(context), ""
         # click-repl enters the root anew for each line.
-        if parent is not None and context.command is not parent.command:
-            segment = _segment(parent, context)
-            segments.append(segment)
+        if parent is not None and command is not parent.command:
+            typed, registered = context.info_name, context_state(parent).registered or {}
+            if command.name == typed and registered.get(typed) is command:
+                segment = typed
+            else:
+                from ._foreground import names
+
+                segment = names.segment(parent, context)
+            path = f"{path} {segment}"
         parent = context
-        if segment != DYNAMIC:
-            _add_flags(flags, context)
-    return " ".join(segments), sorted(flags)
+        if segment == DYNAMIC:
+            continue  # what it calls its options is not declared either
+        # What the command was parsed with (a class may add to it), and what it has by now.
+        for parameter in (*state.parameters, *getattr(command, "params", ())):
+            name = parameter.name
+            if (
+                getattr(parameter, "param_type_name", "") == "option"
+                and isinstance(name, str)
+                and parameter is not state.option
+                and on_command_line(context, name)
+            ):
+                if context.params.get(name) is False:
+                    from ._foreground import names
 
-
-def _segment(parent: Any, context: Any) -> str:
-    """The declared name of a sub-command, whatever was typed for it."""
-    typed, command = context.info_name, context.command
-    registered = context_state(parent).registered
-    if registered is None:
-        registered = getattr(parent.command, "commands", {})
-    own = command.name
-    if registered.get(typed) is command and own == typed:
-        return str(typed)
-    names = [name for name, known in registered.items() if known is command]
-    if names:
-        # Of several names the command's own is the application's; others may be a user's aliases.
-        return str(own if own in names else typed if typed in names else names[0])
-    # The last resort, since listing may load plugins: which names does the group declare?
-    listing = getattr(parent.command, "list_commands", None)
-    declared = list(listing(parent)) if listing is not None else []
-    if typed in declared:
-        return str(typed)
-    return str(own) if isinstance(own, str) and own in declared else DYNAMIC
-
-
-def _add_flags(flags: set[str], context: Any) -> None:
-    state = context_state(context)
-    seen: set[int] = set()
-    # What the command was parsed with (a class may add to it), and what it has by now.
-    for parameter in (*state.parameters, *getattr(context.command, "params", ())):
-        if id(parameter) in seen or getattr(parameter, "param_type_name", "") != "option":
-            continue
-        seen.add(id(parameter))
-        name = parameter.name
-        if isinstance(name, str) and parameter is not state.option:
-            if _instrument.on_command_line(context, name):
-                flags.add(_typed_form(parameter, context.params.get(name)))
-
-
-def _typed_form(parameter: Any, value: Any) -> str:
-    """An option's name, of an on/off option that is off the name of its negative form."""
-    if value is not False or not getattr(parameter, "is_flag", False):
-        return str(parameter.name)
-    negative = parameter.secondary_opts
-    if not negative and getattr(parameter, "flag_value", None) is False:
-        negative = parameter.opts
-    longest = max(negative, key=len, default="")
-    return longest.lstrip("-/+").replace("-", "_") or str(parameter.name)
+                    name = names.negative(parameter)
+                flags.add(name)
+    return path, sorted(flags)
 
 
 # The invocation -----------------------------------------------------------------------------------
 
 
 class Run:
-    """One leaf that began.
-
-    Attributes:
-        begin: the fact that it began.
-        live: whether it goes on.
-        number: its number in the invocation, from 1.
-    """
+    """One leaf that began: its number in the invocation, and the fact that it began."""
 
     __slots__ = ("begin", "invocation", "live", "number")
 
@@ -632,39 +529,37 @@ class Invocation:
 
     Args:
         settings: what the application declared.
-        head: see `head`.
+        head: see `head_of`.
         sink: where the facts go.
         dropped: events that were dropped before it began.
-
-    Attributes:
-        digits: 32 random hexadecimal digits that every ID derives from.
-        events: what the application itself records (`_events.state`); None before it does.
-        open_runs: the runs that go on, by number.
-        sequence: of the last fact that becomes an event.
     """
 
+    # digits: 32 random hexadecimal digits that every ID derives from.
+    # dropped: what could not be recorded; the next fact reports it.
+    # events: what the application itself records (`_events.state`); None before it does.
+    # open_runs: the runs that go on, by number. latest: the last one that began.
+    # postponed: runs whose leaf returned work that is yet to be done.
+    # sequence: of the last fact that becomes an event.
     __slots__ = (
         *("_facts", "_lock", "_pid", "_writing", "closed", "digits", "dropped", "events", "head"),
         *("latest", "open_runs", "postponed", "runs", "sequence", "settings", "sink"),
     )
 
-    def __init__(self, settings: Settings, head: Fact, sink: Any, dropped: int) -> None:
+    def __init__(self, settings: Settings, head: Fact, sink: Sink, dropped: int) -> None:
         self.settings = settings
         self.head = head
         self.sink = sink
         self.dropped = dropped
         self.digits = os.urandom(16).hex()
         self.events: Any = None
-        self.closed = False
         self.latest: Run | None = None
         self.open_runs: dict[int, Run] = {}
         self.postponed: list[Run] = []
-        self.runs = 0
-        self.sequence = 0
+        self.runs = self.sequence = 0
         self._facts: list[tuple[list[Fact], bool]] = []
         self._lock = RLock()  # a signal handler may record an event amid another
         self._pid = os.getpid()
-        self._writing = False
+        self.closed = self._writing = False
 
     @property
     def is_own(self) -> bool:
@@ -684,20 +579,17 @@ class Invocation:
         Args:
             command: its path.
             flags: the names of its explicit flags.
-            own: properties of both of its events.
+            own: properties of the event.
             at: when, in nanoseconds since the epoch; now by default.
             before: facts that come first, in the same write.
         """
         with self._lock:
-            self.runs += 1
-            number = self.runs
-        fact: Fact = {"run": number, "n": 0, "at": time_ns() if at is None else at}
-        fact["command"] = command
-        fact["flags"] = flags
-        self._add_properties(fact, own)
-        run = Run(self, number, fact)
-        self.open_runs[number] = run
-        self.latest = run
+            self.runs = number = self.runs + 1
+        fact = {"run": number, "n": 0, "at": at or time_ns(), "command": command, "flags": flags}
+        properties = own if self.events is None else self.events.merged(own or {})
+        if properties:
+            fact["p"] = properties
+        self.latest = run = self.open_runs[number] = Run(self, number, fact)
         self.write([*before, fact], lifecycle=True)
         return run
 
@@ -709,40 +601,33 @@ class Invocation:
         Args:
             run: the leaf.
             outcome: `exit`, `ms`, `error` and so on.
-            own: properties of both of its events.
+            own: properties of the event.
             at: when, in nanoseconds since the epoch; now by default.
         """
-        if not run.live or not self.is_own:
-            return
-        run.live = False
-        fact: Fact = {"run": run.number, "n": 0, "at": time_ns() if at is None else at, **outcome}
-        self._add_properties(fact, own)
-        self.write([fact], lifecycle=True, ended=run)
-
-    def _add_properties(self, fact: Fact, own: Fact | None) -> None:
-        properties = own if self.events is None else self.events.merged(own or {})
-        if properties:
-            fact["p"] = properties
+        if run.live and self.is_own:
+            run.live = False
+            fact = {"run": run.number, "n": 0, "at": at or time_ns(), **outcome}
+            properties = own if self.events is None else self.events.merged(own or {})
+            if properties:
+                fact["p"] = properties
+            self.open_runs.pop(run.number, None)
+            self.write([fact], lifecycle=True)
 
     def count_dropped(self, count: int) -> None:
-        """Count what could not be recorded; the next fact carries the number."""
+        """Count what could not be recorded; the next fact reports it."""
         with self._lock:
             self.dropped += count
 
-    def write(self, facts: list[Fact], *, lifecycle: bool = False, ended: Run | None = None) -> None:
-        """Give facts their sequence, and write them in one write.
+    def write(self, facts: list[Fact], *, lifecycle: bool = False) -> None:
+        """Give facts their sequence, and pass them to the sink together.
 
         Args:
             facts: of a run, with a place for `n`; or an identify.
-            lifecycle: whether a begin or an end is among them, which is never given up easily.
-            ended: the run that ends with them.
+            lifecycle: whether a begin or an end is among them, which is not given up easily.
         """
         if not self.is_own:
-            return  # the parent records, and may hold the lock
+            return
         with self._lock:
-            if self.closed:
-                count_stray()
-                return
             self._facts.append((facts, lifecycle))
             if self._writing:
                 return  # a signal handler amid another write of this thread: after that one
@@ -752,17 +637,18 @@ class Invocation:
                     self._write(*self._facts.pop(0))
             finally:
                 self._writing = False
-                if ended is not None:
-                    self.open_runs.pop(ended.number, None)
 
     def _write(self, facts: list[Fact], lifecycle: bool) -> None:
+        if self.closed:
+            if _instrument.events is not None:
+                _instrument.events.count_stray()
+            return
         for fact in facts:
             if "run" in fact:
-                self.sequence += 1
-                fact["n"] = self.sequence
-        reported, count = facts[-1], self.dropped
+                self.sequence = fact["n"] = self.sequence + 1
+        count = self.dropped
         if count:
-            reported["dropped"] = count
+            facts[0]["dropped"] = count
         try:
             self.sink.write(self, facts, lifecycle)
             self.dropped -= count
@@ -777,284 +663,14 @@ class Invocation:
         if self.events is not None:
             self.events.end_open()
         with self._lock:
-            if self.closed:
-                return
-            self.closed = True
-        self.sink.close(self)  # outside the lock: a thread that records now must not wait for it
-
-
-def count_stray() -> None:
-    """Count an event that no invocation could take; the next invocation reports it."""
-    if _instrument.events is not None:
-        _instrument.events.count_stray()
-
-
-# The spool ----------------------------------------------------------------------------------------
-
-
-class Spool:
-    """Writes the facts of an invocation to files of its own, each write at once.
-
-    Args:
-        directory: the destination's; made if it is missing.
-        job: what a sender needs to know; None where no sender is to be started.
-
-    Attributes:
-        publication: how often something was published; a quota per publication begins anew.
-        size: bytes of the current file.
-        stopped: whether nothing more is to be written: the command has closed our descriptor, or
-            the person has deleted what was recorded.
-    """
-
-    __slots__ = (
-        *("_identity", "_torn", "_unwritten", "descriptor", "directory", "job", "last_at"),
-        *("named", "part", "path", "publication", "published_at", "size", "stopped", "unsent"),
-    )
-
-    def __init__(self, directory: str, job: Any) -> None:
-        self.directory = directory
-        self.job = job
-        self.descriptor = -1
-        self.last_at = 0
-        self.named = 0
-        self.part = 0
-        self.path = ""
-        self.publication = 0
-        self.published_at = monotonic_ns()
-        self.size = 0
-        self.stopped = False
-        self.unsent = False
-        self._identity = (0, 0)
-        self._torn = False
-        self._unwritten = b""
-
-    def write(self, invocation: Invocation, facts: list[Fact], lifecycle: bool) -> None:
-        """Append facts; they survive the death of this process from then on.
-
-        Raises:
-            OSError: they could not be written. Those with a begin or an end are kept, and written
-                with the next ones.
-        """
-        lines = b""
-        for fact in facts:
-            line = encode(fact).encode("ascii") + b"\n"
-            if len(line) > LINE_LIMIT:
-                raise OSError(errno.EMSGSIZE, "the line is too long")
-            lines += line
-        if self.stopped:
-            raise OSError(errno.EBADF, "recording has stopped")
-        lines = self._unwritten + lines
-        try:
-            limit = FILE_LIMIT if lifecycle else FILE_LIMIT - RESERVED
-            if self.size + len(lines) > limit:
-                from ._foreground import rotation
-
-                rotation.make_room(invocation, self, len(lines), lifecycle=lifecycle)
-            if self.descriptor < 0:
-                lines = encode(self.head(invocation)).encode("ascii") + b"\n" + lines
-                self.open(invocation.digits)
-            self.append(lines)
-            self._unwritten = b""
-        except OSError:
-            if lifecycle and not self.stopped and len(lines) <= RESERVED:
-                self._unwritten = lines
-            raise
-        self.last_at = facts[-1]["at"]
-        if monotonic_ns() - self.published_at >= PUBLISH_AFTER:
-            self.publish(invocation)
-
-    def publish(self, invocation: Invocation) -> None:
-        """Let a sender have what is written so far."""
-        if not self._unwritten:
-            from ._foreground import rotation
-
-            rotation.publish(invocation, self)
-
-    def head(self, invocation: Invocation) -> Fact:
-        """The first line of the next file."""
-        if not self.part:
-            return invocation.head
-        from ._foreground import rotation
-
-        return rotation.head(invocation, self)
-
-    def open(self, digits: str) -> None:
-        """Make the next file, locked; nothing is left of it where that fails.
-
-        Args:
-            digits: the invocation's.
-
-        Raises:
-            OSError: it cannot be made, or the file system has no locks.
-        """
-        # Later than the last one's name whatever the clock says: parts are read in order.
-        self.named = max(time_ns(), self.named + 1)
-        path = f"{self.directory}{os.sep}{self.named:020d}-{digits}-{self.part + 1:04d}.facts"
-        try:
-            check_private_directory(os.path.dirname(self.directory))
-            check_private_directory(self.directory)
-        except FileNotFoundError as error:
-            pass_on(error)
-            if self.part:
-                self.stopped = True  # the person has deleted what was recorded, and wants no more
-                raise
-            from ._storage import make_private_directory
-
-            make_private_directory(self.directory)
-        descriptor = open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND)
-        try:
-            found = os.fstat(descriptor)
-            if not try_lock(descriptor) or not os.fstat(descriptor).st_nlink:
-                raise OSError(errno.EAGAIN, "the file was taken before it was locked", path)
-        except BaseException:
-            os.close(descriptor)
-            os.unlink(path)
-            raise
-        self.part += 1
-        self.path = path
-        self.size = 0
-        self.descriptor = descriptor
-        self._identity = (found.st_dev, found.st_ino)
-        self._torn = False
-
-    def append(self, lines: bytes) -> None:
-        """Write whole lines to the current file, in one call if the disk takes them.
-
-        Raises:
-            OSError: not all of it was written. What was cut short is closed by the next write, so
-                that only it is lost. From the moment on that the descriptor is not ours any more
-                (the command has closed it), or that the file is deleted, nothing is written.
-        """
-        try:
-            found = os.fstat(self.descriptor)
-        except OSError as error:
-            pass_on(error)
-            self.stopped = True
-            raise
-        if (found.st_dev, found.st_ino) != self._identity or not found.st_nlink:
-            self.stopped = True
-            if found.st_nlink == 0 and (found.st_dev, found.st_ino) == self._identity:
-                self.release()
-            raise OSError(errno.EBADF, "the file is not ours any more", self.path)
-        if self._torn:
-            lines = b"\n" + lines
-        written = 0
-        try:
-            while written < len(lines):
-                self._torn = written > 0 or self._torn
-                written += os.write(self.descriptor, lines[written:])
-            self._torn = False
-        except OSError:
-            self._torn = self._torn or self.size + written > 0
-            raise
-        finally:
-            self.size += written
-            self.unsent = self.unsent or written > 0
-
-    def release(self) -> None:
-        """Unlock and close the current file: a sender may read it from now on.
-
-        It is unlocked first: a forked child that inherited the descriptor would keep the lock.
-        """
-        descriptor, self.descriptor = self.descriptor, -1
-        if descriptor < 0:
-            return
-        try:
-            found = os.fstat(descriptor)
-            if (found.st_dev, found.st_ino) != self._identity:
-                return  # the command has closed it, and has a file of its own there
-            if not self.size:
-                os.unlink(self.path)  # no write succeeded
-            unlock(descriptor)
-            os.close(descriptor)
-        except OSError as error:
-            pass_on(error)
-
-    def close(self, invocation: Invocation) -> None:
-        """The invocation has ended: release its file, and have it delivered."""
-        if self._unwritten and not self.stopped:
-            try:
-                if self.descriptor < 0:
-                    self.open(invocation.digits)
-                    self.append(encode(self.head(invocation)).encode("ascii") + b"\n")
-                self.append(self._unwritten)
-            except OSError as error:
-                pass_on(error)  # it is lost now: no event is left to report it
-        self.release()
-        if self.unsent and not self.stopped and self.job is not None:
-            self.hand_off(leaving=_is_leaving(invocation))
-
-    def hand_off(self, *, leaving: bool) -> None:
-        """Have a sender started.
-
-        Args:
-            leaving: whether the process ends soon; then it is started at the very end.
-        """
-        self.unsent = False
-        if self.job.settings.delivery == "inline" or not self.job.is_detachable:
-            from ._foreground import inline
-
-            inline.deliver(self.job)
-        elif leaving:
-            _instrument.at_exit.append(self.job.start)
-        else:
-            self.job.start(away=True)
-
-
-def unlock(descriptor: int) -> None:
-    """Unlock a file, for every process that inherited it too."""
-    if os.name != "posix":
-        from ._storage import unlock as unlock_shared
-
-        unlock_shared(descriptor)
-        return
-    import fcntl
-
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
-def _close_in_child() -> None:
-    """Close a forked child's copies of our descriptors: they would keep the parent's locks."""
-    for scope in SCOPES:
-        sink = getattr(scope.invocation, "sink", None)
-        descriptor = getattr(sink, "descriptor", -1)
-        if descriptor >= 0:
-            sink.descriptor = -1
-            try:
-                os.close(descriptor)
-            except OSError:
-                continue  # the command has closed it
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_close_in_child)
-
-
-def encode(value: Any) -> str:
-    """JSON text, ASCII alone, on one line; `json` takes 1.7 ms to load."""
-    if isinstance(value, str):
-        if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
-            return f'"{value}"'
-        from ._foreground.text import quote
-
-        return quote(value)
-    if value is None:
-        return "null"
-    if value is True:
-        return "true"
-    if value is False:
-        return "false"
-    if isinstance(value, dict):
-        return "{" + ",".join([f"{encode(key)}:{encode(item)}" for key, item in value.items()]) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join([encode(item) for item in value]) + "]"
-    return repr(value)
+            closed, self.closed = self.closed, True
+        if not closed:
+            self.sink.close(self)  # not under the lock: a thread that records must not wait for it
 
 
 # Beginning and ending -----------------------------------------------------------------------------
 
-_invocations = 0
-"""How many root commands have been decided in this process."""
+_invocations = 0  # root commands that have been decided in this process
 
 
 def begin(scope: Scope, contexts: list[Any]) -> None:
@@ -1067,76 +683,63 @@ def begin(scope: Scope, contexts: list[Any]) -> None:
     root = scope.root
     if not root.decided:
         root.decided = True  # should anything below fail, it is not tried again at each leaf
-        _open(root, contexts[0])
+        root.invocation = _open(root, contexts[0])
     invocation = root.invocation
-    if invocation is None:
-        scope.opted_out = root.opted_out
-        return
-    command, flags = command_and_flags(invocation.settings.app, contexts)
-    if root.deferred:
-        scope.run = _instrument.events.begin_with_deferred(root, command, flags)
-    else:
-        scope.run = invocation.begin_run(command, flags)
-    scope.started = monotonic_ns()
+    if invocation is not None:
+        command, flags = command_and_flags(invocation.settings.app, contexts)
+        if root.deferred:
+            scope.run = _instrument.events.begin_with_deferred(root, command, flags)
+        else:
+            scope.run = invocation.begin_run(command, flags)
+        scope.started = monotonic_ns()
+    elif root.decision is not None and root.decision.reason in PERSONAL:
+        scope.opted_out = root.decision.reason
+        _instrument.OPTED_OUT.append(scope)
 
 
-def _open(root: Scope, context: Any) -> None:
+def _open(root: Scope, context: Any) -> Invocation | None:
     """Decide about a root, and open what the decision asks for."""
     global _invocations
     _invocations += 1
-    settings = root.settings
-    conditions = Conditions(settings, os.environ, sys.stdout)
-    decision = decide(settings, os.environ, conditions)
-    if WATCH_VARIABLE in os.environ:
-        from ._foreground import watch
-
-        watch.report(os.environ, settings.app, decision.reason, decision.detail, decision.mode)
+    settings, environ = settings_of(root), os.environ
+    directories = directories_of(settings.app, environ)
+    decision = root.decision = decide(settings, environ, directories, sys.stdout)
+    sink: Sink | None
     if decision.mode == OFF:
-        if decision.reason in PERSONAL:
-            root.opted_out = decision.reason
-        elif decision.reason == "notice_not_shown":
+        if decision.reason == "notice_not_shown":
             from ._foreground import notice
 
-            notice.show_for(settings, conditions.directories, context)
-        return
-    found = _sink(settings, conditions, decision)
-    if found is None:
-        return
-    sink, anonymous_id = found
+            notice.show_for(settings, directories, context)
+        return None
+    if decision.destination is None or directories is None:
+        from ._foreground import sinks
+
+        sink, anonymous_id = sinks.find(settings, environ, directories, decision)
+        if sink is None:
+            return None
+    else:
+        try:
+            content = read_file(directories.anonymous_id, ID_LIMIT)
+        except OSError as error:
+            pass_on(error)
+            content = None
+        anonymous_id = (content or b"").decode("ascii", "replace").removesuffix("\n")
+        if len(anonymous_id) != 36 or anonymous_id[14] != "4":
+            from ._foreground import identity
+
+            anonymous_id = identity.read_or_create(directories.anonymous_id)
+        from . import _spool
+
+        sink = _spool.Spool(settings, directories, decision.destination, anonymous_id)
     dropped = root.dropped
     if _instrument.events is not None:
         dropped += _instrument.events.take_strays()
-    facts = head(settings, os.environ, anonymous_id)
-    invocation = Invocation(settings, facts, sink, dropped)
+    invocation = Invocation(settings, head_of(settings, environ, anonymous_id), sink, dropped)
     if settings.properties or _instrument.events is not None:
         from ._events import state
 
         state.prepare(invocation, root)
-    root.invocation = invocation
-
-
-def _sink(settings: Settings, conditions: Conditions, decision: Decision) -> Any:
-    """Where the facts go, and the anonymous ID that goes with it; None for nowhere."""
-    found = conditions.directories
-    destination = conditions.destination if decision.mode == SEND else None
-    if destination is None or found is None:
-        from ._foreground import sinks
-
-        return sinks.find(settings, conditions, decision)
-    try:
-        anonymous_id = read_file(found.anonymous_id, ID_LIMIT).decode("ascii", "replace").strip()
-    except OSError as error:
-        pass_on(error)
-        anonymous_id = ""
-    if len(anonymous_id) != 36 or anonymous_id[14] != "4":
-        from ._foreground import identity
-
-        anonymous_id = identity.read_or_create(found.anonymous_id)
-    from . import _launcher
-
-    directory = found.spool + os.sep + destination.digest
-    job = _launcher.SenderJob(settings, directory, destination, found.setting, anonymous_id)
-    return Spool(directory, job), anonymous_id
+    return invocation
 
 
 def end(scope: Scope, ended: int, error: BaseException | None, result: object) -> None:
@@ -1155,14 +758,18 @@ def end(scope: Scope, ended: int, error: BaseException | None, result: object) -
     if error is not None:
         from ._foreground import outcome as outcomes
 
-        outcome = outcomes.of_command(error, scope.settings, scope.command)
+        outcome = outcomes.of_command(error, invocation.settings, scope.command)
     run = scope.run
     try:
-        if run is not None and error is None and is_unfinished(result):
-            invocation.postponed.append(run)
-        elif run is not None:
-            duration = (ended - scope.started) // 1_000_000
-            invocation.end_run(run, {"exit": outcome["exit"], "ms": duration, **outcome})
+        if run is not None:
+            # A coroutine, a generator, a future is work that is yet to be done. Its type alone is
+            # looked at: `isinstance` would run a proxy's own code.
+            kind = type(result)
+            if hasattr(kind, "__await__") or kind in (GeneratorType, AsyncGeneratorType):
+                invocation.postponed.append(run)
+            else:
+                duration = (ended - scope.started) // 1_000_000
+                invocation.end_run(run, {"exit": outcome["exit"], "ms": duration, **outcome})
     finally:
         if scope is scope.root:
             for run in invocation.postponed:
@@ -1170,20 +777,11 @@ def end(scope: Scope, ended: int, error: BaseException | None, result: object) -
             invocation.close()
 
 
-def is_unfinished(result: object) -> bool:
-    """Whether a result is work that is yet to be done: a coroutine, a generator, a future.
-
-    Its type alone is looked at: `isinstance` would run a proxy's own code.
-    """
-    kind = type(result)
-    return kind in (CoroutineType, GeneratorType, AsyncGeneratorType) or hasattr(kind, "__await__")
-
-
-def _is_leaving(invocation: Invocation) -> bool:
+def is_leaving() -> bool:
     """Whether the process ends when this invocation does: it is the only one, and `main` exits."""
     if _invocations != 1 or current_thread() is not main_thread():
         return False
-    frame: FrameType | None = sys._getframe(1)
+    frame: Any = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
         # Click's own and its relatives' `main` have this parameter.
@@ -1191,3 +789,20 @@ def _is_leaving(invocation: Invocation) -> bool:
             return bool(frame.f_locals["standalone_mode"])
         frame = frame.f_back
     return False
+
+
+def encode(value: Any) -> str:
+    """JSON text, ASCII alone, on one line; `json` takes 1.7 ms to load."""
+    if isinstance(value, str):
+        if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
+            return f'"{value}"'
+        from ._foreground.text import quote
+
+        return quote(value)
+    if isinstance(value, dict):
+        return (
+            "{" + ",".join([f"{encode(key)}:{encode(item)}" for key, item in value.items()]) + "}"
+        )
+    if isinstance(value, list):
+        return "[" + ",".join([encode(item) for item in value]) + "]"
+    return "null" if value is None else "true" if value is True else repr(value).lower()

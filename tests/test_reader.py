@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ from .harness.facts import (
     identify,
     lines,
 )
+from .harness.interpreter import environment, python
 
 GOLDEN = Path(__file__).parent / "golden" / "format_v1"
 NAME = file_name()
@@ -192,7 +194,7 @@ def test_common_properties_come_from_the_head(
 
 
 def test_base_property_replaces_an_events_own() -> None:
-    """No call site can override what we send (row 67)."""
+    """No call site can override what we send."""
     own = {"command": "evil", "run_id": "x", "sequence": 99, "dropped": 5, "kept": True}
     (_, tracked) = composed(head(), begin(), event("Exported", p=own), NEXT)
     assert tracked["properties"]["command"] == "acme go"
@@ -228,7 +230,7 @@ def test_ids_are_random_uuids_and_all_different() -> None:
     ],
 )
 def test_time_is_in_milliseconds_within_the_calendar(at: int, timestamp: str) -> None:
-    """A clock may be wrong by any number of years (row 24)."""
+    """A clock may be wrong by any number of years."""
     assert composed(head(), begin(at=at))[0]["timestamp"] == timestamp
 
 
@@ -255,9 +257,10 @@ def test_dropped_events_are_reported_exactly_once() -> None:
 def test_dropped_events_that_no_message_reports_are_left_to_the_sender() -> None:
     """A file that contains nothing but an identify."""
     content = lines([head(), identify("user-42", dropped=2), {"foreign": True}])
+    content += lines([{"next": True, "dropped": 3}])
     found = compose(file_name(marks=".dropped-16"), content, writer_gone=True)
     assert reports(found.messages) == []
-    assert (found.pending, found.lost) == (19, 1)
+    assert (found.pending, found.lost) == (22, 1)
 
 
 def test_line_that_cannot_be_read_is_counted() -> None:
@@ -311,7 +314,7 @@ def test_file_without_a_head_gives_nothing_and_is_counted(change: dict[str, Any]
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"1" * 5000])
 def test_number_that_is_no_json_never_leaves(number: bytes) -> None:
-    """A server could not read the request (row 61)."""
+    """A server could not read the request."""
     bad = lines([event("Exported", p={"n": 0})]).replace(b'"n":0', b'"n":' + number)
     content = lines([head(), begin()]) + bad + lines([end(n=3)])
     found = compose(NAME, content, writer_gone=True)
@@ -331,7 +334,7 @@ def test_number_that_is_no_json_never_leaves(number: bytes) -> None:
     ids=["duplicate key", "very deep", "deep", "long", "not ASCII", "zeros"],
 )
 def test_hostile_line_costs_its_neighbours_nothing(line: bytes) -> None:
-    """After a power loss, or by another hand (rows 14, 18)."""
+    """After a power loss, or by another hand."""
     content = lines([head(), begin()]) + line + b"\n" + lines([end(n=3)])
     found = compose(NAME, content, writer_gone=True)
     assert names(found.messages) == [COMMAND_INVOKED, COMMAND_COMPLETED]
@@ -371,6 +374,15 @@ def test_late_event_of_an_ended_run_is_sent_and_a_second_end_is_not() -> None:
     """The invocation is still open."""
     found = composed(head(), begin(), end(), event("Late", n=3), end(n=4, exit=1))
     assert names(found) == [COMMAND_INVOKED, COMMAND_COMPLETED, "Late"]
+
+
+def test_own_event_with_a_lifecycle_name_does_not_end_its_run() -> None:
+    """Its message ID is that of an event, so the true end is not taken for a repetition."""
+    found = composed(head(), begin(), event(COMMAND_COMPLETED), end(n=3))
+    assert [m["messageId"] for m in found[1:]] == [
+        derived_id(HEX, MESSAGE_ID, 2),
+        derived_id(HEX, COMPLETED_ID, 1),
+    ]
 
 
 def test_user_is_on_every_message_from_sign_in_to_sign_out() -> None:
@@ -426,7 +438,7 @@ def test_every_open_run_gets_its_end_in_order() -> None:
 
 
 def test_torn_last_line_is_not_sent_and_ends_nothing() -> None:
-    """What was not written in full is not delivered (row 1)."""
+    """What was not written in full is not delivered."""
     start, whole = lines([head(), begin()]), lines([head(), begin(), end()])
     for cut in range(len(start), len(whole)):
         found = compose(NAME, whole[:cut], writer_gone=True)
@@ -466,8 +478,8 @@ def _series(draw: st.DrawFn) -> list[list[Fact]]:
     for _ in range(draw(st.integers(1, 12))):
         at += draw(st.integers(0, 10**9))
         kind = draw(st.sampled_from(["begin", "deferred", "event", "end", "identify", "sign-out"]))
-        dropped = draw(st.sampled_from([{}, {}, {"dropped": 3}]))
-        own = draw(st.sampled_from([{}, {"p": {"plan": "pro"}}]))
+        dropped: Fact = draw(st.sampled_from([{}, {}, {"dropped": 3}]))
+        own: Fact = draw(st.sampled_from([{}, {"p": {"plan": "pro"}}]))
         if kind in ("begin", "deferred") or not open_runs:
             started += 1
             group = []
@@ -552,7 +564,7 @@ def test_two_parts_of_a_killed_writer_end_a_run_in_the_same_words(
 @settings(deadline=None, max_examples=200)
 @given(st.binary(max_size=4000))
 def test_any_bytes_are_read_without_harm(content: bytes) -> None:
-    """Truncated, zeroed, not ASCII, not ours: fast, and nothing but a count (row 18)."""
+    """Truncated, zeroed, not ASCII, not ours: fast, and nothing but a count."""
     began = time.thread_time()
     found = compose(NAME, content, writer_gone=True)
     assert time.thread_time() - began < 0.05
@@ -602,3 +614,18 @@ def test_name_that_is_not_a_files_of_ours_is_an_error(name: str) -> None:
     """Without its digits no ID can be derived."""
     with pytest.raises(ValueError, match="not the name"):
         compose(name, b"", writer_gone=True)
+
+
+def test_reader_loads_nothing_but_dates() -> None:
+    """Log mode composes in the command's own process; JSON is loaded by the sender alone."""
+    source = """
+import click_telemetry
+before = set(sys.modules)
+import click_telemetry._reader
+expensive = {"dataclasses", "enum", "hashlib", "json", "platform", "re", "typing", "uuid"}
+print(sorted(expensive & set(sys.modules) - before))
+"""
+    done = subprocess.run(
+        python(source), env=environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"

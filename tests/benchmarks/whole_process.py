@@ -3,12 +3,12 @@
 `python -m tests.benchmarks.whole_process` prints one table of one run. Every round runs each case
 once, in an order of its own, and each case is compared with the bare application of its own round:
 what changes slowly (heat, a neighbour) changes both. Timed is the foreground alone, from before it
-is started until it has been waited for; its sender is detached and, as on anybody's machine, may be
-at work while the next process is timed.
+is started until it has been waited for, with the CPU time that it used; its sender is detached.
 
-Two situations: *on its own*, when each run finds nothing waiting and starts a sender; and *in a
-burst*, when one run follows the other in the same home, so that most find a sender alive or, where
-a server fails, put off.
+Two situations: *on its own*, when each run finds nothing waiting and starts a sender, and each
+round waits for the senders of the one before, by their locks; and *in a burst*, when one run
+follows the other in the same home, so that most find a sender alive or, where a server fails, put
+off.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
+from typing import NamedTuple
 
 from .applications import BARE, COMMAND, INSTRUMENTED, UNRESOLVED, WITHOUT_KEY
 from .endpoints import endpoints
@@ -43,6 +44,18 @@ SCRIPTS = {
 }
 
 Environment = dict[str, str]
+
+
+class Cost(NamedTuple):
+    """What a run cost, in milliseconds.
+
+    Attributes:
+        wall: from before its start until it was waited for.
+        cpu: its user and system time.
+    """
+
+    wall: float
+    cpu: float
 
 
 class Case:
@@ -112,8 +125,8 @@ class Stopwatch:
         shutil.copytree(home, found, dirs_exist_ok=True, ignore=passing)
         return found
 
-    def run(self, case: Case, home: Path) -> float:
-        """Run a case once; the milliseconds that its foreground took."""
+    def run(self, case: Case, home: Path) -> Cost:
+        """Run a case once; what its foreground cost."""
         command = [sys.executable, str(self._directory / f"{case.script}.py"), *COMMAND]
         environ = {"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", **case.environ}
         if "PYTHONPATH" in os.environ:
@@ -121,11 +134,11 @@ class Stopwatch:
         streams = [(os.POSIX_SPAWN_DUP2, self._null, number) for number in (0, 1, 2)]
         started = time.perf_counter()
         child = os.posix_spawn(sys.executable, command, environ, file_actions=streams)
-        _, status = os.waitpid(child, 0)
-        took = (time.perf_counter() - started) * 1000
+        _, status, usage = os.wait4(child, 0)
+        took = time.perf_counter() - started
         if status != 0:
             raise RuntimeError(f"{case.name}: status {status}")
-        return took
+        return Cost(took * 1000, (usage.ru_utime + usage.ru_stime) * 1000)
 
     def wait_for_senders(self) -> None:
         """Return when every sender has ended, as each does by itself."""
@@ -145,26 +158,26 @@ def warm_up(watch: Stopwatch, compared: list[Case]) -> list[Path]:
 
 
 def measure(
-    watch: Stopwatch, compared: list[Case], homes: list[Path], rounds: int, *, pause: float
-) -> list[list[float]]:
-    """Milliseconds by case and round.
+    watch: Stopwatch, compared: list[Case], homes: list[Path], rounds: int, *, burst: bool
+) -> list[list[Cost]]:
+    """Costs by case and round.
 
     Args:
         watch: runs them.
         compared: the cases.
         homes: a home for each.
         rounds: how often each is run.
-        pause: seconds between rounds, in which the senders of a round do their work; each run
-            then gets a home of another day. With 0 it is a burst.
+        burst: whether rounds follow each other in the same homes. Otherwise each run gets a home
+            of another day, and each round waits until the senders of the last one have ended.
     """
-    found: list[list[float]] = [[] for _ in compared]
+    found: list[list[Cost]] = [[] for _ in compared]
     for turn in range(rounds):
-        ready = [watch.home_of_another_day(home) for home in homes] if pause else homes
+        ready = homes if burst else [watch.home_of_another_day(home) for home in homes]
         # Shuffled, not rotated: a case would always follow the same one, and find its caches warm.
         for index in random.Random(turn).sample(range(len(compared)), len(compared)):
             found[index].append(watch.run(compared[index], ready[index]))
-        time.sleep(pause)
-        if pause:
+        if not burst:
+            watch.wait_for_senders()
             wait_until_idle()
     return found
 
@@ -187,14 +200,16 @@ def processor_time() -> tuple[int, int]:
     return ticks[3] + ticks[4], sum(ticks)
 
 
-def table(title: str, compared: list[Case], found: list[list[float]]) -> str:
+def table(title: str, compared: list[Case], found: list[list[Cost]]) -> str:
     """One situation's rows; paired medians, so that columns need not add up exactly."""
-    bare = found[0]
-    healthy = found[[case.name for case in compared].index(HEALTHY)]
+    walls = [[cost.wall for cost in costs] for costs in found]
+    bare = walls[0]
+    healthy = walls[[case.name for case in compared].index(HEALTHY)]
     rows: list[tuple[str, ...]] = [
-        (title, "median ms", "over bare", "quartiles", "ratio", "budget", "met?")
+        (title, "median ms", "over bare", "quartiles", "ratio", "CPU ratio", "budget", "met?")
     ]
-    for case, times in zip(compared, found, strict=True):
+    for case, costs, times in zip(compared, found, walls, strict=True):
+        cpu = median(a.cpu / b.cpu for a, b in zip(costs, found[0], strict=True))
         differences = [a - b for a, b in zip(times, bare, strict=True)]
         over = median(differences)
         ratio = median(a / b for a, b in zip(times, bare, strict=True))
@@ -214,11 +229,12 @@ def table(title: str, compared: list[Case], found: list[list[float]]) -> str:
                 "" if first else f"{over:+.2f}",
                 "" if first else f"{low:+.1f} … {high:+.1f}",
                 "" if first else f"{ratio:.3f}",
+                "" if first else f"{cpu:.3f}",
                 budget,
                 "" if not budget else "yes" if met else "MISSED",
             )
         )
-    low, _, high = quantiles([a - b for a, b in zip(found[1], bare, strict=True)], n=4)
+    low, _, high = quantiles([a - b for a, b in zip(walls[1], bare, strict=True)], n=4)
     if high - low > 2 * OVER_MS:
         return f"{aligned(rows)}\n  too noisy to judge by: run it again on a quieter machine"
     return aligned(rows)
@@ -230,7 +246,7 @@ def aligned(rows: list[tuple[str, ...]]) -> str:
     lines = []
     for row in rows:
         cells = [
-            cell.rjust(width) if 0 < number < 5 else cell.ljust(width)
+            cell.rjust(width) if 0 < number < 6 else cell.ljust(width)
             for number, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())
@@ -241,9 +257,6 @@ def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--runs", type=int, default=30, help="of each case (default: 30)")
-    parser.add_argument(
-        "--pause", type=float, default=4.0, help="seconds between lone runs (default: 4)"
-    )
     options = parser.parse_args()
     load = f"{os.getloadavg()[0]:.1f}"
     print(
@@ -255,9 +268,9 @@ def main() -> None:
         with endpoints() as origins:
             compared = cases(origins)
             homes = warm_up(watch, compared)
-            for title, pause in (("on its own", options.pause), ("in a burst", 0.0)):
-                time.sleep(options.pause)  # the senders of what was before
-                found = measure(watch, compared, homes, options.runs, pause=pause)
+            for title, burst in (("on its own", False), ("in a burst", True)):
+                watch.wait_for_senders()  # of what was before
+                found = measure(watch, compared, homes, options.runs, burst=burst)
                 print(f"\n{table(title, compared, found)}", flush=True)
         print("\nwaiting for the last senders …", file=sys.stderr)
         watch.wait_for_senders()

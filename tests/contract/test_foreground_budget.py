@@ -1,13 +1,12 @@
-"""What the foreground may do: counted in modules and system calls, which no busy machine changes.
+"""What the foreground may do, by counts that do not depend on how busy the machine is.
 
-The milliseconds are `tests.benchmarks`'; here is what they are made of.
+The limits are in `tests.benchmarks.budgets`; `tests.benchmarks.whole_process` measures the time.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,12 +15,27 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ..benchmarks.applications import BARE, COMMAND, INSTRUMENTED, WITHOUT_KEY
+from ..benchmarks.budgets import BUDGETS, OPTED_OUT, Counts, upper_bound
+from ..benchmarks.counted import (
+    CACHEGRIND,
+    CASES,
+    Bench,
+    Case,
+    can_trace,
+    counting_home,
+    has_valgrind,
+    instructions_of,
+    run,
+)
+from ..benchmarks.endpoints import endpoints
+from ..harness.processes import Cli
+from ..harness.senders import is_alive, lock_of, wait_until
+from ..harness.server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from ..harness.processes import Cli, Home
-    from ..harness.server import Server
+    from ..harness.processes import Home
 
     MakeCli = Callable[..., Cli]
 
@@ -37,14 +51,6 @@ RECORDING_LIBRARY = OFF_LIBRARY | {
 }
 """All that we import of Python's own library, where Click or Python has not done so already."""
 
-OFF_OWN = {
-    "",
-    *(".observe", ".observe.declare", ".observe.flag", ".observe.hooks"),
-    ".observe.state",
-    *(".privacy", ".privacy.refusal", ".privacy.settings"),
-}
-"""All that we import of ours for somebody who has said no; each costs about 0.15 ms."""
-
 COSTLY = (
     *("ssl.", "_ssl.", "socket.", "_socket.", "http.", "urllib.", "email.", "asyncio."),
     *("logging.", "subprocess.", "signal.", "tempfile.", "pathlib.", "dataclasses.", "json."),
@@ -52,9 +58,6 @@ COSTLY = (
     *("platformdirs.", "segment.", "requests.", "rich.", "rich_click."),
 )
 """Modules that cost a millisecond or much more, each with all that is below it."""
-
-OUR_CALLS = 29
-"""System calls on our own files and directories by a run that records, after the first."""
 
 WRITING = re.compile(
     r"\b(open|openat|creat)\(.*(O_WRONLY|O_RDWR|O_CREAT|O_TRUNC)"
@@ -78,15 +81,88 @@ sys.addaudithook(note)
 """
 
 
-def traces() -> bool:
-    """Whether strace is installed, and permitted here."""
-    if not shutil.which("strace"):
-        return False
-    tried = subprocess.run(["strace", "-o", os.devnull, "true"], check=False, capture_output=True)
-    return tried.returncode == 0
+needs_strace = pytest.mark.skipif(not can_trace(), reason="there is no strace, or it may not trace")
+needs_valgrind = pytest.mark.skipif(not has_valgrind(), reason="valgrind is not installed")
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
-needs_strace = pytest.mark.skipif(not traces(), reason="there is no strace, or it may not trace")
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """Counts what the cases cost, with a server that accepts."""
+    server = Server()
+    server.start()
+    yield Bench(tmp_path_factory.mktemp("bench"), server)
+    server.stop()
+
+
+def assert_within_limits(case: Case, counts: Counts) -> None:
+    """Every count is at most its limit in BUDGETS."""
+    limits = BUDGETS[case.name].limit._asdict()
+    counted = {name: count for name, count in counts._asdict().items() if count is not None}
+    bounds = {name: upper_bound(limits[name]) for name in counted}
+    assert {n: (counted[n], bounds[n]) for n in counted if counted[n] > bounds[n]} == {}
+
+
+@each_case
+def test_a_case_loads_these_modules_of_ours_and_no_other(bench: Bench, case: Case) -> None:
+    """A run loads what it needs of the library; on Python 3.10 it may be one module more."""
+    loaded = {name.removeprefix("click_telemetry") for name in bench.observe(case).modules}
+    expected = BUDGETS[case.name].modules
+    assert expected <= loaded
+    more = sorted(loaded - expected)
+    assert len(more) <= (1 if sys.version_info < (3, 11) else 0), more
+
+
+@each_case
+def test_loaded_code_stays_within_the_limits(bench: Bench, case: Case) -> None:
+    """The bytecode, classes and calls that a run pays for do not grow unnoticed."""
+    assert_within_limits(case, bench.count_code(case))
+
+
+@needs_strace
+@each_case
+def test_system_calls_stay_within_the_limits(bench: Bench, case: Case) -> None:
+    """Neither do the system calls, on our own files and in total."""
+    total, on_files = bench.system_calls(case)
+    assert_within_limits(case, Counts(system_calls=total, file_calls=on_files))
+
+
+@needs_valgrind
+@each_case
+def test_instructions_stay_within_the_limits(bench: Bench, case: Case) -> None:
+    """Neither do the instructions, which are the time on a quiet machine."""
+    assert_within_limits(case, Counts(instructions=bench.instructions(case)))
+
+
+@needs_valgrind
+def test_an_endpoint_in_trouble_costs_no_more_instructions(tmp_path: Path) -> None:
+    """A command costs the same whether the endpoint is slow, silent, refuses or has no DNS."""
+    with endpoints() as origins:
+        homes = {**origins, "no DNS": "https://events.invalid"}
+        clis = {name: cli_of(tmp_path / name, origin) for name, origin in homes.items()}
+        for cli in clis.values():
+            run(cli, *COMMAND)
+        instructions = {name: second_run(cli) for name, cli in clis.items()}
+        for cli in clis.values():
+            wait_for_sender(cli.home)
+    queued = {name: len(cli.home.spooled()) for name, cli in clis.items()}
+    assert queued == {"healthy": 0, "slow": 0, "silent": 2, "refusing": 2, "no DNS": 2}
+    healthy = instructions["healthy"]
+    assert {n: count for n, count in instructions.items() if count > healthy + 200_000} == {}
+
+
+def cli_of(directory: Path, origin: str) -> Cli:
+    """The application in an empty home, with an endpoint."""
+    home = counting_home(directory / "home")
+    cli = Cli(directory / "acme.py", home, INSTRUMENTED)
+    cli.environ["ACME_TELEMETRY_HOST"] = origin
+    return cli
+
+
+def second_run(cli: Cli) -> int:
+    """The instructions of the run after the first sender has ended."""
+    wait_for_sender(cli.home)
+    return instructions_of(run(cli, *COMMAND, tool=CACHEGRIND))
 
 
 def trace(cli: Cli, *options: str, args: tuple[str, ...] = COMMAND) -> list[tuple[int, str]]:
@@ -254,7 +330,7 @@ def test_a_run_that_is_off_imports_these_modules_and_no_other(
     without_us = modules(bare)
     beyond = modules(recording, *line, env=env) - without_us
     assert {name for name in beyond if not is_ours(name)} == OFF_LIBRARY - without_us
-    assert {name.removeprefix("click_telemetry") for name in beyond if is_ours(name)} == OFF_OWN
+    assert {name.removeprefix("click_telemetry") for name in beyond if is_ours(name)} == OPTED_OUT
 
 
 @pytest.mark.parametrize(("system", "asked"), [("linux", False), ("darwin", True)])
@@ -303,34 +379,10 @@ def test_off_changes_nothing_at_home(
     assert contents(home) == settled
 
 
-@needs_strace
-def test_a_recording_run_makes_few_calls_on_our_files(
-    make_cli: MakeCli, home: Home, server: Server
-) -> None:
-    """What a command pays for being recorded does not creep up, call by call."""
-    cli = make_cli(INSTRUMENTED)
-    cli.environ["ACME_TELEMETRY_HOST"] = server.url
-    cli.run(*COMMAND)
-    server.wait_for(2)
-    wait_for_sender(home)
-    calls = trace(cli, "-y")
-    foreground = calls[0][0]
-    ours = (str(home.state()), str(home.choice()))
-    own = [
-        call.replace(str(home.path), "~")
-        for pid, call in calls
-        if pid == foreground and any(path in call for path in ours)
-    ]
-    assert 0 < len(own) <= OUR_CALLS, "\n".join(own)
-
-
 def wait_for_sender(home: Home) -> None:
-    """Return when the sender has given its lock back."""
-    import fcntl
-
-    (lock,) = home.state().glob("spool/*/lock")
-    with lock.open("rb") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    """Return when the sender has released its lock."""
+    lock = lock_of(home)
+    wait_until(lambda: not is_alive(lock), 60)
 
 
 def contents(home: Home) -> dict[str, tuple[int, bytes]]:

@@ -58,7 +58,7 @@ NEXT: Fact = {"next": True}
 
 def pair(**own: Any) -> list[Fact]:
     """The facts of a command that ran, without a head."""
-    p = {"p": own} if own else {}
+    p: Fact = {"p": own} if own else {}
     return [begin(**p), end(**p)]
 
 

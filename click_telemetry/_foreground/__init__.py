@@ -1,0 +1,1 @@
+"""Rare branches of the foreground, each loaded by name."""

@@ -1,0 +1,101 @@
+"""Long-lived invocations: a series of files, called parts, so that events are published while it runs.
+
+The new part is complete on disk before the old one says that another continues it: at any moment
+one of the two, or both in the same words, knows which runs are open.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+from .._instrument import pass_on
+from .._recorder import encode
+from .._spool import FILE_LIMIT, PUBLISH_AFTER
+
+if TYPE_CHECKING:
+    from .._recorder import Fact, Invocation
+    from .._spool import Spool
+
+NEXT = b'{"next":true}\n'
+MAX_OPEN = 256 * 1024
+"""Bytes of the begin lines of open runs in a head; some 200 runs, of as many threads."""
+
+
+def head(invocation: Invocation, spool: Spool) -> Fact:
+    """The first line of a part after the first one."""
+    opened: list[Fact] = []
+    room = MAX_OPEN
+    for run in invocation.open_runs.values():
+        room -= len(encode(run.begin))
+        if room < 0:
+            break
+        opened.append(run.begin)
+    return {
+        **invocation.head,
+        "part": spool.part,
+        "at": spool.last_at,
+        "n": spool.last_n,
+        "user": invocation.events.user_id if invocation.events is not None else None,
+        "open": opened,
+    }
+
+
+def publish(invocation: Invocation, spool: Spool) -> None:
+    """Let a sender have what is written so far. Never raises for what the disk does."""
+    spool.published_at = monotonic_ns()
+    try:
+        rotate(invocation, spool)
+    except OSError as error:
+        pass_on(error)
+        return  # everything stays in this file until the next time
+    spool.publication += 1
+    if spool.unsent:
+        try:
+            spool.hand_over(leaving=False)
+        except OSError as error:
+            pass_on(error)  # the next invocation's sender delivers it
+
+
+def make_room(invocation: Invocation, spool: Spool, length: int, *, lifecycle: bool) -> None:
+    """Make room for more bytes than the file may have.
+
+    Raises:
+        OSError: only begin and end lines still fit.
+    """
+    if lifecycle:
+        rotate(invocation, spool)
+        return
+    before = spool.publication
+    if monotonic_ns() - spool.published_at >= PUBLISH_AFTER:
+        publish(invocation, spool)
+    if spool.publication == before or length > FILE_LIMIT:
+        raise OSError(errno.ENOSPC, "the invocation's file is full")
+
+
+def rotate(invocation: Invocation, spool: Spool) -> None:
+    """Release the file; while runs are open the next part is written before that.
+
+    Raises:
+        OSError: the next part cannot be made; the file stays as it is.
+    """
+    old = spool.file
+    if old is None:
+        return
+    if not invocation.open_runs:
+        old.release()
+        spool.file = None
+        return
+    new = spool.new_file(invocation)
+    try:
+        new.append(spool.head(invocation))
+        old.append(NEXT)
+    except BaseException:
+        spool.part -= 1
+        os.unlink(new.path)
+        new.release()
+        raise
+    old.release()
+    spool.file = new

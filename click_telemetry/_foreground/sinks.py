@@ -1,0 +1,114 @@
+"""Where facts go when they are not spooled for delivery: an application's own client, log mode, watch.
+
+A client gets messages: they are composed as the sender would compose them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from .._reader import Composer
+from .._recorder import CLIENT, ID_LIMIT, LOG, WATCH, Destination, encode, read_file
+from .._spool import Spool
+from . import watch
+from .identity import is_random_id, random_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .._recorder import Decision, Directories, Fact, Invocation, Settings
+
+
+class ClientSink:
+    """Composes messages, and passes them to a client.
+
+    Args:
+        client: has `record(message)` and `close()`.
+        state: the application's state directory, if something may be read there.
+        read_only: whether nothing may be stored, in an application's own records either.
+    """
+
+    __slots__ = ("_client", "_composer", "publication", "read_only", "state_directory")
+
+    def __init__(self, client: Any, state: str | None = None, *, read_only: bool = False) -> None:
+        self._client = client
+        self._composer: Composer | None = None
+        self.publication = 0
+        self.read_only = read_only
+        self.state_directory = state
+
+    def write(self, invocation: Invocation, facts: list[Fact], lifecycle: bool) -> None:
+        """Pass on the messages that facts give."""
+        if self._composer is None:
+            self._composer = Composer(invocation.digits)
+            self._composer.feed(invocation.head)
+        for fact in facts:
+            for message in self._composer.feed(fact):
+                self._client.record(message)
+
+    def publish(self, invocation: Invocation) -> None:
+        """Everything has been passed on already."""
+
+    def close(self, invocation: Invocation) -> None:
+        """The invocation has ended."""
+        self._client.close()
+
+
+class LogClient:
+    """Prints each message on stderr, exactly as it would be sent; nothing is sent.
+
+    The JSON is ASCII: no value can move a cursor or turn the reading direction.
+    """
+
+    __slots__ = ()
+
+    def record(self, message: dict[str, Any]) -> None:
+        """Print one line."""
+        sys.stderr.write(encode(message) + "\n")
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        """Every line was flushed when it was printed."""
+
+
+def find(
+    settings: Settings,
+    environ: Mapping[str, str],
+    directories: Directories | None,
+    decision: Decision,
+) -> tuple[Any, str]:
+    """The sink of a run that is not delivered by a sender, and the anonymous ID; None for nowhere."""
+    if decision.mode == CLIENT:
+        return ClientSink(settings.client), _stored_id(directories)
+    if decision.mode == LOG:
+        state = directories.state if directories is not None else None
+        return ClientSink(LogClient(), state, read_only=True), _stored_id(directories)
+    if decision.mode == WATCH and directories is not None:
+        return _watched(settings, environ, directories), random_id()
+    return None, ""
+
+
+def _stored_id(directories: Directories | None) -> str:
+    """The stored ID, or a temporary one: nothing is stored for a run that sends nothing."""
+    content = None
+    if directories is not None:
+        try:
+            content = read_file(directories.anonymous_id, ID_LIMIT)
+        except OSError:
+            content = None
+    found = (content or b"").decode("ascii", "replace").removesuffix("\n")
+    return found if is_random_id(found) else random_id()
+
+
+def _watched(
+    settings: Settings, environ: Mapping[str, str], directories: Directories
+) -> Spool | None:
+    """A spool in the receiver's directory; the receiver delivers when the command has ended."""
+    destination = Destination(watch.address(environ) or "", watch.WRITE_KEY)
+    apart = watch.directories(directories, settings.app, environ)
+    state = watch.state_directory(environ)
+    if state is not None and not os.path.isdir(state):
+        return None  # the receiver has ended, and its directory is not made again
+    return Spool(settings, apart, destination, None, delivers=state is None)

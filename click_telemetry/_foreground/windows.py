@@ -1,0 +1,93 @@
+"""Files on Windows: opened so that other processes can rename and remove them, and locked.
+
+Written from Microsoft's documentation; it has not been run on Windows yet.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+LOCKED_BYTE = 0x7FFF0000
+"""Beyond the end of every file of ours, because a lock keeps other processes from the bytes under
+it, and within the 31 bits of the C library's `_locking`."""
+
+LK_UNLCK = 0
+LK_NBLCK = 2
+
+GENERIC_READ = 0x80000000
+GENERIC_WRITE = 0x40000000
+FILE_SHARE_ALL = 0x00000007
+"""FILE_SHARE_READ, FILE_SHARE_WRITE and FILE_SHARE_DELETE. Python's own `open` omits the last one,
+so that an open file can be neither renamed nor removed."""
+CREATE_NEW, OPEN_EXISTING, OPEN_ALWAYS = 1, 3, 4
+FILE_FLAG_OPEN_REPARSE_POINT = 0x00200000
+"""Opens a symlink itself, where O_NOFOLLOW would raise; it is not a regular file then."""
+
+
+def open_shared(path: str, flags: int) -> int:
+    """As `os.open`, for a file that other processes may rename and remove meanwhile.
+
+    Args:
+        path: an absolute path.
+        flags: of `os.open`; a file is created exclusively only with O_EXCL.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    winapi: Any = __import__("_winapi")
+    writes = flags & (os.O_WRONLY | os.O_RDWR)
+    disposition = OPEN_EXISTING
+    if flags & os.O_CREAT:
+        disposition = CREATE_NEW if flags & os.O_EXCL else OPEN_ALWAYS
+    handle = winapi.CreateFile(
+        path,
+        GENERIC_READ | GENERIC_WRITE if writes else GENERIC_READ,
+        FILE_SHARE_ALL,
+        0,
+        disposition,
+        FILE_FLAG_OPEN_REPARSE_POINT,
+        0,
+    )
+    kept = os.O_RDWR | os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor: int = _runtime().open_osfhandle(handle, flags & kept)
+    except BaseException:
+        winapi.CloseHandle(handle)
+        raise
+    return descriptor
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file; False if another open file holds the lock.
+
+    Raises:
+        OSError: the file system has no locks.
+    """
+    try:
+        _locking(descriptor, LK_NBLCK)
+    except PermissionError:
+        return False
+    return True
+
+
+def unlock(descriptor: int) -> None:
+    """Release a lock.
+
+    Raises:
+        OSError: there was none.
+    """
+    _locking(descriptor, LK_UNLCK)
+
+
+def _locking(descriptor: int, mode: int) -> None:
+    position = os.lseek(descriptor, 0, os.SEEK_CUR)
+    os.lseek(descriptor, LOCKED_BYTE, os.SEEK_SET)
+    try:
+        _runtime().locking(descriptor, mode, 1)
+    finally:
+        os.lseek(descriptor, position, os.SEEK_SET)
+
+
+def _runtime() -> Any:
+    return __import__("msvcrt")

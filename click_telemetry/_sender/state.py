@@ -1,0 +1,254 @@
+"""What a destination's sender keeps from one process to the next: a small file in the spool.
+
+Failures, the time before which no sender starts, the anonymous ID that was identified, counts, and
+the files that are counted already and only have to be unlinked. Only the lock's holder writes it;
+`telemetry status` reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from typing import Any
+
+from .._spool import MAX_WAIT, NOT_BEFORE
+from .._storage import open_private, read_small, replace_file, set_time
+
+FILE = "state.json"
+LIMIT = 64 * 1024
+
+FIRST_WAIT = 30.0
+MAX_BACKOFF = 6 * 3600.0
+CONFIGURATION_WAIT = 3600.0
+"""Seconds: after a failure, doubled for each further one; and where a person must act."""
+
+MAX_WORD = 80
+MAX_COUNT = 10**12
+
+_KEYS = (
+    *("delivered", "delivered_at", "rejected", "dropped", "failures", "failed_at", "last_error"),
+    *("identified", "unreported", "reporting", "settled"),
+)
+
+
+class SenderState:
+    """The state of one spool. A value that cannot be read, or is out of bounds, counts as absent.
+
+    Args:
+        directory: the spool.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        found = _read(os.path.join(directory, FILE))
+        self._values: dict[str, Any] = {key: found[key] for key in _KEYS if key in found}
+
+    @property
+    def delivered(self) -> int:
+        """Messages that were accepted."""
+        return self._count("delivered")
+
+    @property
+    def delivered_at(self) -> float | None:
+        """When the last ones were, in seconds since the epoch."""
+        return self._time("delivered_at")
+
+    @property
+    def rejected(self) -> int:
+        """Messages that a server rejected for good."""
+        return self._count("rejected")
+
+    @property
+    def dropped(self) -> int:
+        """Events that were too old, too many, too large or unreadable."""
+        return self._count("dropped")
+
+    @property
+    def failures(self) -> int:
+        """Failures since the last success."""
+        return self._count("failures")
+
+    @property
+    def failed_at(self) -> float | None:
+        """When the last one was, in seconds since the epoch."""
+        return self._time("failed_at")
+
+    @property
+    def last_error(self) -> str | None:
+        """Its reason in one word: `http_503`, `ConnectionError`, `lock`."""
+        return self._word("last_error")
+
+    @property
+    def identified(self) -> str | None:
+        """The anonymous ID that was identified at this destination."""
+        return self._word("identified")
+
+    @property
+    def unreported(self) -> int:
+        """How many dropped events no message has reported yet."""
+        return self._count("unreported")
+
+    @property
+    def reporting(self) -> tuple[str, str] | None:
+        """The names of a file before and after it was given the report of dropped events."""
+        found = _names(self._values.get("reporting"))
+        return (found[0], found[1]) if len(found) == 2 else None
+
+    @property
+    def settled(self) -> list[str]:
+        """The names of files that have been counted and must not be sent again."""
+        return _names(self._values.get("settled"))
+
+    def commit(
+        self,
+        names: list[str],
+        *,
+        delivered: int = 0,
+        rejected: int = 0,
+        error: str = "",
+        dropped: int = 0,
+        unreported: int = 0,
+        identified: str | None = None,
+    ) -> None:
+        """Count the result for some files before they are unlinked.
+
+        If this process is killed in between, the next sender unlinks them and counts nothing twice.
+
+        Args:
+            names: of the files; the previous ones must be gone.
+            delivered: messages that were accepted; the next sender may start at once.
+            rejected: messages that the server rejected for good.
+            error: the server's reason for that, in one word.
+            dropped: events that were dropped now; a later message reports them.
+            unreported: events that were dropped and counted earlier and still need a report.
+            identified: the anonymous ID that was identified.
+        """
+        self._values["settled"] = names
+        self._add("delivered", delivered)
+        self._add("rejected", rejected)
+        self._add("dropped", dropped)
+        self._add("unreported", dropped + unreported)
+        if delivered or rejected:
+            self._values["failures"] = 0
+            self._clear_not_before()
+        if error:
+            self._values["last_error"] = error[:MAX_WORD]
+        if delivered:
+            self._values["delivered_at"] = time.time()
+        if identified is not None:
+            self._values["identified"] = identified
+        self._save()
+
+    def hand_over_report(self, before: str, after: str) -> bool:
+        """Move the count of dropped events to a file, before the file gets the name that has it.
+
+        Returns:
+            Whether that was saved; if not, the file must not report it.
+        """
+        unreported = self.unreported
+        self._values["unreported"] = 0
+        self._values["reporting"] = [before, after]
+        if self._save():
+            return True
+        self._values["unreported"] = unreported
+        del self._values["reporting"]
+        return False
+
+    def record_failure(
+        self,
+        error: str,
+        *,
+        first: float = FIRST_WAIT,
+        retry_after: float | None = None,
+        constant: bool = False,
+    ) -> None:
+        """A request failed: postpone the next one, in every process.
+
+        Args:
+            error: one word for people.
+            first: seconds to wait after the first failure, doubled for each further one.
+            retry_after: seconds that the server asked for.
+            constant: whether to wait for exactly `first` seconds after every failure.
+        """
+        failures = self.failures + 1
+        self._values["failures"] = failures
+        self._values["last_error"] = error[:MAX_WORD]
+        self._values["failed_at"] = time.time()
+        wait = first
+        if not constant:
+            wait = min(first * 2 ** min(failures - 1, 20), MAX_BACKOFF)
+            wait *= random.uniform(0.5, 1.0)  # so that machines do not come back all at once
+        if retry_after is not None:
+            wait = max(wait, retry_after)
+        self._save()
+        set_not_before(self._directory, wait)
+
+    def _clear_not_before(self) -> None:
+        try:
+            os.unlink(os.path.join(self._directory, NOT_BEFORE))
+        except OSError:
+            return  # there was none
+
+    def _add(self, key: str, count: int) -> None:
+        if count:
+            self._values[key] = min(self._count(key) + count, MAX_COUNT)
+
+    def _count(self, key: str) -> int:
+        found = self._values.get(key)
+        return found if type(found) is int and 0 <= found <= MAX_COUNT else 0
+
+    def _time(self, key: str) -> float | None:
+        found: Any = self._values.get(key)
+        is_number = isinstance(found, (int, float)) and not isinstance(found, bool)
+        return float(found) if is_number and 0 <= found <= MAX_COUNT else None
+
+    def _word(self, key: str) -> str | None:
+        found = self._values.get(key)
+        return found if isinstance(found, str) and len(found) <= MAX_WORD else None
+
+    def _save(self) -> bool:
+        try:
+            replace_file(
+                os.path.join(self._directory, FILE), json.dumps(self._values).encode("ascii")
+            )
+        except OSError:
+            return False  # delivery does not depend on it
+        return True
+
+
+def set_not_before(directory: str, wait: float) -> None:
+    """Let no sender start for some seconds; the foreground needs one `stat` to see that."""
+    path = os.path.join(directory, NOT_BEFORE)
+    try:
+        descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
+    except OSError:
+        return  # the next command starts a sender; nothing else is lost
+    try:
+        set_time(descriptor, path, time.time() + min(wait, MAX_WAIT))
+    except OSError:
+        return  # as above
+    finally:
+        os.close(descriptor)
+
+
+def is_postponed(directory: str) -> bool:
+    """Whether a failure has postponed the next sender beyond now."""
+    try:
+        until = os.stat(os.path.join(directory, NOT_BEFORE)).st_mtime
+    except OSError:
+        return False
+    return 0 < until - time.time() <= MAX_WAIT
+
+
+def _names(found: object) -> list[str]:
+    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        found = json.loads(read_small(path, limit=LIMIT))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
