@@ -17,7 +17,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, _instrument
-from ._instrument import CommandState, scope_of, on_command_line, pass_on
+from ._instrument import SCOPES, CommandState, scope_of, on_command_line, pass_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -746,14 +746,24 @@ def _open(root: Scope, context: Any) -> Invocation | None:
         from . import _spool
 
         sink = _spool.Spool(settings, directories, decision.destination, anonymous_id)
-    dropped = root.dropped
-    if _instrument.events is not None:
-        dropped += _instrument.events.take_strays()
-    invocation = Invocation(settings, head_of(settings, environ, anonymous_id), sink, dropped)
-    if settings.properties or _instrument.events is not None:
+    head, dropped, current = (
+        head_of(settings, environ, anonymous_id),
+        root.dropped,
+        _instrument.events,
+    )
+    enclosing = [scope for scope in SCOPES if scope.invocation and scope.thread == root.thread]
+    if current is not None:
+        dropped += current.take_strays()
+        head["session"] = current.enclosing_session(root) or head["session"]
+    elif enclosing:
+        from ._foreground import identity
+
+        head["session"] = identity.session_of(enclosing[-1].invocation)
+    invocation = Invocation(settings, head, sink, dropped)
+    if settings.properties:
         from ._events import state
 
-        state.prepare(invocation, root)
+        state.prepare(invocation)
     return invocation
 
 

@@ -227,18 +227,13 @@ def publish(invocation: Invocation) -> None:
 _creation = RLock()
 
 
-def prepare(invocation: Invocation, root: Scope) -> EventState:
+def prepare(invocation: Invocation) -> EventState:
     """Create what an invocation keeps, and evaluate its `properties=`, outside any lock.
 
     Args:
         invocation: it has just opened, and nothing is written yet.
-        root: the scope of its root command.
     """
     state = state_of(invocation)
-    current = _instrument.events
-    session = None if current is None else current.enclosing_session(root)
-    if session is not None:
-        invocation.head["session"] = session
     properties = invocation.settings.properties
     if properties:
         invocation.count_dropped(state.context().declare(properties))

@@ -59,7 +59,9 @@ def after_parse_args(command: Any, context: Any, typed: bool, result: Any) -> An
     """
     option = scope_of(context).option
     parsed = option is not None and context.get_parameter_source(option.name) is not None
-    if (parsed and on_command_line(context, option.name)) or any(_is_own_opt_out(parameter, context) for parameter in getattr(command, "params", ())):
+    if (parsed and on_command_line(context, option.name)) or any(
+        _is_own_opt_out(parameter, context) for parameter in getattr(command, "params", ())
+    ):
         opt_out(context)
     elif typed and not parsed and not owns_flag(command.params):
         opt_out(context)  # passed through, or parsed by hand: the literal word counts
