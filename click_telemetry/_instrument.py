@@ -73,13 +73,6 @@ def instrument(command: Any, **options: Any) -> Any:
 
         declaration.declare(command, options)
     install(command)
-    if not at_exit and opt_out_variable(os.environ, command.__dict__[KEY].prefix) is None:
-        import atexit  # 0.2 M instructions, which an opted-out run has no use for
-
-        # Registered when the application is imported, so that it runs after the functions that the
-        # application registers later: none of them can wait for a process that we start.
-        at_exit.append(None)  # it is registered once
-        atexit.register(_exit)
     return command
 
 
@@ -548,16 +541,23 @@ def opt_out_variable(environ: Mapping[str, str], prefix: str) -> str | None:
     return None
 
 
-at_exit: list[Callable[[], None] | None] = []  # what is to be done when the process ends
+at_exit: list[Callable[[], None]] = []  # what is to be done when the process ends
 
 
 def _exit() -> None:
     for step in at_exit:
         try:
-            if step is not None:
-                step()
+            step()
         except BaseException:  # the interpreter would print it
             continue
+
+
+if opt_out_variable(os.environ, "") is None:
+    import atexit  # 0.2 M instructions, which an opted-out run has no use for
+
+    # Registered when this is imported, so that it runs after the functions that the application
+    # registers later: none of them can wait for a process that we start.
+    atexit.register(_exit)
 
 
 if WATCH_VARIABLE in os.environ:
