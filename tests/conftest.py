@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from .harness.direct import Spool
 from .harness.processes import APP, Cli, Home
 from .harness.server import Server
 
@@ -50,9 +49,3 @@ def cli(make_cli: Callable[..., Cli], server: Server) -> Cli:
     made = make_cli()
     made.environ["ACME_TELEMETRY_HOST"] = server.url
     return made
-
-
-@pytest.fixture
-def spool(tmp_path: Path, server: Server) -> Spool:
-    """An empty spool whose messages go to the server."""
-    return Spool(tmp_path / "spool", server.url)

@@ -65,7 +65,7 @@ class Home:
 
     def spooled(self, app: str = "acme") -> list[Path]:
         """The files that wait."""
-        return sorted(self.state(app).glob("spool/*/*.jsonl"))
+        return sorted(self.state(app).glob("spool/*/*.facts"))
 
     def files(self) -> list[str]:
         """Every path below the home, relative."""

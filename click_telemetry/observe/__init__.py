@@ -1,1 +1,0 @@
-"""Click's side: the hooks, which command, which flags, how it ended."""

@@ -1,1 +1,0 @@
-"""Whether it may be said: settings, consent, identity, the notice."""
