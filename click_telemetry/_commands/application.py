@@ -20,9 +20,9 @@ from .._foreground.reasons import REASONS
 from .._instrument import (
     FLAG,
     OFF_VARIABLE,
-    context_state,
     contexts_from_root,
     opt_out_variable,
+    scope_of,
 )
 from .._recorder import (
     CI_VARIABLES,
@@ -132,13 +132,13 @@ def application_of(context: click.Context) -> Application:
         click.UsageError: nothing above the command is instrumented.
     """
     contexts = contexts_from_root(context)
-    root = context_state(contexts[0]).root if contexts else None
+    root = scope_of(contexts[0]).root if contexts else None
     if root is None:
         raise click.UsageError(
             "telemetry_group() must be below an instrumented group: put @instrumented_group above "
             "the application's root."
         )
-    flag = root.opted_out == "flag" or any(context_state(one).opted_out for one in contexts)
+    flag = any(scope_of(one).opted_out == "flag" for one in contexts)
     group = context.parent.command_path if context.parent is not None else context.command_path
     return examine(root.settings, os.environ, sys.stdout, flag=flag, group=group)
 

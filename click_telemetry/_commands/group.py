@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .._instrument import KEY, CommandState, context_state
+from .._instrument import KEY, CommandState, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -192,7 +192,7 @@ def _format_options(
     command: click.Command, ctx: click.Context, formatter: click.HelpFormatter
 ) -> None:
     params = command.get_params(ctx)
-    flag = context_state(ctx).option
+    flag = scope_of(ctx).option
     rows = [param.get_help_record(ctx) for param in params if param is not flag]
     with formatter.section("Options"):
         formatter.write_dl([row for row in rows if row is not None])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click
 
-from .._instrument import context_state
+from .._instrument import scope_of
 
 if TYPE_CHECKING:
     import click
@@ -17,7 +17,7 @@ def help_page(command: click.Command, context: click.Context) -> str:
 
     It is rendered from a copy that is never run.
     """
-    flag = context_state(context).option
+    flag = scope_of(context).option
     params = [param for param in command.get_params(context) if param is not flag]
     page = _copy(command, params)
     if hasattr(command, "list_commands"):
