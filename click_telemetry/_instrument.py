@@ -14,7 +14,6 @@ while our code runs does: every `except` here asks `pass_on` first.
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 from threading import get_ident
@@ -74,6 +73,13 @@ def instrument(command: Any, **options: Any) -> Any:
 
         declaration.declare(command, options)
     install(command)
+    if not at_exit and opt_out_variable(os.environ, command.__dict__[KEY].prefix) is None:
+        import atexit  # 0.2 M instructions, which an opted-out run has no use for
+
+        # Registered when the application is imported, so that it runs after the functions that the
+        # application registers later: none of them can wait for a process that we start.
+        at_exit.append(None)  # it is registered once
+        atexit.register(_exit)
     return command
 
 
@@ -249,10 +255,6 @@ class Attributes(dict[str, Any]):
     def items(self) -> Any:
         """Without the hooks."""
         return {name: self[name] for name in self}.items()
-
-    def keys(self) -> Any:
-        """Without the hooks."""
-        return dict.fromkeys(self).keys()
 
     def __iter__(self) -> Any:
         return iter([name for name in dict.__iter__(self) if type(self[name]) is not Hook])
@@ -546,20 +548,17 @@ def opt_out_variable(environ: Mapping[str, str], prefix: str) -> str | None:
     return None
 
 
-at_exit: list[Callable[[], None]] = []  # what is to be done when the process ends
+at_exit: list[Callable[[], None] | None] = []  # what is to be done when the process ends
 
 
 def _exit() -> None:
-    while at_exit:
+    for step in at_exit:
         try:
-            at_exit.pop()()
+            if step is not None:
+                step()
         except BaseException:  # the interpreter would print it
             continue
 
-
-# Registered when the application is imported, so that it runs after the functions that the
-# application registers later: none of them can wait for a process that we start.
-atexit.register(_exit)
 
 if WATCH_VARIABLE in os.environ:
     from ._foreground import watch
