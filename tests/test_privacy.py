@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from click_telemetry.commands.group import NAMES
+from click_telemetry._commands.group import NAMES
 from click_telemetry.events import BASE_PROPERTIES, COMPLETED_PROPERTIES
 
 from .harness.processes import REPOSITORY
