@@ -13,7 +13,7 @@ _MODULES = {
     "Flow": "_events.flow",
     "child_env": "_events.children",
     "current": "_events.current",
-    "flow": "_events.flow",
+    "flow": "_events.flow_definition",
     "identify": "_events.identify",
     "resource": "_events.resources",
     "set_context": "_events.context",
@@ -34,3 +34,7 @@ def __getattr__(name: str) -> object:
     value: object = getattr(__import__(f"{__name__}.{module}", fromlist=(name,)), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

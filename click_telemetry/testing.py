@@ -1,29 +1,26 @@
-"""For an application's own tests: a client that keeps what was recorded, as plain lists."""
+"""For an application's own tests: a client that keeps the messages in lists."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .events.text import Json
+from typing import Any
 
 
 class RecordingClient:
-    """Keeps every message; give it with `client=` and compare `events` to a literal.
+    """Keeps every message; pass it with `client=` and compare `events` with a literal.
 
     Attributes:
         messages: the Segment messages, in order, as they would be sent.
     """
 
     def __init__(self) -> None:
-        self.messages: list[dict[str, Json]] = []
+        self.messages: list[dict[str, Any]] = []
 
-    def record(self, message: dict[str, Json], /) -> None:
+    def record(self, message: dict[str, Any], /) -> None:
         """Keep a message."""
         self.messages.append(message)
 
     def close(self) -> None:
-        """An invocation has ended; what it recorded stays."""
+        """An invocation has ended; its messages stay."""
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -40,5 +37,5 @@ class RecordingClient:
         return [message for message in self.messages if message["type"] == "identify"]
 
     def clear(self) -> None:
-        """Forget everything so far."""
+        """Remove every message."""
         self.messages.clear()
