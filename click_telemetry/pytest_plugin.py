@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def recording_client(monkeypatch: pytest.MonkeyPatch) -> RecordingClient:
-    """A client that keeps every message, in an environment that says neither yes nor no.
+    """A client that keeps every message, in an environment without opt-outs.
 
-    Whoever runs the tests may have opted out; that is theirs, and the tests' is another matter.
+    The opt-out of the person who runs the tests does not apply to what the tests record.
     """
     import os
 
