@@ -77,7 +77,9 @@ def test_two_sessions_at_once_are_delivered_each_as_its_own(
     for command, session, user in (("short go", "short", "zoe-1"), ("long go", "long", None)):
         numbers = [message["properties"]["sequence"] for message in events[command]]
         assert numbers == list(range(1, len(numbers) + 1))
-        assert {message["properties"].get("session") for message in events[command][1:]} == {session}
+        assert {message["properties"].get("session") for message in events[command][1:]} == {
+            session
+        }
         assert {message.get("userId") for message in events[command][1:]} == {user}
         assert not any("dropped" in message["properties"] for message in events[command])
         for name in ("invocation_id", "session_id"):
