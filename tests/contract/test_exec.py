@@ -51,7 +51,7 @@ EXECS = [
 def test_events_before_exec_reach_the_spool(
     call: str, make_cli: Callable[..., Cli], server: Server, home: Home
 ) -> None:
-    """Another program takes over; the next command's sender delivers the events before it (row C9)."""
+    """The next command's sender delivers what was recorded before `exec` (row C9)."""
     cli = make_cli(EXEC.replace("{exec}", call))
     cli.environ["ACME_TELEMETRY_HOST"] = server.url
     done = cli.run("shell")

@@ -164,7 +164,7 @@ cli()
 def test_every_entry_point_works_and_does_nothing_when_off(
     args: tuple[str, ...], env: dict[str, str], make_cli: Callable[..., Cli], home: Home
 ) -> None:
-    """In a real process, from callbacks, threads and tasks: no byte, no output, no store (row A2)."""
+    """In callbacks, threads and tasks of a real process: no byte, no output, no store (row A2)."""
     cli = make_cli(OFF)
     done = cli.run(*args, "go", env=env)
     assert (done.stdout, done.stderr, done.returncode) == ("done\n", "", 0)

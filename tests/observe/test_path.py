@@ -113,7 +113,7 @@ def test_options_of_a_dynamic_command_are_not_reported(recording_client: Recordi
             return command(cmd_name, click.Option([f"--{cmd_name}-name"]))
 
     cli = instrumented(recording_client, Reading("cli", params=[click.Option(["--profile"])]))
-    run(cli, *"--profile p jane --jane-name x".split())
+    run(cli, "--profile", "p", "jane", "--jane-name", "x")
     assert story(recording_client) == pair("acme <dynamic>", "profile")
 
 
