@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from time import sleep
+from typing import Any
 
 from .._recorder import ID_LIMIT as LIMIT
 from .._storage import (
@@ -48,6 +49,14 @@ def is_random_id(text: str) -> bool:
         and text[14] == "4"
         and text[19] in "89ab"
     )
+
+
+def session_of(invocation: Any) -> str:
+    """The session of an invocation: inherited, or its own."""
+    from .._reader import SESSION_ID, derived_id  # a nested application is rare
+
+    inherited: str | None = invocation.head["session"]
+    return inherited or derived_id(invocation.digits, SESSION_ID)
 
 
 def read(path: str) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._instrument import KEY, CommandState, context_state
+from .._instrument import KEY, CommandState, scope_of
 from .._recorder import DYNAMIC
 
 
@@ -21,7 +21,7 @@ def segment(parent: Any, context: Any) -> str:
     """
     group, command, typed = parent.command, context.command, context.info_name
     own = command.name
-    registered = context_state(parent).registered
+    registered = scope_of(parent).registered
     now = getattr(group, "commands", None)
     now = now if isinstance(now, dict) else {}
     if registered is None:
