@@ -1,4 +1,4 @@
-"""The `Client` protocol: what receives the messages instead of the spool, with `client=`."""
+"""The public protocol of a client of an application's own."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any, Protocol
 
 
 class Client(Protocol):
-    """Receives the messages of an application's invocations; pass one with `client=`.
+    """Receives the messages of an application instead of the spool; pass it as `client=`.
 
-    It is called in the foreground, in the order of `sequence`, one call at a time for each
-    invocation. An exception that it raises is swallowed, and the message counted as dropped.
+    Its methods are called in the foreground, in the order of `sequence`, one call at a time for an
+    invocation. An exception that they raise is caught, and the event counted as dropped.
     """
 
     def record(self, message: dict[str, Any], /) -> None:
-        """Take one Segment message, a `track` or an `identify`; it is not changed afterwards."""
+        """Receive one Segment message (`track` or `identify`). The client owns it."""
 
     def close(self) -> None:
-        """An invocation has ended; called once for each."""
+        """An invocation has ended; called at most once for each one that used the client."""

@@ -1,4 +1,4 @@
-"""Pytest fixtures for an application's own tests; loaded by pytest, imports nothing until used."""
+"""Pytest fixtures for an application's own tests. pytest loads this: imports wait for the use."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def recording_client(monkeypatch: pytest.MonkeyPatch) -> RecordingClient:
-    """A client that keeps every message, in an environment without opt-outs.
+    """A client that keeps every message, in an environment without any variable of telemetry.
 
-    The opt-out of the person who runs the tests does not apply to what the tests record.
+    The person who runs the tests may have opted out; the tests must not depend on that.
     """
-    import os
+    import os  # when the fixture is used, as the next one
 
     from .testing import RecordingClient
 

@@ -1,4 +1,4 @@
-"""For an application's own tests: a client that keeps the messages in lists."""
+"""For an application's own tests: a client that keeps what was recorded, as plain lists."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from typing import Any
 
 
 class RecordingClient:
-    """Keeps every message; pass it with `client=` and compare `events` with a literal.
+    """Keeps every message. Pass it as `client=`, and compare `events` with a literal.
 
     Attributes:
-        messages: the Segment messages, in order, as they would be sent.
+        messages: the Segment messages in order, exactly as they would be sent.
+        test_double: with it an application records in tests and in CI too.
     """
+
+    test_double = True
 
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
@@ -20,11 +23,11 @@ class RecordingClient:
         self.messages.append(message)
 
     def close(self) -> None:
-        """An invocation has ended; its messages stay."""
+        """An invocation has ended; its messages are kept."""
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The events in order: `{"event": name, "properties": {...}}` each."""
+        """The events in order, each as `{"event": name, "properties": {...}}`."""
         return [
             {"event": message["event"], "properties": message["properties"]}
             for message in self.messages
@@ -37,5 +40,5 @@ class RecordingClient:
         return [message for message in self.messages if message["type"] == "identify"]
 
     def clear(self) -> None:
-        """Remove every message."""
+        """Delete the messages that were kept until now."""
         self.messages.clear()
