@@ -49,7 +49,7 @@ def own_events(recorded: list[dict[str, Any]]) -> list[Event]:
     return events
 
 
-# Parts of the sessions ----------------------------------------------------
+# Parts of the sessions ---------------------------------------------------------------------------
 
 INVOKED: Event = ("Command Invoked", {})
 
@@ -136,7 +136,7 @@ ACCEPTED = (f"{CHANGE} Accepted Terms", {**UPGRADE, "step": "terms"})
 CHANGE_ACCEPTED = [*CHOSEN, *prompted(CHANGE, "terms", "terms", True, **UPGRADE), ACCEPTED]
 CHANGED = {"direction": "upgrade", "from_plan": "free", "to_plan": "pro"}
 
-# What the person types -------------------------------------------------------------------------------
+# What the person types ---------------------------------------------------------------------------
 
 NAME, PLAN, TERMS, REGION = (
     ("Name", "Secret Project\n"),
