@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from click_telemetry.tools.arrived import Row, apps, clock, duration, in_order, rows
+from click_telemetry._tools.table import Row, apps, duration, in_order, local_clock, rows
 
 from .messages import Message, pair, track
 
@@ -27,7 +27,7 @@ def test_a_command_is_two_rows(tokyo: None) -> None:
             exit_code="",
             duration="",
             outcome="",
-            ending="",
+            outcome_text="",
             own="",
         ),
         Row(
@@ -40,7 +40,7 @@ def test_a_command_is_two_rows(tokyo: None) -> None:
             exit_code="0",
             duration="1.3 s",
             outcome="",
-            ending="",
+            outcome_text="",
             own="",
         ),
     ]
@@ -69,7 +69,7 @@ def test_a_command_is_two_rows(tokyo: None) -> None:
             (
                 "1",
                 "failure",
-                "failure: OSError (for a class that may not be named: see error_packages)",
+                "failure: OSError (masked: its class is not the application's, see error_packages)",
             ),
         ),
         (
@@ -77,7 +77,7 @@ def test_a_command_is_two_rows(tokyo: None) -> None:
             (
                 "",
                 "unfinished",
-                "unfinished: its process vanished before the command ended (killed, or replaced "
+                "unfinished: its process ended before the command did (killed, or replaced "
                 "by exec)",
             ),
         ),
@@ -92,7 +92,7 @@ def test_an_outcome_that_is_no_plain_success_is_told(
 ) -> None:
     """Failure, Ctrl-C and a vanished process are told in words, with the error's class."""
     row = rows(pair(**own))[1]
-    assert (row.exit_code, row.outcome, row.ending) == expected
+    assert (row.exit_code, row.outcome, row.outcome_text) == expected
 
 
 def test_an_event_of_the_applications_own_shows_its_own_properties() -> None:
@@ -119,7 +119,7 @@ def test_an_event_of_the_applications_own_shows_its_own_properties() -> None:
 def test_an_applications_exit_code_is_a_property_like_any_other() -> None:
     """Only `Command Completed` has an exit code and an outcome of a command."""
     (row,) = rows([track("Job Finished", exit_code=3, outcome="failure", duration_ms=5)])
-    assert (row.exit_code, row.outcome, row.ending, row.duration) == ("", "", "", "5 ms")
+    assert (row.exit_code, row.outcome, row.outcome_text, row.duration) == ("", "", "", "5 ms")
     assert row.own == "exit_code=3, outcome=failure"
 
 
@@ -178,11 +178,11 @@ def test_a_duration_is_written_for_people(milliseconds: int, shown: str) -> None
 
 def test_a_time_is_local(tokyo: None) -> None:
     """The clock in the table is the clock on the wall; what is no time stands as it is."""
-    assert clock("2026-03-01T20:15:03.007Z") == "05:15:03.007"
-    assert clock("2026-03-01T20:15:03.007999+02:00") == "03:15:03.007"
-    assert clock("\x1b[31m") == "\\x1b[31m"
-    assert clock("0001-01-01T00:00:00Z") != ""
-    assert clock(7) == ""
+    assert local_clock("2026-03-01T20:15:03.007Z") == "05:15:03.007"
+    assert local_clock("2026-03-01T20:15:03.007999+02:00") == "03:15:03.007"
+    assert local_clock("\x1b[31m") == "\\x1b[31m"
+    assert local_clock("0001-01-01T00:00:00Z") != ""
+    assert local_clock(7) == ""
 
 
 _json = st.recursive(

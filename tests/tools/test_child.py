@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from click_telemetry.tools.child import CannotStart, Signals, run
+from click_telemetry._tools.child import CannotStart, Signals, run
 
 
 def start(*command: str) -> int:
@@ -90,7 +90,7 @@ def test_an_unknown_command_names_the_fix() -> None:
     assert code == 127
     assert message == (
         "no-such-command-anywhere was not found: check the spelling, install it into the "
-        "environment that is active, or write its path."
+        "active environment, or use its path."
     )
 
 
@@ -102,7 +102,7 @@ def test_a_command_beside_us_that_is_not_on_path_is_named(
     beside = executable(tmp_path / "some-cli", "#!/bin/sh\n")
     code, message = refused("some-cli")
     assert code == 127
-    assert message.endswith(f"or write {beside}")
+    assert message.endswith(f"or use {beside}")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from click_telemetry.tools.receiver import LIMIT, PATHS, Receiver
+from click_telemetry._tools.receiver import MAX_BODY, PATHS, Receiver
 
 from .messages import track
 
@@ -150,14 +150,14 @@ def test_a_body_over_the_limit_is_refused_with_an_answer(receiver: Receiver) -> 
     padding = "x" * 4 * 1024 * 1024  # more than both ends of a connection buffer
     status, answer = send(receiver, {"batch": [track("One", padding=padding)]})
     assert (status, answer["success"]) == (400, False)
-    assert str(LIMIT) in answer["message"]
+    assert str(MAX_BODY) in answer["message"]
     assert receiver.messages == []
 
 
 def test_a_small_body_that_unpacks_to_a_giant_is_refused(receiver: Receiver) -> None:
     """A gzip bomb is not unpacked beyond the limit."""
     bomb = gzip.compress(b" " * 50_000_000, 1)
-    assert len(bomb) < LIMIT
+    assert len(bomb) < MAX_BODY
     tracemalloc.start()
     try:
         status, answer = send(receiver, bomb, Content_Encoding="gzip")

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from click_telemetry.tools.arrived import rows
-from click_telemetry.tools.table import EventTable
+from click_telemetry._tools.table import EventTable, rows
 
 from .messages import Message, pair, track
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from click_telemetry.visible import visible
+from click_telemetry._commands.terminal import visible
 
 _patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """Hypothesis needs seconds for its first text on a busy machine."""
