@@ -147,7 +147,7 @@ def watch(home: Home, tmp_path: Path) -> Iterator[Watch]:
 
 
 _ALLOWED = (".config", ".config/demo", ".config/demo/telemetry.json")
-"""A stored choice that a test put there."""
+"""A saved setting that a test wrote."""
 
 
 def table(output: str) -> list[str]:
@@ -291,7 +291,7 @@ def test_a_command_killed_while_it_runs_is_unfinished(watch: Watch) -> None:
     invoked, completed, *ending = table(run.stdout)
     assert completed == "HH:MM:SS.mmm  2  Command Completed  acme die"
     assert invoked == "HH:MM:SS.mmm  1  Command Invoked    acme die"
-    assert ending[0].startswith(" " * 17 + "unfinished: its process vanished")
+    assert ending[0].startswith(" " * 17 + "unfinished: its process ended")
 
 
 def test_a_program_that_takes_over_leaves_an_unfinished_run(watch: Watch) -> None:
@@ -343,14 +343,14 @@ def test_two_applications_are_told_apart(watch: Watch) -> None:
     ]
 
 
-def test_a_no_of_one_of_two_applications_is_told_below_the_table(watch: Watch) -> None:
-    """Where one application sent and the other's person said no, both are told."""
+def test_an_opt_out_of_one_of_two_applications_is_shown_below_the_table(watch: Watch) -> None:
+    """One application sent events, the other was opted out: both are shown."""
     script = watch.script(APP)
     run = watch.run("--", *script, "start", "demo-cli", "status", env={"DEMO_NO_TELEMETRY": "1"})
     assert run.returncode == 0
     assert "2 events arrived from acme through" in run.stdout
     assert run.stdout.splitlines()[-1].startswith(
-        "demo recorded nothing: DEMO_NO_TELEMETRY says no"
+        "demo recorded nothing: DEMO_NO_TELEMETRY opts out"
     )
 
 
@@ -367,7 +367,7 @@ def test_ctrl_c_ends_the_wait_for_such_a_process(watch: Watch) -> None:
     line = watch.in_background("demo-cli wait --seconds 60", "exit 0")
     terminal = Terminal(watch.command("--", "sh", "-c", line), watch.environ, watch.home.path)
     terminal.wait_for("Ctrl-C ends the wait")
-    terminal.interrupt("a process that is still alive holds 1 file")
+    terminal.interrupt("a process that is still running writes 1 file")
     assert terminal.close() == 1
     assert "Traceback" not in terminal.shown
 
@@ -400,24 +400,24 @@ def test_the_child_gets_a_receiver_and_a_private_directory(watch: Watch) -> None
 @pytest.mark.parametrize(
     ("args", "env", "cause", "fix"),
     [
-        (("--no-telemetry", "deploy"), {}, "--no-telemetry was given", "Leave it out"),
-        (("deploy", "--no-telemetry"), {}, "--no-telemetry was given", "Leave it out"),
-        (("deploy",), {"DO_NOT_TRACK": "1"}, "DO_NOT_TRACK says no", "Unset DO_NOT_TRACK"),
-        (("deploy",), {"NO_ANALYTICS": "1"}, "NO_ANALYTICS says no", "Unset NO_ANALYTICS"),
+        (("--no-telemetry", "deploy"), {}, "--no-telemetry was given", "Omit it"),
+        (("deploy", "--no-telemetry"), {}, "--no-telemetry was given", "Omit it"),
+        (("deploy",), {"DO_NOT_TRACK": "1"}, "DO_NOT_TRACK opts out", "Unset DO_NOT_TRACK"),
+        (("deploy",), {"NO_ANALYTICS": "1"}, "NO_ANALYTICS opts out", "Unset NO_ANALYTICS"),
         (
             ("deploy",),
             {"DEMO_NO_TELEMETRY": "yes"},
-            "DEMO_NO_TELEMETRY says no",
+            "DEMO_NO_TELEMETRY opts out",
             "Unset DEMO_NO_TELEMETRY",
         ),
-        (("deploy",), {"DEMO_TELEMETRY": ""}, "DEMO_TELEMETRY says no", "Unset DEMO_TELEMETRY"),
+        (("deploy",), {"DEMO_TELEMETRY": ""}, "DEMO_TELEMETRY opts out", "Unset DEMO_TELEMETRY"),
         (("deploy",), {"DEMO_TELEMETRY": "log"}, "printed its events on", "unset DEMO_TELEMETRY"),
-        (("--help",), {}, "demo is instrumented, but no command", "Name a command that runs"),
-        (("deploy", "--help"), {}, "demo is instrumented, but no command", "Name a command"),
-        (("--version",), {}, "demo is instrumented, but no command", "Name a command"),
+        (("--help",), {}, "demo is instrumented, but no command", "Watch a command that runs"),
+        (("deploy", "--help"), {}, "demo is instrumented, but no command", "Watch a command"),
+        (("--version",), {}, "demo is instrumented, but no command", "Watch a command"),
     ],
 )
-def test_when_nothing_came_the_reason_is_said(
+def test_when_nothing_arrived_the_reason_is_shown(
     watch: Watch, args: tuple[str, ...], env: dict[str, str], cause: str, fix: str
 ) -> None:
     """A command that succeeded and sent nothing ends with 1, the reason and what to do."""
@@ -433,20 +433,22 @@ def test_when_nothing_came_the_reason_is_said(
 @pytest.mark.parametrize(
     ("content", "cause"),
     [
-        ('{"enabled": false}\n', "disabled by a stored choice"),
-        ('{"enabled": "false"}', "the stored choice cannot be read, which counts as no"),
+        ('{"enabled": false}\n', "disabled by a saved setting"),
+        ('{"enabled": "false"}', "the saved setting cannot be read, so telemetry stays off"),
     ],
 )
-def test_a_stored_no_holds_under_watch(watch: Watch, home: Home, content: str, cause: str) -> None:
-    """The person's own choice file is read, wins, and is told with its fix."""
-    choice = home.choice("demo")
-    choice.parent.mkdir(parents=True)
-    choice.write_text(content)
+def test_a_saved_setting_applies_under_watch(
+    watch: Watch, home: Home, content: str, cause: str
+) -> None:
+    """The saved setting is read and applies, and its fix is shown."""
+    setting = home.choice("demo")
+    setting.parent.mkdir(parents=True)
+    setting.write_text(content)
     run = watch.run("--", "demo-cli", "deploy")
     assert run.returncode == 1
     assert cause in run.stderr
     assert "`telemetry enable`" in run.stderr
-    assert choice.read_text() == content
+    assert setting.read_text() == content
 
 
 @pytest.mark.parametrize(
@@ -454,7 +456,7 @@ def test_a_stored_no_holds_under_watch(watch: Watch, home: Home, content: str, c
     [
         (("hidden",), 1, "exclude"),
         (("--signed-out", "change"), 1, "a group's own callback may have ended it"),
-        (("change", "--no-such-option"), 2, "could not use the command line (exit status 2)"),
+        (("change", "--no-such-option"), 2, "its command line is wrong (exit status 2)"),
     ],
 )
 def test_a_command_that_is_not_recorded_says_why(
@@ -478,7 +480,7 @@ def test_a_run_that_can_store_nothing_says_so(watch: Watch) -> None:
     """Without a home nothing is recorded, and that is the reason given."""
     run = watch.run("--", "demo-cli", "deploy", without=("HOME",))
     assert run.returncode == 1
-    assert "demo was to record, and could store nothing: set HOME" in run.stderr
+    assert "demo recorded events, and could not store them: set HOME" in run.stderr
 
 
 def test_json_says_nothing_on_stdout_when_nothing_came(watch: Watch) -> None:
