@@ -248,7 +248,7 @@ class Spool:
     def write(self, invocation: Invocation, facts: list[Fact], lifecycle: bool) -> None:
         """Append facts; they survive the death of this process from then on.
 
-        Those with a begin or an end that cannot be written are kept, and written with the next ones.
+        Those with a begin or an end are kept if they cannot be written, until the next ones are.
 
         Raises:
             OSError: they could not be written, and are not kept.
