@@ -303,7 +303,7 @@ def pass_on(error: BaseException) -> None:
     if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
         try:
             from ._foreground import tracebacks
-        except Exception:  # the command has changed its root, or what Python imports with
+        except Exception:  # no memory or descriptor is left, or the command broke importing
             return
         tracebacks.raise_from_handler(error)
 
