@@ -296,8 +296,10 @@ def is_overridden(kind: type, method: str) -> bool:
 def pass_on(error: BaseException) -> None:
     """Raise an exception again that a signal handler of the application raised while we ran."""
     if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
-        from ._foreground import tracebacks
-
+        try:
+            from ._foreground import tracebacks
+        except Exception:  # no memory or descriptor is left, or the command broke importing
+            return
         tracebacks.raise_from_handler(error)
 
 
