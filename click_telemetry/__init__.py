@@ -13,7 +13,7 @@ _MODULES = {
     "Flow": "_events.flow",
     "child_env": "_events.children",
     "current": "_events.current",
-    "flow": "_events.flow",
+    "flow": "_events.flow_definition",
     "identify": "_events.identify",
     "resource": "_events.resources",
     "set_context": "_events.context",

@@ -57,30 +57,24 @@ def instrument(command: Any, **options: Any) -> Any:
     Raises:
         DeclarationError: a `TypeError` and a `ValueError`; its message names the fix.
     """
-    if _is_plain(command, options):
-        command.__dict__[KEY] = CommandState(options["app"], options)
+    app = options.get("app")
+    # What is plainly valid needs no closer look; `_foreground.declaration` has the full rule.
+    plain = is_command(command) and KEY not in command.__dict__ and _PLAIN.issuperset(options)
+    for value in (app, options.get("version", "x"), options.get("write_key", "x")):
+        if not plain or type(value) is not str or not 0 < len(value) < 65 or " " in value:
+            plain = False
+        elif not value.isprintable() or not value.isascii():
+            plain = False
+    # An asynchronous `invoke` (asyncclick) is refused there.
+    flags = getattr(getattr(getattr(command, "invoke", None), "__code__", None), "co_flags", 0)
+    if plain and app.isalnum() and app[:3].lower() not in _DEVICES and not flags & 0x80:
+        command.__dict__[KEY] = CommandState(app, options)
     else:
-        from ._foreground import declaration  # 0.3 ms, for what needs a closer look
+        from ._foreground import declaration  # 0.3 ms, for what is declared rarely
 
         declaration.declare(command, options)
     install(command)
     return command
-
-
-def _is_plain(command: Any, options: dict[str, Any]) -> bool:
-    """Whether a declaration is plainly valid; `_foreground.declaration` has the full rule."""
-    if not is_command(command) or KEY in command.__dict__ or not _PLAIN.issuperset(options):
-        return False
-    app = options.get("app")
-    for value in (app, options.get("version", "x"), options.get("write_key", "x")):
-        if type(value) is not str or not 0 < len(value) < 65 or not value.isprintable():
-            return False
-        if value != value.strip():
-            return False
-    if not (app.isascii() and app.isalnum()) or app[:3].lower() in _DEVICES:
-        return False
-    # An asynchronous `invoke` (asyncclick) is refused there.
-    return not getattr(getattr(type(command).invoke, "__code__", None), "co_flags", 0) & 0x80
 
 
 def instrumented_group(target: Any = None, /, **options: Any) -> Any:
@@ -107,9 +101,10 @@ def instrumented_group(target: Any = None, /, **options: Any) -> Any:
 
 def is_command(thing: Any) -> bool:
     """Whether a thing is an instance of a command of Click or of a copy of it."""
-    if isinstance(thing, type):
-        return False
-    return all(hasattr(thing, name) for name in ("invoke", "make_context", "params", "__dict__"))
+    for name in ("invoke", "make_context", "params", "__dict__"):
+        if not hasattr(thing, name):
+            return False
+    return not isinstance(thing, type)
 
 
 # State on the application's own objects -----------------------------------------------------------
@@ -125,6 +120,7 @@ class CommandState:
     package: str | None = None
     prefix = ""  # the application's name as variables write it, such as ACME_CLI
     settings: Settings | None = None  # `_recorder` makes them of the options
+    undeclared: tuple[str, ...] = ()  # sub-commands that a group registered as they were typed
 
     def __init__(self, app: str = "", options: Mapping[str, Any] | None = None) -> None:
         self.app = app
@@ -133,24 +129,11 @@ class CommandState:
         self.prefix = app.upper()
 
 
-class ContextState:
-    """On a context: what was observed of it so far."""
-
-    entered = False  # its command has been invoked
-    option: Any = None  # our option, where it was among the parameters
-    opted_out = False  # the flag was given on the command line that begins here
-    owns_flag = False  # the application itself declares the flag here
-    parameters: tuple[Any, ...] | list[Any] = ()  # what its command was parsed with
-    parsed = False  # its command's `parse_args` was called
-    registered: dict[str, Any] | None = None  # the sub-commands before one was resolved
-    root: Scope | None = None  # the running root command, on the root's context
-
-
-def context_state(context: Any) -> ContextState:
-    """A context's state, made if it has none."""
+def scope_of(context: Any) -> Scope:
+    """What was observed of a context, made if there is nothing yet."""
     found = context.__dict__.get(KEY)
-    if type(found) is not ContextState:
-        found = context.__dict__[KEY] = ContextState()
+    if type(found) is not Scope:
+        found = context.__dict__[KEY] = Scope()
     return found
 
 
@@ -212,14 +195,22 @@ class Hook:
         except BaseException as error:
             if type(observed) is Scope:
                 observed.leave(error, None)
-            if error.__traceback__ is not None:
-                _unlink(error)
+            below = error.__traceback__
+            if below is not None:
+                error.__traceback__ = below.tb_next  # without our frame
+                if sys.version_info < (3, 11):  # `raise` puts it back there
+                    from ._foreground import tracebacks
+
+                    tracebacks.unlink_below(below)
             raise
-        try:
-            return after(command, context, observed, result)
-        except Exception as error:
-            pass_on(error)  # likewise: the result is the command's own
-            return result
+        if type(observed) is Scope:
+            observed.leave(None, result)
+        elif after is not None:
+            try:
+                return after(command, context, observed, result)
+            except Exception as error:
+                pass_on(error)  # likewise: the result is the command's own
+        return result
 
     def original(self, command: Any) -> Callable[..., Any]:
         """The method as it would be without us, as of now: a patched class counts."""
@@ -236,7 +227,12 @@ class Hook:
     def __getattr__(self, name: str) -> Any:
         if name == "__wrapped__":
             return self.original(self.owner)
-        if name.startswith("__") and name not in ("__name__", "__qualname__", "__func__", "__self__"):
+        if name.startswith("__") and name not in (
+            "__name__",
+            "__qualname__",
+            "__func__",
+            "__self__",
+        ):
             raise AttributeError(name)  # copying and pickling ask; the class answers for itself
         return getattr(self.original(self.owner), name)
 
@@ -310,34 +306,18 @@ def pass_on(error: BaseException) -> None:
         tracebacks.raise_from_handler(error)
 
 
-def _unlink(error: BaseException) -> None:
-    """Take the hook's frame out of the traceback of what passes through it."""
-    try:
-        below = error.__traceback__
-        error.__traceback__ = below.tb_next  # type: ignore[union-attr]
-        if sys.version_info < (3, 11):  # `raise` puts it back there
-            from ._foreground import tracebacks
-
-            tracebacks.unlink_below(below)
-    except Exception as problem:  # at the edge of the stack, say: then our frame is visible
-        pass_on(problem)
-
-
 # What the hooks observe ---------------------------------------------------------------------------
 
 
 def _before_invoke(command: Any, context: Any, args: Any, kwargs: Any) -> Any:
     contexts = contexts_from_root(context)
-    if not contexts or getattr(context, "resilient_parsing", False):
+    scope = scope_of(context)
+    # Invoked again, or by another command, it is part of the first time.
+    if not contexts or scope.root is not None or getattr(context, "resilient_parsing", False):
         return args, None
-    state = context_state(context)
-    if state.entered:
-        return args, None  # invoked again, or by another command: part of the first time
-    state.entered = True
-    scope = Scope(command, contexts)
     SCOPES.append(scope)
     try:
-        scope.enter(contexts)
+        scope.enter(command, contexts)
     except Exception as error:
         try:
             pass_on(error)
@@ -347,14 +327,8 @@ def _before_invoke(command: Any, context: Any, args: Any, kwargs: Any) -> Any:
     return args, scope
 
 
-def _after_invoke(command: Any, context: Any, scope: Any, result: Any) -> Any:
-    if scope is not None:
-        scope.leave(None, result)
-    return result
-
-
 def _before_parse_args(command: Any, context: Any, args: Any, kwargs: Any) -> Any:
-    context_state(context).parsed = True
+    scope_of(context).parsed = True
     if FLAG in (args[1] if len(args) == 2 else kwargs.get("args", ())):
         from ._foreground import opt_out
 
@@ -363,9 +337,9 @@ def _before_parse_args(command: Any, context: Any, args: Any, kwargs: Any) -> An
 
 
 def _after_parse_args(command: Any, context: Any, typed: bool, result: Any) -> Any:
-    state = context_state(context)
-    option = state.option
-    if typed or state.owns_flag or (option is not None and on_command_line(context, option.name)):
+    scope = scope_of(context)
+    option = scope.option
+    if typed or scope.owns_flag or (option is not None and on_command_line(context, option.name)):
         from ._foreground import opt_out
 
         return opt_out.after_parse_args(command, context, typed, result)
@@ -375,68 +349,62 @@ def _after_parse_args(command: Any, context: Any, typed: bool, result: Any) -> A
 def _after_get_params(command: Any, context: Any, _: Any, result: Any) -> Any:
     """The parameters and our option, as a new list, before the first help option."""
     result = list(result)  # an iterator can be read once
-    state = context_state(context)
-    if context.command is command and not state.parameters:
-        state.parameters = result
+    scope = scope_of(context)
+    if context.command is command and not scope.parameters:
+        scope.parameters = tuple(result)
     contexts = contexts_from_root(context)
     root: CommandState | None = contexts[0].command.__dict__[KEY] if contexts else None
     if root is None or not root.flag:
         return result
+    is_special = False
     for parameter in (*result, *command.params):
         if FLAG in (*getattr(parameter, "opts", ()), *getattr(parameter, "secondary_opts", ())):
-            state.owns_flag = True
+            scope.owns_flag = True
             return result
+        is_special = is_special or getattr(parameter, "name", "") == "no_telemetry"
     if not hasattr(command, "resolve_command") and (
         (context.command is command and getattr(context, "ignore_unknown_options", False))
         or (not command.params and is_overridden(type(command), "parse_args"))
     ):
         return result  # it passes on what it does not know, or parses by hand
-    place = 0
-    for place, other in enumerate(result):
-        if getattr(other, "is_eager", False) and "--help" in getattr(other, "opts", ()):
+    # The option is made of the Click that the command is made of, once for each.
+    for cls in _mro(type(command)):
+        if cls.__name__ in ("Command", "BaseCommand"):
             break
-    else:
-        place = len(result)
-    state.option = _option(root, command, result)
-    if state.option is not None:
-        result.insert(place, state.option)
+    scope.option = root.flags.get(cls.__module__)
+    if scope.option is None or is_special:
+        make = getattr(sys.modules.get(cls.__module__), "Option", None)
+        if make is None or is_special:
+            from ._foreground import option
+
+            scope.option = option.special(root, make, result)
+        else:
+            scope.option = root.flags[cls.__module__] = make(
+                [FLAG, "no_telemetry"],
+                is_flag=True,
+                expose_value=False,
+                allow_from_autoenv=False,
+                hidden=root.flag == "hidden",
+                help="Record nothing about this run.",
+            )
+    if scope.option is not None:
+        for place, other in enumerate(result):
+            if getattr(other, "is_eager", False) and "--help" in getattr(other, "opts", ()):
+                result.insert(place, scope.option)
+                return result
+        result.append(scope.option)
     return result
 
 
-def _option(root: CommandState, command: Any, options: list[Any]) -> Any | None:
-    """Our option, made of the Click that the command is made of, once for each."""
-    for cls in _mro(type(command)):
-        if cls.__name__ in ("Command", "BaseCommand"):
-            make = getattr(sys.modules.get(cls.__module__), "Option", None)
-            taken = [one for one in command.params if getattr(one, "name", "") == "no_telemetry"]
-            if make is None or taken:
-                from ._foreground import option
-
-                return option.special(root, make, options)
-            if cls.__module__ not in root.flags:
-                root.flags[cls.__module__] = make(
-                    [FLAG, "no_telemetry"],
-                    is_flag=True,
-                    expose_value=False,
-                    allow_from_autoenv=False,
-                    hidden=root.flag == "hidden",
-                    help="Record nothing about this run.",
-                )
-            return root.flags[cls.__module__]
-    return None
-
-
-def _before_resolve_command(command: Any, context: Any, args: Any, kwargs: Any) -> Any:
-    context_state(context).registered = None
-    return _before_get_command(command, context, args, kwargs)
-
-
-def _before_get_command(command: Any, context: Any, args: Any, kwargs: Any) -> Any:
+def _before_resolve(command: Any, context: Any, args: Any, kwargs: Any) -> Any:
     """Keep the sub-commands that the group has, before it may register one that was typed."""
-    state = context_state(context)
-    if state.registered is None:
+    scope = scope_of(context)
+    # `resolve_command` takes a list, and calls `get_command` with a name, perhaps several times.
+    if scope.registered is None or (args and isinstance(args[-1], list)):
         found = getattr(command, "commands", None)
-        state.registered = dict(found) if isinstance(found, dict) else {}
+        scope.registered = dict(found) if isinstance(found, dict) else {}
+        for name in getattr(command.__dict__.get(KEY), "undeclared", ()):
+            scope.registered.pop(name, None)
     return args, None
 
 
@@ -446,13 +414,13 @@ def _after_resolve(command: Any, context: Any, _: Any, result: Any) -> Any:
     return result
 
 
-_OBSERVERS: dict[str, tuple[Callable[..., Any] | None, Callable[..., Any]]] = {
-    "invoke": (_before_invoke, _after_invoke),
+_OBSERVERS: dict[str, tuple[Callable[..., Any] | None, Callable[..., Any] | None]] = {
+    "invoke": (_before_invoke, None),
     "parse_args": (_before_parse_args, _after_parse_args),
     "get_params": (None, _after_get_params),
     "get_ungrouped_options": (None, _after_get_params),  # cloup, click-extra
-    "get_command": (_before_get_command, _after_resolve),
-    "resolve_command": (_before_resolve_command, _after_resolve),
+    "get_command": (_before_resolve, _after_resolve),
+    "resolve_command": (_before_resolve, _after_resolve),
 }
 
 
@@ -460,34 +428,31 @@ _OBSERVERS: dict[str, tuple[Callable[..., Any] | None, Callable[..., Any]]] = {
 
 
 class Scope:
-    """One call of a hooked command's `invoke`."""
+    """A context of a hooked command: what was observed of it, and the call of `invoke`."""
 
-    # On a root:
-    decided = False  # it has been decided whether anything is recorded
-    deferred: tuple[Any, ...] | list[Any] = ()  # what was tracked before the first leaf began
-    decision: Decision | None = None
-    dropped = 0  # events that were dropped before that
-    invocation: Invocation | None = None
-    # On any:
+    # While the command is parsed:
+    option: Any = None  # our option, where it was among the parameters
+    opted_out = ""  # the reason, where a person's opt-out applies to the command line
+    owns_flag = False  # the application itself declares the flag here
+    parameters: tuple[Any, ...] = ()  # what the command was parsed with
+    parsed = False  # its `parse_args` was called
+    registered: dict[str, Any] | None = None  # a group's sub-commands before one was resolved
+    # While it is invoked:
+    command: Any = None
     excluded = False  # the application excludes the command
     is_leaf = False  # it does its own work rather than pass on to a sub-command
-    opted_out = ""  # the reason, where a person's opt-out applies
+    root: Scope = None  # type: ignore[assignment]  # of the root; itself for a root
     run: Run | None = None  # what is recorded of it
+    started = 0  # on the monotonic clock, in nanoseconds
+    state: CommandState  # of the root
+    thread = 0
     token: Any = None  # of the context variable, where one is in use
-
-    def __init__(self, command: Any, contexts: list[Any]) -> None:
-        first = context_state(contexts[0])
-        if first.root is None:
-            first.root = self
-            if sys.version_info < (3, 11):
-                from ._foreground import tracebacks
-
-                tracebacks.unlink_at_close(contexts[0])
-        self.command = command
-        self.root = first.root
-        self.state: CommandState = contexts[0].command.__dict__[KEY]
-        self.thread = get_ident()
-        self.started = monotonic_ns()
+    # On a root:
+    decided = False  # it has been decided whether anything is recorded
+    decision: Decision | None = None
+    deferred: tuple[Any, ...] | list[Any] = ()  # what was tracked before the first leaf began
+    dropped = 0  # events that were dropped before that
+    invocation: Invocation | None = None
 
     @property
     def settings(self) -> Settings:
@@ -496,12 +461,23 @@ class Scope:
 
         return _recorder.settings_of(self)
 
-    def enter(self, contexts: list[Any]) -> None:
+    def enter(self, command: Any, contexts: list[Any]) -> None:
         """The command is about to be invoked: it is opted out, or a leaf, or passes on to one."""
-        self.opted_out = self.root.opted_out
+        first = scope_of(contexts[0])
+        if first.root is None:
+            self.root = self
+            if sys.version_info < (3, 11):
+                from ._foreground import tracebacks
+
+                tracebacks.unlink_at_close(contexts[0])
+        else:
+            self.root = first.root
+        self.command = command
+        self.state = contexts[0].command.__dict__[KEY]
+        self.thread = get_ident()
+        self.started = monotonic_ns()
         for context in contexts:
-            if context_state(context).opted_out:
-                self.opted_out = "flag"
+            self.opted_out = self.opted_out or scope_of(context).opted_out
             found = context.command.__dict__.get(KEY)
             if type(found) is CommandState and found.excluded:
                 self.excluded = True
@@ -518,8 +494,8 @@ class Scope:
         # A group is a leaf where it may be invoked alone, and nothing is left to dispatch. (Read
         # from `__dict__`: the property `protected_args` warns from Click 8.2.)
         left = contexts[-1].__dict__
-        self.is_leaf = not hasattr(self.command, "resolve_command") or (
-            getattr(self.command, "invoke_without_command", False)
+        self.is_leaf = not hasattr(command, "resolve_command") or (
+            getattr(command, "invoke_without_command", False)
             and not (left.get("_protected_args") or left.get("protected_args") or left.get("args"))
         )
         if self.is_leaf and not self.opted_out and not self.excluded:

@@ -17,7 +17,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, _instrument
-from ._instrument import CommandState, context_state, on_command_line, pass_on
+from ._instrument import SCOPES, CommandState, scope_of, on_command_line, pass_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -94,6 +94,14 @@ TEST_VARIABLES = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION")  # docs.pytest.org, e
 CONTAINER_FILES = ("/.dockerenv", "/run/.containerenv")  # Docker; Podman
 CONTAINER_VARIABLES = ("KUBERNETES_SERVICE_HOST", "container")  # kubelet; systemd-nspawn, Podman
 
+KNOWN_VARIABLES = frozenset(
+    (
+        *(*CI_VARIABLES, *[name for name, _ in AGENT_VARIABLES], "AI_AGENT", "AGENT"),
+        *(*TEST_VARIABLES, *CONTAINER_VARIABLES, SESSION_VARIABLE),
+    )
+)
+"""Looked up in one walk: a variable that is absent costs `os.environ` an exception."""
+
 _FALSE = ("", "0", "false", "no", "off")
 _PLAIN_SETTINGS = {b'{"enabled": true}\n': "enabled", b'{"enabled": false}\n': "disabled"}
 
@@ -111,7 +119,7 @@ class Settings:
     consent = "opt-out"
     notice: bool | str = True
     ci = "off"
-    properties: Mapping[str, Any] = {}  # noqa: RUF012
+    properties: Mapping[str, Any] = {}
     auth: Callable[[], object] | None = None
     error_packages: Iterable[str] = ()
     delivery = "detached"
@@ -191,9 +199,10 @@ def decide(
 
         if watch.address(environ) is not None:
             return Decision(WATCH)
-    if is_test_run(environ, stdout):
+    known = known_variables(environ)
+    if is_test_run(known, stdout):
         return Decision(OFF, "test_run")
-    if settings.ci == "off" and is_ci(environ):
+    if settings.ci == "off" and is_ci(known):
         return Decision(OFF, "ci")
     destination = find_destination(settings, environ)
     if destination is None:
@@ -229,6 +238,15 @@ def is_test_run(environ: Mapping[str, str], stdout: object) -> bool:
     return TEST_VARIABLES[0] in environ or TEST_VARIABLES[1] in environ
 
 
+def was_shown(marker: str) -> bool:
+    """Whether the notice has been shown."""
+    try:
+        return read_file(marker, 64) == SHOWN
+    except OSError as error:
+        pass_on(error)
+        return False
+
+
 def is_storable(state: str) -> bool:
     """Whether the state directory is there, or can be made."""
     try:
@@ -241,15 +259,6 @@ def is_storable(state: str) -> bool:
 
         return can_create(state)
     return True
-
-
-def was_shown(marker: str) -> bool:
-    """Whether the notice has been shown."""
-    try:
-        return read_file(marker, 64) == SHOWN
-    except OSError as error:
-        pass_on(error)
-        return False
 
 
 class Destination:
@@ -399,6 +408,11 @@ def check_private_directory(path: str) -> None:
 # Who runs the command -----------------------------------------------------------------------------
 
 
+def known_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables of the environment that a table here names."""
+    return {name: environ[name] for name in KNOWN_VARIABLES.intersection(environ)}
+
+
 def is_ci(environ: Mapping[str, str]) -> bool:
     """Whether one of the known CI services has set its variable to anything but an off value."""
     for name in CI_VARIABLES:
@@ -422,13 +436,14 @@ def agent_of(environ: Mapping[str, str]) -> str:
 def head_of(settings: Settings, environ: Mapping[str, str], anonymous_id: str) -> Fact:
     """The first fact of a file: what is the same for a whole invocation."""
     terminals = container = 0
+    known = known_variables(environ)
     for descriptor in (0, 1, 2):
         try:
             terminals |= os.isatty(descriptor) << descriptor
         except OSError as error:  # it is closed
             pass_on(error)
     for variable, path in zip(CONTAINER_VARIABLES, CONTAINER_FILES, strict=True):
-        if variable in environ or os.path.exists(path):
+        if variable in known or os.path.exists(path):
             container = 1
     version = settings.version
     if version is None:
@@ -437,7 +452,7 @@ def head_of(settings: Settings, environ: Mapping[str, str], anonymous_id: str) -
         if not isinstance(version, str) or len(version) > MAX_VERSION:
             version = None
     session = None
-    if SESSION_VARIABLE in environ:
+    if SESSION_VARIABLE in known:
         from ._foreground import identity
 
         session = environ[SESSION_VARIABLE]
@@ -452,8 +467,8 @@ def head_of(settings: Settings, environ: Mapping[str, str], anonymous_id: str) -
         "machine": os.uname().machine
         if os.name == "posix"
         else environ.get("PROCESSOR_ARCHITECTURE", ""),
-        "ci": int(is_ci(environ)),
-        "agent": agent_of(environ),
+        "ci": int(is_ci(known)),
+        "agent": agent_of(known),
         "tty": terminals,
         "container": container,
         "id": anonymous_id,
@@ -478,12 +493,12 @@ def command_and_flags(app: str, contexts: list[Any]) -> tuple[str, list[str]]:
     flags: set[str] = set()
     parent: Any = None
     for context in contexts:
-        command, state, segment = context.command, context_state(context), ""
+        command, scope, segment = context.command, scope_of(context), ""
         # click-repl enters the root anew for each line.
         if parent is not None and command is not parent.command:
-            registered = context_state(parent).registered or {}
-            if registered.get(context.info_name) is command and command.name == context.info_name:
-                segment = context.info_name
+            typed, registered = context.info_name, scope_of(parent).registered or {}
+            if command.name == typed and registered.get(typed) is command:
+                segment = typed
             else:
                 from ._foreground import names
 
@@ -493,12 +508,12 @@ def command_and_flags(app: str, contexts: list[Any]) -> tuple[str, list[str]]:
         if segment == DYNAMIC:
             continue  # what it calls its options is not declared either
         # What the command was parsed with (a class may add to it), and what it has by now.
-        for parameter in (*state.parameters, *getattr(command, "params", ())):
+        for parameter in (*scope.parameters, *getattr(command, "params", ())):
             name = parameter.name
             if (
                 getattr(parameter, "param_type_name", "") == "option"
                 and isinstance(name, str)
-                and parameter is not state.option
+                and parameter is not scope.option
                 and on_command_line(context, name)
             ):
                 if context.params.get(name) is False:
@@ -731,14 +746,24 @@ def _open(root: Scope, context: Any) -> Invocation | None:
         from . import _spool
 
         sink = _spool.Spool(settings, directories, decision.destination, anonymous_id)
-    dropped = root.dropped
-    if _instrument.events is not None:
-        dropped += _instrument.events.take_strays()
-    invocation = Invocation(settings, head_of(settings, environ, anonymous_id), sink, dropped)
-    if settings.properties or _instrument.events is not None:
+    head, dropped, current = (
+        head_of(settings, environ, anonymous_id),
+        root.dropped,
+        _instrument.events,
+    )
+    enclosing = [scope for scope in SCOPES if scope.invocation and scope.thread == root.thread]
+    if current is not None:
+        dropped += current.take_strays()
+        head["session"] = current.enclosing_session(root) or head["session"]
+    elif enclosing:
+        from ._foreground import identity
+
+        head["session"] = identity.session_of(enclosing[-1].invocation)
+    invocation = Invocation(settings, head, sink, dropped)
+    if settings.properties:
         from ._events import state
 
-        state.prepare(invocation, root)
+        state.prepare(invocation)
     return invocation
 
 
@@ -800,7 +825,9 @@ def encode(value: Any) -> str:
 
         return quote(value)
     if isinstance(value, dict):
-        return "{" + ",".join([f"{encode(key)}:{encode(item)}" for key, item in value.items()]) + "}"
+        return (
+            "{" + ",".join([f"{encode(key)}:{encode(item)}" for key, item in value.items()]) + "}"
+        )
     if isinstance(value, list):
         return "[" + ",".join([encode(item) for item in value]) + "]"
     return "null" if value is None else "true" if value is True else repr(value).lower()

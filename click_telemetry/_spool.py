@@ -383,6 +383,7 @@ class Spool:
                 os.close(lock)
         return lock if locked else None
 
+
 def _close_in_child() -> None:
     """Close a forked child's copies of our descriptors: they would keep the parent's locks."""
     for scope in SCOPES:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .._instrument import Scope
     from .._recorder import Invocation, Run
-    from .context import Context
+    from .properties import Context
 
     Fact = dict[str, Any]
 
@@ -132,12 +132,12 @@ class EventState:
         custom_runs: the numbers of its runs that are custom commands.
         identifies: how many identify facts there are.
         resources: records of resources, where they are kept for this invocation alone.
-        user: who is signed in, or None.
+        user_id: who is signed in, or None.
     """
 
     __slots__ = (
         *("_clock", "_context", "_ending", "_lock", "_publication", "_quota", "_reset_at"),
-        *("custom_runs", "identifies", "resources", "user"),
+        *("custom_runs", "identifies", "resources", "user_id"),
     )
 
     def __init__(self, clock: Callable[[], int] = monotonic_ns) -> None:
@@ -151,7 +151,7 @@ class EventState:
         self.custom_runs: set[int] = set()
         self.identifies = 0
         self.resources: dict[str, dict[str, Any]] = {}
-        self.user: str | None = None
+        self.user_id: str | None = None
 
     def merged(self, own: Mapping[str, Any]) -> Fact:
         """An event's properties, a new mapping: `set_context`, its own, `properties=`.
@@ -168,7 +168,7 @@ class EventState:
         """The properties of every event; made for an invocation that has any."""
         with self._lock:
             if self._context is None:
-                from .context import Context
+                from .properties import Context
 
                 self._context = Context()
             return self._context
@@ -227,18 +227,13 @@ def publish(invocation: Invocation) -> None:
 _creation = RLock()
 
 
-def prepare(invocation: Invocation, root: Scope) -> EventState:
+def prepare(invocation: Invocation) -> EventState:
     """Create what an invocation keeps, and evaluate its `properties=`, outside any lock.
 
     Args:
         invocation: it has just opened, and nothing is written yet.
-        root: the scope of its root command.
     """
     state = state_of(invocation)
-    current = _instrument.events
-    session = None if current is None else current.enclosing_session(root)
-    if session is not None:
-        invocation.head["session"] = session
     properties = invocation.settings.properties
     if properties:
         invocation.count_dropped(state.context().declare(properties))
@@ -331,7 +326,7 @@ class SignIn(Value):
         if user is not None and not state.reserve(invocation):
             invocation.count_dropped(1)
             user = None
-        previous, state.user = state.user, user
+        previous, state.user_id = state.user_id, user
         if user is not None:
             number = state.next_identify()
             return [{"identify": user, "k": number, "at": self._at, "traits": self._traits}]

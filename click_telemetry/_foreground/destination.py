@@ -21,7 +21,6 @@ _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345
 _ADDRESS_LETTERS = frozenset(":.0123456789abcdefABCDEF")
 
 
-
 def find(settings: Settings, environ: Mapping[str, str]) -> Destination | None:
     """Where the events of a run go; None for nowhere.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from time import sleep
+from typing import Any
 
 from .._recorder import ID_LIMIT as LIMIT
 from .._storage import (
@@ -30,7 +31,9 @@ _HEX = frozenset("0123456789abcdef")
 
 def random_id() -> str:
     """A new random UUID (RFC 9562, version 4), stored nowhere."""
-    number = int.from_bytes(os.urandom(16), "big") & ~(0xF << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62
+    number = (
+        int.from_bytes(os.urandom(16), "big") & ~(0xF << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62
+    )
     digits = f"{number:032x}"
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
@@ -46,6 +49,14 @@ def is_random_id(text: str) -> bool:
         and text[14] == "4"
         and text[19] in "89ab"
     )
+
+
+def session_of(invocation: Any) -> str:
+    """The session of an invocation: inherited, or its own."""
+    from .._reader import SESSION_ID, derived_id  # a nested application is rare
+
+    inherited: str | None = invocation.head["session"]
+    return inherited or derived_id(invocation.digits, SESSION_ID)
 
 
 def read(path: str) -> str | None:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from logging import LogRecord
 
-    from .._spool import Spool
     from .._sender.watchdog import Timeout
+    from .._spool import Spool
 
 POLL_EVERY = 0.005
 """Seconds."""

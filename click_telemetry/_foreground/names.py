@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._instrument import context_state
+from .._instrument import KEY, CommandState, scope_of
 from .._recorder import DYNAMIC
 
 
@@ -19,28 +19,32 @@ def segment(parent: Any, context: Any) -> str:
         parent: the group's context.
         context: the sub-command's.
     """
-    group, command, typed, own = parent.command, context.command, context.info_name, context.command.name
-    registered = context_state(parent).registered
+    group, command, typed = parent.command, context.command, context.info_name
+    own = command.name
+    registered = scope_of(parent).registered
     now = getattr(group, "commands", None)
     now = now if isinstance(now, dict) else {}
     if registered is None:
         registered = now
-    names = [name for name, known in registered.items() if known is command]
+    names = [name for name, found in registered.items() if found is command]
     if names:
         # Of several names the command's own is the application's; others may be a user's aliases.
         return str(own if own in names else typed if typed in names else names[0])
     # The last resort, since listing may load plugins.
     listing = getattr(group, "list_commands", None)
-    if listing is None:
-        return DYNAMIC
     added = {name: now.pop(name) for name in list(now) if name not in registered}
     try:
-        declared = list(listing(parent))
+        declared = list(listing(parent)) if listing is not None else []
     finally:
         now.update(added)
     if typed in declared:
         return str(typed)
-    return own if isinstance(own, str) and own in declared else DYNAMIC
+    if isinstance(own, str) and own in declared:
+        return own
+    if typed in added:  # not to be taken for declared the next time
+        known = group.__dict__.setdefault(KEY, CommandState())
+        known.undeclared = (*known.undeclared, str(typed))
+    return DYNAMIC
 
 
 def negative(parameter: Any) -> str:

@@ -24,8 +24,7 @@ from .._storage import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .._recorder import Settings
-    from .._recorder import Directories
+    from .._recorder import Directories, Settings
 
 _CLAIMED = b"claimed\n"
 _SHOWN = b"shown  \n"  # as long as the claim: on a full disk it still fits

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import _instrument
 from .._instrument import (
     FLAG,
     KEY,
@@ -15,11 +16,10 @@ from .._instrument import (
     SCOPES,
     Hook,
     Scope,
-    context_state,
+    scope_of,
     contexts_from_root,
     on_command_line,
 )
-from .. import _instrument
 
 
 def before_parse_args(
@@ -57,11 +57,11 @@ def after_parse_args(command: Any, context: Any, typed: bool, result: Any) -> An
     Returns:
         What `parse_args` is to return.
     """
-    option = context_state(context).option
+    option = scope_of(context).option
     parsed = option is not None and context.get_parameter_source(option.name) is not None
-    if parsed and on_command_line(context, option.name):
-        opt_out(context)
-    elif any(_is_own_opt_out(parameter, context) for parameter in getattr(command, "params", ())):
+    if (parsed and on_command_line(context, option.name)) or any(
+        _is_own_opt_out(parameter, context) for parameter in getattr(command, "params", ())
+    ):
         opt_out(context)
     elif typed and not parsed and not owns_flag(command.params):
         opt_out(context)  # passed through, or parsed by hand: the literal word counts
@@ -83,7 +83,7 @@ class MakeContextHook(Hook):
         typed = [*(args[1] if len(args) > 1 else kwargs.get("args", ()))]
         context = self.original(self.owner)(*args, **kwargs)
         try:
-            if FLAG in before_separator(typed) and not context_state(context).parsed:
+            if FLAG in before_separator(typed) and not scope_of(context).parsed:
                 if has_flag(context):
                     opt_out(context)
         except Exception as error:
@@ -123,9 +123,9 @@ def opt_out(context: Any) -> None:
     contexts = contexts_from_root(context)
     for above in reversed(contexts):
         if above.command is contexts[0].command:
-            root = context_state(above).root
-            running = any(scope.root is root and scope.is_leaf for scope in SCOPES)
-            context_state(context if root is not None and running else above).opted_out = True
+            root = scope_of(above).root
+            running = any(one.root is root and one.is_leaf for one in SCOPES if root is not None)
+            scope_of(context if running else above).opted_out = "flag"
             return
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .._instrument import (
     KEY,
     WATCH_VARIABLE,
-    context_state,
+    scope_of,
     contexts_from_root,
     opt_out_variable,
 )
@@ -70,7 +70,7 @@ def observe(observers: dict[str, Any]) -> None:
         return before_parse(command, context, args, kwargs)
 
     def invoke(command: Any, context: Any, args: Any, kwargs: Any) -> Any:
-        known = context_state(context).root
+        known = scope_of(context).root
         decided = known is not None and known.decided
         args, scope = before_invoke(command, context, args, kwargs)
         if scope is not None:

@@ -104,7 +104,7 @@ def test_a_no_is_handed_down(
     recording_client: RecordingClient,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Who says no for this run means what it starts too, from whatever thread."""
+    """An opt-out of this run applies to what it starts too, from any thread."""
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     made = handed(application(lambda: None, client=recording_client), *args)
@@ -137,7 +137,7 @@ def test_a_no_ends_with_its_line(
 
 
 def test_beside_a_refused_line_a_bare_thread_is_silent(recording_client: RecordingClient) -> None:
-    """Nobody can tell whose it is: rather a session too few than one too many."""
+    """Its invocation is unknown: rather no session than a wrong one."""
     made: list[dict[str, str]] = []
     cli = application(lambda: made.append(in_a_bare_thread(lambda: child_env({}))))
     instrument(cli, client=RecordingClient())
@@ -155,7 +155,7 @@ def test_beside_a_refused_line_a_bare_thread_is_silent(recording_client: Recordi
 def test_what_is_no_no_is_not_handed_down(
     circumstance: str, recording_client: RecordingClient
 ) -> None:
-    """An application that leaves a command out, or has not begun one, says nothing of others."""
+    """An excluded command, or one that has not begun, has no session to pass on."""
     made: list[dict[str, str]] = []
 
     @click.group()
@@ -208,10 +208,10 @@ cli()
 def test_parent_and_children_are_one_session(home: Home, make_cli: Callable[..., Cli]) -> None:
     """In real processes: three invocations, one session."""
     done = make_cli(SOURCE).run("parent", env={"ACME_TELEMETRY": "log"})
-    told = [json.loads(line)["properties"] for line in done.stderr.splitlines()]
-    assert [one["command"].split()[1] for one in told] == ["parent", *["child"] * 4, "parent"]
-    assert len({one["session_id"] for one in told}) == 1
-    assert len({one["invocation_id"] for one in told}) == 3
+    found = [json.loads(line)["properties"] for line in done.stderr.splitlines()]
+    assert [one["command"].split()[1] for one in found] == ["parent", *["child"] * 4, "parent"]
+    assert len({one["session_id"] for one in found}) == 1
+    assert len({one["invocation_id"] for one in found}) == 3
 
 
 @pytest.mark.contract
@@ -249,7 +249,7 @@ def test_a_stored_no_is_handed_down(home: Home, make_cli: Callable[..., Cli]) ->
 
 
 def test_strays_are_none(recording_client: RecordingClient) -> None:
-    """Asking says nothing, and loses nothing."""
+    """Asking records nothing, and drops nothing."""
     take_strays()
     child_env()
     assert take_strays() == 0

@@ -30,9 +30,9 @@ def inside(client: RecordingClient, callback: Callable[[], Any]) -> list[tuple[A
     """What is recorded between a command's two events."""
     result = run(application(client, callback), "go")
     assert result.exception is None, result.exception
-    told = story(client)
-    assert [told[0], told[-1]] == pair("acme go")
-    return told[1:-1]
+    found = story(client)
+    assert [found[0], found[-1]] == pair("acme go")
+    return found[1:-1]
 
 
 def test_a_skill_is_a_pair_of_its_own(recording_client: RecordingClient) -> None:
@@ -43,8 +43,8 @@ def test_a_skill_is_a_pair_of_its_own(recording_client: RecordingClient) -> None
             track("File Read")
         track("Reply Sent")
 
-    told = inside(recording_client, go)
-    assert told == [
+    found = inside(recording_client, go)
+    assert found == [
         ("Command Invoked", "acme review", []),
         ("File Read", "acme review", []),
         pair("acme review")[1],
@@ -158,9 +158,9 @@ def test_a_decorated_function_is_one_at_each_call(recording_client: RecordingCli
         for thread in threads:
             thread.join()
 
-    told = inside(recording_client, go)
-    assert [entry[0] for entry in told[:6]] == ["Command Invoked"] * 3 + ["Command Completed"] * 3
-    assert len(told) == 2 * 8
+    found = inside(recording_client, go)
+    assert [entry[0] for entry in found[:6]] == ["Command Invoked"] * 3 + ["Command Completed"] * 3
+    assert len(found) == 2 * 8
     runs = [event["properties"]["run_id"] for event in recording_client.events[1:-1]]
     assert all(runs.count(run_id) == 2 for run_id in runs)
 
@@ -184,9 +184,9 @@ def test_a_decorated_coroutine_ends_when_it_ends(recording_client: RecordingClie
     async def both() -> None:
         await asyncio.gather(slow(), quick())
 
-    told = inside(recording_client, lambda: asyncio.run(both()))
+    found = inside(recording_client, lambda: asyncio.run(both()))
     assert order == ["quick", "slow"]
-    assert [entry[:2] for entry in told] == [
+    assert [entry[:2] for entry in found] == [
         ("Command Invoked", "acme slow"),
         ("Command Invoked", "acme quick"),
         ("Quick Done", "acme quick"),
@@ -207,7 +207,7 @@ async def async_generator() -> Any:
 
 @pytest.mark.parametrize("function", [generator, async_generator, object, "text", None])
 def test_what_does_not_end_with_its_call_cannot_be_decorated(function: Any) -> None:
-    """A generator's work begins after its call; the message says what to write."""
+    """A generator's work begins after its call; the message names the fix."""
     with pytest.raises(DeclarationError, match="track_command"):
         track_command("review")(function)
 
@@ -241,7 +241,7 @@ NAMES = [
 def test_a_name_is_declared_and_not_typed(
     name: Any, good: bool, recording_client: RecordingClient
 ) -> None:
-    """A sentence is refused loudly in a test."""
+    """A sentence raises in a test."""
 
     def go() -> None:
         if good:
@@ -250,8 +250,8 @@ def test_a_name_is_declared_and_not_typed(
         with pytest.raises(DeclarationError, match="declared in the code"):
             track_command(name)
 
-    told = inside(recording_client, go)
-    assert told == (pair(f"acme {name}") if good else [])
+    found = inside(recording_client, go)
+    assert found == (pair(f"acme {name}") if good else [])
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_a_name_is_declared_and_not_typed(
 def test_a_mistake_is_loud_in_a_test(
     options: dict[str, Any], fix: str, recording_client: RecordingClient
 ) -> None:
-    """It says what may be said."""
+    """The message lists what is possible."""
 
     def go() -> None:
         with pytest.raises(DeclarationError, match=fix):
@@ -282,19 +282,19 @@ def test_at_a_prompt_a_mistake_is_told_without_what_was_typed(
     home: Home, make_cli: Callable[..., Cli]
 ) -> None:
     """The pair is there; its name is `<dynamic>`, the rest is left out and counted."""
-    told = at_a_prompt(
+    found = at_a_prompt(
         make_cli,
         """
         with track_command("please review /home/zoe", source="prompt", message_id="zoe@home"):
             pass
         """,
     )
-    assert [message["properties"]["command"] for message in told] == [
+    assert [message["properties"]["command"] for message in found] == [
         *("acme go", "acme <dynamic>", "acme <dynamic>", "acme go")
     ]
-    assert [message["properties"].get("dropped") for message in told] == [None, 3, None, None]
-    assert "zoe" not in str(told)
-    assert "source" not in str(told)
+    assert [message["properties"].get("dropped") for message in found] == [None, 3, None, None]
+    assert "zoe" not in str(found)
+    assert "source" not in str(found)
 
 
 def test_outside_any_command_it_is_dropped_and_counted() -> None:
@@ -360,6 +360,6 @@ def test_commands_without_end_are_bounded(recording_client: RecordingClient) -> 
             with track_command("review"):
                 pass
 
-    told = inside(recording_client, go)
-    assert told == pair("acme review") * MAX_OWN_EVENTS
+    found = inside(recording_client, go)
+    assert found == pair("acme review") * MAX_OWN_EVENTS
     assert recording_client.events[-1]["properties"]["dropped"] == 50

@@ -103,7 +103,7 @@ def test_the_processor_is_found_without_running_a_program() -> None:
 def test_who_runs_it_is_told_from_the_environment(
     environ: dict[str, str], ci: bool, context: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A build server, an agent, a script: each is told apart."""
+    """A build server, an agent, a script: each is recognized."""
     monkeypatch.setattr(os, "isatty", lambda descriptor: False)
     found = composed(environ)
     assert (found["is_ci"], found["cli_context"], found["is_tty"]) == (ci, context, False)
@@ -152,7 +152,7 @@ def test_a_closed_stream_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_container_is_told_by_its_variables(
     environ: dict[str, str], found: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Kubernetes, systemd-nspawn and Podman say so."""
+    """Kubernetes, systemd-nspawn and Podman set one."""
     monkeypatch.setattr(os.path, "exists", lambda path: False)
     assert composed(environ)["in_container"] is found
 

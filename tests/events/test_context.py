@@ -1,4 +1,4 @@
-"""What an application says on every event: as declared, then as it becomes known."""
+"""Properties of every event: as declared, then as they become known."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from click_telemetry import current, instrument, set_context, track
-from click_telemetry._events.context import CONTEXT_BYTES
 from click_telemetry._events.current import take_strays
+from click_telemetry._events.properties import CONTEXT_BYTES
 from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry._reader import BASE_PROPERTIES, RESERVED_PROPERTIES
 from click_telemetry._recorder import encode
@@ -34,8 +34,8 @@ def application(
     return instrument(group, app=app, client=client, **options)
 
 
-def told(client: RecordingClient) -> list[tuple[str, dict[str, Any]]]:
-    """Each event with what the application says on it."""
+def own_events(client: RecordingClient) -> list[tuple[str, dict[str, Any]]]:
+    """Each event with the application's own properties."""
     return [
         (
             event["event"].removeprefix("Command "),
@@ -77,7 +77,7 @@ def test_declared_properties_are_on_every_event(recording_client: RecordingClien
     assert called == []
     run(cli, "go")
     both = {"team_name": "factory", "action": "ci"}
-    assert told(recording_client) == [
+    assert own_events(recording_client) == [
         ("Invoked", both),
         ("Plan Changed", {**both, "plan": "pro"}),
         ("Completed", both),
@@ -128,7 +128,7 @@ def test_what_is_set_is_on_every_later_event(recording_client: RecordingClient) 
         set_context(cloud="fly", region=None)
 
     run(application(recording_client, go), "go")
-    assert told(recording_client) == [
+    assert own_events(recording_client) == [
         ("Invoked", {}),
         ("Picker Shown", {}),
         ("Agent Selected", {"agent": "claude"}),
@@ -152,7 +152,7 @@ def test_what_is_set_before_the_command_is_remembered(recording_client: Recordin
 
     run(instrument(cli, app="acme", client=recording_client), "go")
     agent = {"agent": "claude"}
-    assert told(recording_client) == [
+    assert own_events(recording_client) == [
         ("Config Read", {}),
         ("Signed In", agent),
         ("Invoked", agent),
@@ -174,17 +174,17 @@ def test_another_invocation_knows_nothing_of_it(recording_client: RecordingClien
     run(cli, "go")
     run(cli, "go", "--help")
     run(application(recording_client, lambda: None), "go")
-    assert told(recording_client) == [
+    assert own_events(recording_client) == [
         ("Invoked", {}),
         ("Completed", {"agent": "claude"}),
         ("Invoked", {}),
         ("Completed", {}),
     ]
-    assert told(inner) == [("Invoked", {}), ("Completed", {"cloud": "fly"})]
+    assert own_events(inner) == [("Invoked", {}), ("Completed", {"cloud": "fly"})]
 
 
 def test_two_sessions_in_one_process_never_meet() -> None:
-    """In two threads, at the same moment: each says what its own thread set."""
+    """In two threads, at the same moment: each has what its own thread set."""
     clients = {app: RecordingClient() for app in ("one", "two")}
     ready = threading.Barrier(2)
 
@@ -205,7 +205,9 @@ def test_two_sessions_in_one_process_never_meet() -> None:
     for thread in threads:
         thread.join()
     for app, client in clients.items():
-        assert told(client)[1:-1] == [("Step Done", {"session": app, "n": n}) for n in range(20)]
+        assert own_events(client)[1:-1] == [
+            ("Step Done", {"session": app, "n": n}) for n in range(20)
+        ]
 
 
 def test_threads_and_tasks_of_the_invocation_say_it_too(recording_client: RecordingClient) -> None:
@@ -225,18 +227,23 @@ def test_threads_and_tasks_of_the_invocation_say_it_too(recording_client: Record
         asyncio.run(all_of_them())
 
     run(application(recording_client, go), "go")
-    assert told(recording_client)[-1][1] == {"thread": True, "task_0": 0, "task_1": 1, "task_2": 2}
+    assert own_events(recording_client)[-1][1] == {
+        "thread": True,
+        "task_0": 0,
+        "task_1": 1,
+        "task_2": 2,
+    }
 
 
 def test_an_event_s_own_property_wins(recording_client: RecordingClient) -> None:
-    """What is said of this event is more to the point than what surrounds it."""
+    """It describes this event more exactly than its context does."""
 
     def go() -> None:
         set_context(agent="claude", cloud="fly")
         track("Agent Changed", {"agent": "codex"})
 
     run(application(recording_client, go), "go")
-    assert told(recording_client)[1:] == [
+    assert own_events(recording_client)[1:] == [
         ("Agent Changed", {"agent": "codex", "cloud": "fly"}),
         ("Completed", {"agent": "claude", "cloud": "fly"}),
     ]
@@ -250,7 +257,7 @@ def test_it_replaces_what_was_declared(recording_client: RecordingClient) -> Non
         properties={"plan": "free", "team": "factory"},
     )
     run(cli, "go")
-    assert told(recording_client) == [
+    assert own_events(recording_client) == [
         ("Invoked", {"plan": "free", "team": "factory"}),
         ("Completed", {"plan": "pro"}),
     ]
@@ -260,7 +267,7 @@ def test_it_replaces_what_was_declared(recording_client: RecordingClient) -> Non
 def test_reserved_name_is_refused_loudly_in_a_test(
     name: str, recording_client: RecordingClient
 ) -> None:
-    """A name that events carry already, or that would name a user; the message says what to do."""
+    """A name that events carry already, or that would name a user; the message names the fix."""
 
     def go() -> None:
         with pytest.raises(DeclarationError, match=r"rename it|write identify\(") as raised:
@@ -278,8 +285,8 @@ def test_reserved_name_is_refused_quietly_at_a_prompt(
     home: Home, make_cli: Callable[..., Cli]
 ) -> None:
     """There it costs the property alone, and is counted."""
-    told = at_a_prompt(make_cli, "set_context(sequence=99, user_id='zoe', agent='claude')")
-    invoked, completed = (message["properties"] for message in told)
+    found = at_a_prompt(make_cli, "set_context(sequence=99, user_id='zoe', agent='claude')")
+    invoked, completed = (message["properties"] for message in found)
     assert (invoked["sequence"], completed["sequence"]) == (1, 2)
     assert (completed["agent"], completed["dropped"]) == ("claude", 2)
     assert "user_id" not in completed
@@ -296,7 +303,7 @@ def test_what_does_not_fit_is_left_out_and_counted(recording_client: RecordingCl
         set_context(longer="x" * 3000)
 
     run(application(recording_client, go), "go")
-    assert told(recording_client)[-1][1] == {"cloud": "fly", "longer": "x" * 3000}
+    assert own_events(recording_client)[-1][1] == {"cloud": "fly", "longer": "x" * 3000}
     assert of(recording_client, "dropped") == [None, 2]
 
 
@@ -311,7 +318,7 @@ def test_no_context_is_larger_than_it_may_be(calls: list[dict[str, str]]) -> Non
             set_context(**{f"x{name}": value for name, value in properties.items()})
 
     run(application(client, go, properties={"team": "factory"}), "go")
-    said = told(client)[-1][1]
+    said = own_events(client)[-1][1]
     assert len(encode(said)) <= CONTEXT_BYTES + len("{}")
     assert said["team"] == "factory"
 
@@ -326,7 +333,7 @@ def test_a_value_that_cannot_be_said_takes_the_old_one_away(
         set_context(plan="x" * 5000, size=float("nan"), seats=10**5000)
 
     run(application(recording_client, go), "go")
-    assert told(recording_client)[-1] == ("Completed", {})
+    assert own_events(recording_client)[-1] == ("Completed", {})
     assert of(recording_client, "dropped") == [None, 2]
 
 
@@ -369,4 +376,4 @@ def test_where_nothing_is_recorded_it_does_nothing(
     monkeypatch.delenv("DO_NOT_TRACK")
     take_strays()
     run(application(recording_client, lambda: None), "go")
-    assert told(recording_client) == [("Invoked", {}), ("Completed", {})]
+    assert own_events(recording_client) == [("Invoked", {}), ("Completed", {})]

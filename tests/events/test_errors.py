@@ -93,7 +93,7 @@ def test_an_error_is_told_by_its_class_and_number(
 
 
 def test_the_informative_class_of_a_chain_is_told(recording_client: RecordingClient) -> None:
-    """A wrapper says less than what it wraps; `error_packages` may be named."""
+    """A wrapper is less informative than what it wraps; `error_packages` may be named."""
 
     def go() -> None:
         try:
@@ -180,7 +180,7 @@ CODES: list[tuple[Any, bool]] = [
 
 @pytest.mark.parametrize(("code", "good"), CODES)
 def test_a_code_is_an_identifier(code: Any, good: bool, recording_client: RecordingClient) -> None:
-    """Anything else is refused loudly in a test: a sentence may hold what a person typed."""
+    """Anything else raises in a test: a sentence may contain what a person typed."""
     assert is_code(code) is good
 
     def go() -> None:
@@ -195,8 +195,8 @@ def test_a_code_is_an_identifier(code: Any, good: bool, recording_client: Record
 
 
 def test_at_a_prompt_a_mistake_is_counted(home: Home, make_cli: Callable[..., Cli]) -> None:
-    """The event goes without what cannot be said."""
-    told = at_a_prompt(
+    """The event is recorded without what cannot be."""
+    found = at_a_prompt(
         make_cli,
         """
         track_warning("cannot read /home/zoe")
@@ -204,13 +204,13 @@ def test_at_a_prompt_a_mistake_is_counted(home: Home, make_cli: Callable[..., Cl
         track_error(ValueError, code="not a code")
         """,
     )
-    assert [message["event"] for message in told[1:-1]] == [
+    assert [message["event"] for message in found[1:-1]] == [
         "Warning Occurred",
         *["Error Occurred"] * 2,
     ]
-    assert [message["properties"].get("dropped") for message in told] == [None, 1, 1, 1, None]
-    assert all("error_class" not in message["properties"] for message in told)
-    assert "/home/zoe" not in str(told)
+    assert [message["properties"].get("dropped") for message in found] == [None, 1, 1, 1, None]
+    assert all("error_class" not in message["properties"] for message in found)
+    assert "/home/zoe" not in str(found)
 
 
 def test_outside_any_command_it_is_counted() -> None:

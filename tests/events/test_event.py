@@ -1,4 +1,4 @@
-"""Typed events: the class is the plan, and nothing that it does not declare can be said."""
+"""Typed events: the class is the plan, and only what it declares can be recorded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry._reader import BASE_PROPERTIES
 from click_telemetry.testing import RecordingClient
 
-from ..harness.flows import Keeping, at_a_prompt, command, dropped, told, walk
+from ..harness.flows import Keeping, at_a_prompt, command, dropped, own_events, walk
 from ..harness.interpreter import environment, python
 from ..harness.stories import run
 from ..harness.values import BrokenText, Faceless
@@ -107,7 +107,7 @@ RECORDED: dict[str, Any] = {
 }
 
 
-# What is said --------------------------------------------------------------------------------
+# What is recorded --------------------------------------------------------------------------------
 
 
 def test_an_event_is_named_after_its_class() -> None:
@@ -150,8 +150,8 @@ def test_the_plan_is_on_the_class() -> None:
     assert plan.description == (
         "Somebody moved to another plan.\n\nBy the command alone, not on the web."
     )
-    told = [(p.name, p.kind, p.choices, p.optional) for p in plan.properties.values()]
-    assert told == [
+    found = [(p.name, p.kind, p.choices, p.optional) for p in plan.properties.values()]
+    assert found == [
         ("direction", "string", ("upgrade", "downgrade"), False),
         ("from_plan", "string", ("free", "pro"), False),
         ("to_plan", "string", ("free", "pro"), False),
@@ -178,7 +178,7 @@ def test_the_plan_is_on_the_class() -> None:
 
 
 def test_an_event_that_nobody_hears_is_counted_or_silent() -> None:
-    """Outside any command it is dropped; in an excluded one it is nobody's business."""
+    """Outside any command it is dropped; in an excluded one it is not recorded."""
     client = RecordingClient()
     group = command(lambda: track(PlanChanged("upgrade", Plan.FREE, Plan.PRO)), client)
     group.add_command(
@@ -199,7 +199,7 @@ def test_an_event_that_nobody_hears_is_counted_or_silent() -> None:
 
 
 def test_an_event_is_a_frozen_value() -> None:
-    """Equal by what it says, hashable, and shown as it is made; positional or by name."""
+    """Equal by its values, hashable, and shown as it is made; positional or by name."""
     one = PlanChanged("upgrade", Plan.FREE, to_plan=Plan.PRO)
     other = PlanChanged(to_plan=Plan.PRO, from_plan=Plan.FREE, direction="upgrade")
     assert one == other
@@ -273,7 +273,7 @@ Alias = Literal["a", "b"]
 
 
 class Marked:
-    """As annotated-types' MaxLen says it."""
+    """As annotated-types' MaxLen has it."""
 
     max_length = 8
 
@@ -308,7 +308,7 @@ class Open(enum.Enum):
 
 
 @pytest.mark.parametrize(
-    ("annotation", "says"),
+    ("annotation", "message"),
     [
         (str, "value is a text without a bound: write Literal[…] or Annotated[str, 64]"),
         (Annotated[str, "note"], "is a text without a bound: write Annotated[str, 64]"),
@@ -336,16 +336,16 @@ class Open(enum.Enum):
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_any_other_annotation_raises_at_the_class(annotation: Any, says: str) -> None:
-    """With what to write instead, when it is imported, and not when somebody runs it."""
+def test_any_other_annotation_raises_at_the_class(annotation: Any, message: str) -> None:
+    """With what to write instead, when it is imported, and not when a person runs it."""
     with pytest.raises(DeclarationError) as raised:
         type("Made", (Event,), {"__annotations__": {"value": annotation}})
     assert str(raised.value).startswith("Made.value ")
-    assert says in str(raised.value)
+    assert message in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [
         ("Value", "Write 'value'"),
         ("_value", "no snake_case word"),
@@ -356,11 +356,11 @@ def test_any_other_annotation_raises_at_the_class(annotation: Any, says: str) ->
         ("context_ip", "would hide a column of Segment's warehouses"),
     ],
 )
-def test_names_of_properties_are_checked(name: str, says: str) -> None:
+def test_names_of_properties_are_checked(name: str, message: str) -> None:
     """None is hidden by ours, and none hides a warehouse's."""
     with pytest.raises(DeclarationError) as raised:
         type("Made", (Event,), {"__annotations__": {name: int}})
-    assert says in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_names_of_events_are_checked() -> None:
@@ -375,12 +375,12 @@ def test_names_of_events_are_checked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("default", "says"),
+    ("default", "message"),
     [([], "has a default that all share"), ("x", "its annotation does not allow"), (None, "allow")],
 )
-def test_defaults_are_checked(default: Any, says: str) -> None:
+def test_defaults_are_checked(default: Any, message: str) -> None:
     """A default that could never be recorded is found at import."""
-    with pytest.raises(DeclarationError, match=says):
+    with pytest.raises(DeclarationError, match=message):
         type("Made", (Event,), {"__annotations__": {"value": int}, "value": default})
 
 
@@ -461,7 +461,7 @@ def test_a_wrong_value_is_told_in_a_test(name: str) -> None:
     result = run(command(lambda: track(made), client), "go")
     assert isinstance(result.exception, DeclarationError)
     assert f"Everything does not match its declaration: {name} is" in str(result.exception)
-    assert told(client) == []
+    assert own_events(client) == []
 
 
 def test_a_wrong_value_is_left_out_at_a_prompt() -> None:
@@ -474,7 +474,7 @@ def test_a_wrong_value_is_left_out_at_a_prompt() -> None:
         patch.delenv("PYTEST_CURRENT_TEST")
         command(lambda: track(Everything(**one)), client).main(["go"], standalone_mode=False)
     own = {k: v for k, v in RECORDED.items() if k not in ("note", "plan")}
-    assert told(client.recording) == [("Everything", {**own, "invalid": ["plan", "note"]})]
+    assert own_events(client.recording) == [("Everything", {**own, "invalid": ["plan", "note"]})]
     assert dropped(client.recording) == 2
 
 
@@ -500,12 +500,14 @@ WRONG_CALLS: list[tuple[Callable[[Any], Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("call", "says"), WRONG_CALLS, ids=[says for _, says in WRONG_CALLS])
-def test_a_wrong_call_is_told_in_a_test(call: Callable[[Any], Any], says: str) -> None:
-    """As a type checker tells it before."""
+@pytest.mark.parametrize(
+    ("call", "message"), WRONG_CALLS, ids=[message for _, message in WRONG_CALLS]
+)
+def test_a_wrong_call_is_told_in_a_test(call: Callable[[Any], Any], message: str) -> None:
+    """As a type checker reports it before."""
     with pytest.raises(DeclarationError) as raised:
         call(PlanChanged)
-    assert says in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_a_wrong_call_does_not_raise_at_a_prompt() -> None:
@@ -554,7 +556,7 @@ def test_an_event_measures_its_block() -> None:
     run(command(go, client), "go")
     measured = client.events[2]["properties"]
     assert 30 <= measured["duration_ms"] < 60_000
-    assert told(client) == [
+    assert own_events(client) == [
         ("Amid Call", {}),
         ("Tool Call", {**AT, "succeeded": True}),
         ("Tool Call", AT),
@@ -584,10 +586,10 @@ def test_an_error_in_its_block_is_named(error: BaseException, own: dict[str, Any
         assert left.value is error
         assert left.value.__traceback__ is not None
 
-    ((_, told),) = walk(go)
-    if "error_class" in told:
-        told["error_class"] = told["error_class"][:21]
-    assert told == {**AT, **own}
+    ((_, found),) = walk(go)
+    if "error_class" in found:
+        found["error_class"] = found["error_class"][:21]
+    assert found == {**AT, **own}
 
 
 def test_a_value_may_be_timed_again_and_awaited() -> None:

@@ -20,7 +20,7 @@ from click_telemetry._events.state import MAX_OWN_EVENTS
 from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry.testing import RecordingClient
 
-from ..harness.flows import Keeping, Told, at_a_prompt, command, told, walk
+from ..harness.flows import Keeping, OwnEvents, at_a_prompt, command, own_events, walk
 from ..harness.interpreter import environment, python
 from ..harness.processes import Cli
 from ..harness.stories import run
@@ -75,7 +75,7 @@ def test_complete_is_final() -> None:
     client = RecordingClient()
     result = run(command(go, client), "go")
     assert result.exception is error
-    assert told(client) == [
+    assert own_events(client) == [
         STARTED,
         ("Application Create Completed", {"region": "eu", "step": "api_call"}),
     ]
@@ -136,7 +136,7 @@ def test_an_error_fails_it_with_its_class_and_not_its_words() -> None:
 def test_each_way_to_leave_has_its_end(
     error: BaseException, moment: str, own: dict[str, Any]
 ) -> None:
-    """Leaving on purpose with code 0 is no failure, and Ctrl-C is nobody's fault."""
+    """Leaving on purpose with code 0 is no failure, and Ctrl-C is no failure either."""
 
     def go() -> None:
         with pytest.raises(type(error)) as left, CREATE:
@@ -233,7 +233,7 @@ def test_times_are_milliseconds_since_the_start() -> None:
 
 
 def test_declared_properties_are_on_every_event() -> None:
-    """And what becomes known on the way on every later one: nobody has to join."""
+    """And what becomes known on the way on every later one, without a join."""
 
     def go() -> None:
         with CREATE(source="cli", plan=None) as f:
@@ -299,7 +299,7 @@ def choose(f: Flow | None = None) -> str:
 
 
 def test_a_helper_takes_an_optional_flow() -> None:
-    """With one it speaks for it; with none it says nothing and works as well."""
+    """With one it records events of it; with none it records nothing and works as well."""
 
     def go() -> None:
         assert choose() == "pro"
@@ -330,7 +330,7 @@ def test_a_dry_run_is_silent() -> None:
 
 
 def test_what_is_off_or_excluded_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A flow in a command that is not recorded says nothing, and works."""
+    """A flow in a command that is not recorded gives no event, and works."""
     client = RecordingClient()
     walked: list[int] = []
 
@@ -381,9 +381,9 @@ MISTAKES: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize(("mistake", "says"), MISTAKES)
-def test_a_mistake_is_told_in_a_test(mistake: Callable[[Flow], None], says: str) -> None:
-    """My own test suite finds a step that I did not declare, and says what to write."""
+@pytest.mark.parametrize(("mistake", "message"), MISTAKES)
+def test_a_mistake_is_told_in_a_test(mistake: Callable[[Flow], None], message: str) -> None:
+    """My own test suite finds a step that I did not declare, and names the fix."""
     raised: list[BaseException] = []
 
     def go() -> None:
@@ -394,7 +394,7 @@ def test_a_mistake_is_told_in_a_test(mistake: Callable[[Flow], None], says: str)
                 raised.append(error)
 
     walk(go)
-    assert says in str(raised[0])
+    assert message in str(raised[0])
 
 
 @pytest.mark.parametrize("env", [{"DO_NOT_TRACK": "1"}, {}])
@@ -435,7 +435,7 @@ def test_a_recording_client_alone_makes_it_a_test() -> None:
 
 
 def test_at_a_prompt_mistakes_are_recorded_with_a_mark() -> None:
-    """Nobody is told, nothing is lost, and the maintainer sees it."""
+    """It does not raise, nothing is lost, and the maintainer sees it."""
 
     def go() -> None:
         for mistake in (misstep, misreason):
@@ -504,7 +504,7 @@ def test_a_declaration_that_cannot_be_used_is_silent_at_a_prompt() -> None:
 
 
 def test_a_flow_is_a_decorator() -> None:
-    """Each call is a walk; arguments, result, name and options pass as they are."""
+    """Each call is a run of the flow; arguments, result, name and options pass as they are."""
 
     @CREATE(source="decorator")
     def work(value: int, *, fail: bool = False) -> int:
@@ -541,7 +541,7 @@ def test_a_command_s_function_may_be_decorated() -> None:
 
     result = run(instrument(go, app="acme", client=client), "--size", "3")
     assert result.output == "size 3\n"
-    assert told(client) == [STARTED, ("Application Create Completed", {})]
+    assert own_events(client) == [STARTED, ("Application Create Completed", {})]
 
 
 def test_coroutines_are_walked_until_they_are_awaited() -> None:
@@ -576,7 +576,7 @@ def test_coroutines_are_walked_until_they_are_awaited() -> None:
 
 
 def test_a_task_that_is_cancelled_aborts_its_flow() -> None:
-    """By a timeout, or by Ctrl-C, which is how a loop tells its tasks."""
+    """By a timeout, or by Ctrl-C, which a loop passes to its tasks."""
 
     async def forever() -> None:
         async with CREATE as f:
@@ -616,7 +616,7 @@ def test_generators_are_walked_until_they_are_exhausted_or_closed() -> None:
 
 
 def test_generators_may_take_turns() -> None:
-    """Each has called the declaration, so each block is a walk of its own."""
+    """Each has called the definition, so each block is a run of its own."""
 
     def walking(number: int) -> Iterator[None]:
         with CREATE(number=number) as f:
@@ -700,8 +700,8 @@ def test_a_flow_may_be_handed_to_a_thread() -> None:
             command(inner, other).main(["go"], standalone_mode=False)
 
     run(command(outer, client), "go")
-    assert told(other) == []
-    assert told(client) == [
+    assert own_events(other) == []
+    assert own_events(client) == [
         STARTED,
         ("Application Create Read Terms", {"step": "name"}),
         ("Application Create Completed", {"step": "name"}),
@@ -794,7 +794,7 @@ def test_a_flow_left_open_is_abandoned_once_at_the_end() -> None:
         "Outer Aborted",
     ]
     at = {"reason": "abandoned", "step": "two"}
-    assert told(client)[2:] == [("Inner Aborted", at), ("Outer Aborted", at)]
+    assert own_events(client)[2:] == [("Inner Aborted", at), ("Outer Aborted", at)]
 
 
 def test_a_thread_that_goes_on_after_the_end_has_been_left() -> None:
@@ -819,11 +819,11 @@ def test_a_thread_that_goes_on_after_the_end_has_been_left() -> None:
     ended.set()
     threads[0].join()
     at = {"reason": "abandoned", "step": "name"}
-    assert told(client) == [STARTED, ("Application Create Aborted", at)]
+    assert own_events(client) == [STARTED, ("Application Create Aborted", at)]
 
 
 def test_a_flow_of_the_group_spans_its_commands() -> None:
-    """Begun before the first leaf, it waits for it; without one, there is nothing to tell."""
+    """Begun before the first leaf, it waits for it; without one, nothing is recorded."""
     client = RecordingClient()
 
     @click.group()
@@ -858,7 +858,7 @@ def test_a_flow_of_the_group_spans_its_commands() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_says_nothing_of_its_parent_s_flow() -> None:
-    """One end, told by the process that began it."""
+    """One end, recorded by the process that began it."""
     source = """
 import os, sys
 import click
@@ -913,8 +913,8 @@ def test_a_flow_that_started_always_ends() -> None:
                 f.event("Read Terms")
 
     run(command(go, client), "go")
-    assert [name for name, _ in told(client)].count("Application Create Read Terms") == 198
-    assert told(client)[-1] == ("Application Create Completed", {})
+    assert [name for name, _ in own_events(client)].count("Application Create Read Terms") == 198
+    assert own_events(client)[-1] == ("Application Create Completed", {})
     assert [event["properties"].get("dropped") for event in client.events][-2:] == [2, None]
 
 
@@ -930,8 +930,8 @@ def test_a_flow_for_which_there_is_no_room_is_not_recorded_by_half() -> None:
         track("Row Read")
 
     run(command(go, client), "go")
-    assert {name for name, _ in told(client)} == {"Row Read"}
-    assert len(told(client)) == MAX_OWN_EVENTS
+    assert {name for name, _ in own_events(client)} == {"Row Read"}
+    assert len(own_events(client)) == MAX_OWN_EVENTS
 
 
 # A real process ------------------------------------------------------------------------------
@@ -981,14 +981,14 @@ def test_a_person_sees_no_mistake_of_the_developer(
 def test_a_flow_left_open_by_a_real_process_is_abandoned(
     make_cli: Callable[..., Cli],
 ) -> None:
-    """Told at the end of the invocation, in log mode as it would be sent."""
+    """Recorded at the end of the invocation, in log mode as it would be sent."""
     done = make_cli(APP).run("go", "open", env={"ACME_TELEMETRY": "log"})
     assert done.stdout == "went on\n"
     assert '"event":"Spawn Aborted","properties":{"reason":"abandoned"' in done.stderr
 
 
 def test_an_asynchronous_generator_is_walked_by_a_block() -> None:
-    """The decorator says so; the block does it."""
+    """The message names the block, which works."""
 
     async def work() -> AsyncIterator[int]:
         with CREATE:
@@ -1007,7 +1007,7 @@ def test_an_asynchronous_generator_is_walked_by_a_block() -> None:
 
 def test_nothing_is_said_twice_by_two_who_end_it() -> None:
     """Fifty threads complete one flow; the first counts."""
-    ends: Told = []
+    ends: OwnEvents = []
     for _ in range(3):
 
         def go() -> None:

@@ -53,35 +53,35 @@ MISTAKES: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize(("wrong", "says"), MISTAKES, ids=lambda value: str(value)[:50])
-def test_a_mistake_around_a_function_raises_at_import(wrong: dict[str, Any], says: str) -> None:
+@pytest.mark.parametrize(("wrong", "message"), MISTAKES, ids=lambda value: str(value)[:50])
+def test_a_mistake_around_a_function_raises_at_import(wrong: dict[str, Any], message: str) -> None:
     """The message names the flow, what is wrong, and what to write instead."""
     options = dict(wrong)
     declared = flow(options.pop("name", "Application Create"), **options)
     with pytest.raises(DeclarationError) as raised:
         declared(lambda: None)
-    assert says in str(raised.value)
+    assert message in str(raised.value)
 
 
-@pytest.mark.parametrize(("wrong", "says"), MISTAKES, ids=lambda value: str(value)[:50])
-def test_a_mistake_in_a_block_raises_in_a_test(wrong: dict[str, Any], says: str) -> None:
-    """Before anything is said."""
+@pytest.mark.parametrize(("wrong", "message"), MISTAKES, ids=lambda value: str(value)[:50])
+def test_a_mistake_in_a_block_raises_in_a_test(wrong: dict[str, Any], message: str) -> None:
+    """Before anything is recorded."""
     options = dict(wrong)
     declared = flow(options.pop("name", "Application Create"), **options)
     with pytest.raises(DeclarationError) as raised:
         declared.__enter__()
-    assert says in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_a_mistake_at_a_module_s_top_level_raises_at_import() -> None:
-    """Where flows are best declared, nobody has to walk them to learn that they are wrong."""
+    """A flow need not run for its declaration to be checked."""
     source = "from click_telemetry import flow\nF = flow('Spawn', steps=('Two Words',))"
     with pytest.raises(DeclarationError, match="Write 'two_words'"):
         exec(compile(source, "module.py", "exec"), {})
 
 
 def test_a_property_that_a_call_adds_is_checked_too() -> None:
-    """`CREATE(step="mine")` is told as a declared one is."""
+    """`CREATE(step="mine")` is reported as a declared one is."""
     with pytest.raises(DeclarationError, match="have 'step' already"):
         flow("Spawn")(step="mine").__enter__()
 
@@ -94,7 +94,7 @@ def asynchronous() -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize(
-    ("thing", "says"),
+    ("thing", "message"),
     [
         (click.Command("go"), "below the decorator that makes the command"),
         (click.Group("go"), "below the decorator that makes the command"),
@@ -103,12 +103,12 @@ def asynchronous() -> Callable[..., Any]:
         (asynchronous(), "write `with flow(…) as f:` inside work"),
     ],
 )
-def test_what_a_flow_cannot_be_put_around_is_told(thing: Any, says: str) -> None:
+def test_what_a_flow_cannot_be_put_around_is_told(thing: Any, message: str) -> None:
     """The decorators' order, above all."""
     declared: Any = flow("Spawn")
     with pytest.raises(DeclarationError) as raised:
         declared(thing)
-    assert says in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_the_plan_is_on_the_declaration() -> None:
@@ -128,7 +128,7 @@ def test_the_plan_is_on_the_declaration() -> None:
 
 
 def test_what_can_be_used_of_a_wrong_declaration_is_used() -> None:
-    """At a prompt nothing is told, and as little as possible lost."""
+    """At a prompt nothing raises, and as little as possible is lost."""
     wrong: Any = {"steps": ("one", 3, "one", "two"), "aborts": {int: "x", ValueError: "broken"}}
     plan = FlowPlan("Spawn", reasons=("a",), **wrong)
     assert (plan.name, plan.steps, plan.reasons) == ("Spawn", ("one", "two"), ("a", "broken"))

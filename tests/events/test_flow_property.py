@@ -122,7 +122,7 @@ bodies = st.lists(
 
 
 class World:
-    """Walks bodies, and records how each flow must have ended."""
+    """Runs bodies, and records how each flow must have ended."""
 
     def __init__(self) -> None:
         self.endings: dict[str, Ending] = {}
@@ -211,7 +211,7 @@ class World:
     def leave_open(self, name: str, f: Flow, body: list[Any]) -> None:
         for action in body:
             if action[0] == "raise":
-                break  # whatever ends the block, nobody tells the flow
+                break  # the flow is not told how the block ends
             with suppress(BaseException):
                 self.act(name, f, action)
         self.endings.setdefault(name, ("Aborted", "abandoned"))
@@ -346,7 +346,7 @@ def read(client: RecordingClient) -> dict[str, Ending]:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(plain, max_size=6), st.integers(0, len(ZOO) - 1))
 def test_the_very_object_leaves(body: list[Any], which: int) -> None:
-    """Whatever was said before it: the same exception, by the same road, even with nobody there."""
+    """Whatever was recorded before: the same exception, outside commands too."""
     error = ZOO[which][0]()
     world = World()
     name, declared = world.declare()

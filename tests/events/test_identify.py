@@ -1,4 +1,4 @@
-"""Who is signed in: said now, on what follows in this invocation, and nowhere else."""
+"""Who is signed in: on what follows in this invocation, and nowhere else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def application(client: RecordingClient, callback: Callable[[], Any]) -> click.G
     return instrument(group, app="acme", client=client)
 
 
-def told(client: RecordingClient) -> list[tuple[Any, Any]]:
+def own_events(client: RecordingClient) -> list[tuple[Any, Any]]:
     """Each message: its event (or its type) and the user whom it names."""
     return [
         (message.get("event", message["type"]), message.get("userId"))
@@ -43,7 +43,7 @@ def test_signed_in_user_is_on_every_later_message(recording_client: RecordingCli
         track("Login Completed")
 
     run(application(recording_client, go), "go")
-    assert told(recording_client) == [
+    assert own_events(recording_client) == [
         ("Command Invoked", None),
         ("Login Started", None),
         ("identify", "user-42"),
@@ -80,7 +80,7 @@ def test_after_the_sign_out_messages_name_nobody(
         identify("user-8")
 
     run(application(recording_client, go), "go")
-    assert told(recording_client) == [
+    assert own_events(recording_client) == [
         ("Command Invoked", None),
         ("identify", "7"),
         ("One", "7"),
@@ -105,7 +105,7 @@ def test_user_found_in_a_group_s_callback_is_on_the_command(
 
     run(instrument(cli, app="acme", client=recording_client), "go")
     run(cli, "go", "--help")
-    recorded = told(recording_client)
+    recorded = own_events(recording_client)
     recorded.remove(("identify", "user-42"))  # it needs no command, so it may be composed first
     assert recorded == [
         ("Config Read", None),
@@ -115,10 +115,13 @@ def test_user_found_in_a_group_s_callback_is_on_the_command(
 
 
 def test_the_next_invocation_names_nobody(recording_client: RecordingClient) -> None:
-    """Nothing of it is stored: who is signed in is said in each run."""
+    """Nothing of it is stored: each run identifies its user."""
     run(application(recording_client, lambda: identify("user-42")), "go")
     run(application(recording_client, lambda: None), "go")
-    assert told(recording_client)[-2:] == [("Command Invoked", None), ("Command Completed", None)]
+    assert own_events(recording_client)[-2:] == [
+        ("Command Invoked", None),
+        ("Command Completed", None),
+    ]
 
 
 def test_the_application_inside_names_its_own_user(recording_client: RecordingClient) -> None:
@@ -131,8 +134,8 @@ def test_the_application_inside_names_its_own_user(recording_client: RecordingCl
         track("After")
 
     run(application(recording_client, go), "go")
-    assert {user for _, user in told(inner)} == {None, "inner"}
-    assert {user for _, user in told(recording_client)} == {None, "outer"}
+    assert {user for _, user in own_events(inner)} == {None, "inner"}
+    assert {user for _, user in own_events(recording_client)} == {None, "outer"}
 
 
 USERS: list[tuple[Any, str | None]] = [
@@ -178,19 +181,21 @@ def test_an_id_that_is_none_is_refused_loudly_in_a_test(
             identify(given)
 
     assert run(application(recording_client, go), "go").exit_code == 0
-    assert told(recording_client)[-1] == ("Command Completed", sent)
+    assert own_events(recording_client)[-1] == ("Command Completed", sent)
     assert recording_client.events[-1]["properties"].get("dropped") == (None if sent else 1)
 
 
 def test_an_address_is_refused_quietly_at_a_prompt(
     home: Home, make_cli: Callable[..., Cli]
 ) -> None:
-    """There nobody is identified, and the loss is counted."""
-    told = at_a_prompt(make_cli, "identify('before')\nidentify('zoe@example.com', {'plan': 'pro'})")
-    assert [message["type"] for message in told] == ["track", "identify", "track"]
-    assert [message.get("userId") for message in told] == [None, "before", None]
-    assert told[-1]["properties"]["dropped"] == 1
-    assert "zoe" not in str(told)
+    """There no user is identified, and the loss is counted."""
+    found = at_a_prompt(
+        make_cli, "identify('before')\nidentify('zoe@example.com', {'plan': 'pro'})"
+    )
+    assert [message["type"] for message in found] == ["track", "identify", "track"]
+    assert [message.get("userId") for message in found] == [None, "before", None]
+    assert found[-1]["properties"]["dropped"] == 1
+    assert "zoe" not in str(found)
 
 
 @pytest.mark.parametrize("traits", [{}, None, {"a": 10**5000}, 42, "text"])
@@ -221,7 +226,7 @@ def test_users_without_end_are_bounded(recording_client: RecordingClient) -> Non
 
     run(application(recording_client, go), "go")
     assert len(recording_client.identifies) == MAX_OWN_EVENTS
-    assert told(recording_client)[-1] == ("Command Completed", None)
+    assert own_events(recording_client)[-1] == ("Command Completed", None)
     assert recording_client.events[-1]["properties"]["dropped"] == 50
 
 

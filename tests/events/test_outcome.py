@@ -36,7 +36,7 @@ class Wall(click.ClickException):
 
 
 class Chatty(Exception):
-    """Its words are nobody's business."""
+    """Its message must not be read."""
 
     def __str__(self) -> NoReturn:
         raise AssertionError("asked for its words")
@@ -143,17 +143,17 @@ ENDINGS: dict[str, tuple[Callable[[], Any], list[tuple[Any, ...]]]] = {
 }
 
 
-@pytest.mark.parametrize(("callback", "told"), list(ENDINGS.values()), ids=list(ENDINGS))
+@pytest.mark.parametrize(("callback", "found"), list(ENDINGS.values()), ids=list(ENDINGS))
 @pytest.mark.skipif(not POSIX, reason="exit statuses are wider on Windows")
 def test_every_way_to_end_is_told_as_the_shell_saw_it(
-    callback: Callable[[], Any], told: list[tuple[Any, ...]], recording_client: RecordingClient
+    callback: Callable[[], Any], found: list[tuple[Any, ...]], recording_client: RecordingClient
 ) -> None:
     """Exit code, outcome and class; never a message."""
     command = instrument(click.Command("x", callback=callback), app="acme", client=recording_client)
     context = command.make_context("x", [])
     with context, contextlib.suppress(BaseException):
         command.invoke(context)
-    assert story(recording_client) == told
+    assert story(recording_client) == found
 
 
 @pytest.mark.parametrize("kind", [click.Command, rich_click.RichCommand])
@@ -188,7 +188,7 @@ def of(error: BaseException, *packages: str) -> tuple[str, bool]:
 
 
 def test_foreign_class_is_masked_by_its_nearest_known_ancestor() -> None:
-    """A library's classes are named only if the application says so."""
+    """A library's classes are named only if the application declares it."""
     from rich.errors import MarkupError
 
     assert of(MarkupError("x")) == ("Exception", True)

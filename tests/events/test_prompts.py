@@ -15,7 +15,7 @@ from click_telemetry import Flow, flow
 from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry.testing import RecordingClient
 
-from ..harness.flows import at_a_prompt, command, told, walk
+from ..harness.flows import at_a_prompt, command, own_events, walk
 from ..harness.keyboard import Keyboard
 from ..harness.stories import run
 
@@ -45,18 +45,18 @@ ENDED = ("Spawn Completed", {"step": "agent"})
 
 
 def test_a_free_answer_is_nobody_s_business() -> None:
-    """That it was asked and answered is told; text and answer are not."""
+    """That it was asked and answered is recorded; text and answer are not."""
     answers, go = asking()
     client = RecordingClient()
     run(command(go, client), "go", input="secret agent\n")
     assert answers == ["secret agent"]
-    assert told(client) == [STARTED, question("Shown"), question("Answered"), ENDED]
+    assert own_events(client) == [STARTED, question("Shown"), question("Answered"), ENDED]
     assert "secret" not in json.dumps(client.messages)
     assert "Which" not in json.dumps(client.messages)
 
 
 def test_a_declared_choice_is_recorded() -> None:
-    """Of a picker it is told what was picked."""
+    """The declared choice that was picked is recorded."""
     answers, go = asking(type=click.Choice(["claude", "codex"]))
     assert walk(go, "nonsense\ncodex\n") == [
         STARTED,
@@ -126,7 +126,7 @@ def test_a_confirmation_is_recorded(typed: str, answer: bool) -> None:
 
 @pytest.mark.parametrize("positional", [True, False])
 def test_a_no_that_aborts_is_an_answer_first(positional: bool) -> None:
-    """`abort=True` looks like Ctrl-C from outside; here the two are told apart."""
+    """`abort=True` looks like Ctrl-C from outside; here the two are distinguished."""
 
     def go() -> None:
         with SPAWN as f:
@@ -156,7 +156,7 @@ def test_ctrl_c_is_cancelled() -> None:
 
 
 def test_a_fault_in_a_question_is_no_cancelled_one() -> None:
-    """Shown, and neither answered nor cancelled; the flow tells what happened."""
+    """Shown, and neither answered nor cancelled; the flow records what happened."""
 
     def broken(_: str) -> str:
         raise RuntimeError("secret")
@@ -182,7 +182,7 @@ def test_a_question_of_no_flow_is_click_s_own() -> None:
 
 
 def test_a_prompt_s_name_is_a_word() -> None:
-    """Told in a test; at a prompt the question is asked all the same."""
+    """It raises in a test; at a prompt the question is asked all the same."""
 
     def go(name: str) -> None:
         with SPAWN as f:
@@ -196,7 +196,7 @@ def test_a_prompt_s_name_is_a_word() -> None:
 def test_a_prompt_s_text_never_takes_the_place_of_its_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Somebody who gives the text twice tells nothing of it."""
+    """Where the text is passed twice, nothing of it is recorded."""
     monkeypatch.setattr("sys.stdin", None)
     monkeypatch.setattr("click.termui.prompt", lambda text, **_: text)
 

@@ -182,7 +182,7 @@ def no_lock(state: Path) -> None:
 
 @pytest.mark.parametrize("foreign", [link, fifo, directory, no_lock])
 def test_what_is_not_ours_is_left_alone(foreign: Callable[[Path], None], state: Path) -> None:
-    """Neither followed nor waited for nor replaced; what happened is told all the same."""
+    """Neither followed nor waited for nor replaced; what happened is recorded all the same."""
     foreign(state)
     before = {path.name: path.lstat().st_ino for path in state.iterdir()}
     found: list[Any] = []
@@ -231,7 +231,7 @@ def test_a_malformed_file_is_made_anew(content: bytes, found: Any, state: Path) 
 )
 @given(content=st.binary(max_size=300))
 def test_any_bytes_are_read_without_harm(content: bytes, state: Path) -> None:
-    """Truncated, garbled, somebody else's."""
+    """Truncated, garbled, or another program's."""
     (state / FILE).write_bytes(content)
     records(state).change("Machine", "box", count)
     assert seen(state)["connect_count"] == 1
@@ -244,10 +244,10 @@ def test_a_full_disk_costs_the_count(state: Path) -> None:
 import resource
 from click_telemetry._events.records import RecordStore
 resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
-told = []
+found = []
 store = RecordStore(sys.argv[1], read_only=False)
-store.change("Machine", "box", lambda one: told.append(one) or {})
-print(told)
+store.change("Machine", "box", lambda one: found.append(one) or {})
+print(found)
 """
     done = subprocess.run(
         python(source, state), env=environment(), capture_output=True, text=True, check=True

@@ -146,8 +146,8 @@ def test_a_lifetime_is_in_hours_and_never_negative(
     """Whatever a store keeps of the time, and whatever the clock did since."""
     kept = {"created_at": began()}
     store = Records(box=kept)
-    told = record(recording_client, lambda: resource("Machine", "box", store=store).deleted())
-    assert told[0][1].get("lifetime_hours") == hours
+    found = record(recording_client, lambda: resource("Machine", "box", store=store).deleted())
+    assert found[0][1].get("lifetime_hours") == hours
     assert store.records[("Machine", "box")] is kept
 
 
@@ -155,14 +155,14 @@ COUNTS = [(3, 4), ("3", 4), (0, 1), (-1, 1), (None, 1), ("many", 1), (True, 1), 
           (10**5000, 1), ([3], 1), ("9" * 5000, 1), (10**9, 10**9)]  # fmt: skip
 
 
-@pytest.mark.parametrize(("kept", "told"), COUNTS, ids=range(len(COUNTS)))
+@pytest.mark.parametrize(("kept", "count"), COUNTS, ids=range(len(COUNTS)))
 def test_a_malformed_count_begins_anew(
-    kept: Any, told: int, recording_client: RecordingClient
+    kept: Any, count: int, recording_client: RecordingClient
 ) -> None:
     """A record that another hand has touched costs its own count and nothing else."""
     store = Records(box={"connect_count": kept, "name": "my-box"})
     found = record(recording_client, lambda: resource("Machine", "box", store=store).connected())
-    assert found[0][1]["connect_count"] == told
+    assert found[0][1]["connect_count"] == count
     assert store.records[("Machine", "box")]["name"] == "my-box"
 
 
@@ -195,7 +195,7 @@ STORES = [Raising, lambda: Foreign(42), lambda: Foreign("text"), lambda: Foreign
 def test_a_store_that_fails_costs_what_it_would_have_kept(
     make: Callable[[], Records], recording_client: RecordingClient
 ) -> None:
-    """The event is said; and what could not be read is not overwritten."""
+    """The event is recorded; what could not be read is not overwritten."""
     store = make()
     found = record(recording_client, lambda: resource("Machine", AN_ID, store=store).connected())
     assert found == [("Machine Connected", {"resource_id": AN_ID, "connect_count": 1})]
@@ -240,11 +240,11 @@ def test_an_id_leaves_only_if_it_is_a_random_uuid(
     """Any other may be a name that a person chose: a UUID stands for it, the same in every run."""
     assert is_opaque(str(given)) is opaque
     store = Records()
-    told = [
+    found = [
         record(recording_client, lambda: resource("Machine", given, store=store).connected())
         for _ in range(2)
     ]
-    first, second = (one[0][1]["resource_id"] for one in told)
+    first, second = (one[0][1]["resource_id"] for one in found)
     assert first == second
     assert (first == given) is opaque
     assert opaque or is_random_uuid(first)
@@ -253,7 +253,7 @@ def test_an_id_leaves_only_if_it_is_a_random_uuid(
 
 
 def test_two_kinds_and_two_stores_give_two_ids(recording_client: RecordingClient) -> None:
-    """Nothing is derived from the name, so that nobody can try names."""
+    """Nothing is derived from the name, so names cannot be tried."""
     one, two = Records(), Records()
 
     def go() -> None:
@@ -261,7 +261,7 @@ def test_two_kinds_and_two_stores_give_two_ids(recording_client: RecordingClient
             resource("Machine", "box", store=store).connected()
             resource("Volume", "box", store=store).connected()
 
-    assert len({told["resource_id"] for _, told in record(recording_client, go)}) == 4
+    assert len({found["resource_id"] for _, found in record(recording_client, go)}) == 4
 
 
 def test_a_call_site_cannot_set_what_is_ours(recording_client: RecordingClient) -> None:
@@ -294,7 +294,7 @@ MISTAKES: list[tuple[Any, Any, Any]] = [
 def test_a_mistake_is_loud_in_a_test(
     kind: Any, name: Any, store: Any, recording_client: RecordingClient
 ) -> None:
-    """It says what to write."""
+    """The message names the fix."""
 
     def go() -> None:
         with pytest.raises(DeclarationError, match=r"resource\("):
@@ -304,10 +304,10 @@ def test_a_mistake_is_loud_in_a_test(
 
 
 def test_a_mistake_is_counted_at_a_prompt(home: Home, make_cli: Callable[..., Cli]) -> None:
-    """There nothing is said of such a resource."""
-    told = at_a_prompt(make_cli, "resource('machine', 'box').connected()")
-    assert [message["event"] for message in told] == ["Command Invoked", "Command Completed"]
-    assert told[1]["properties"]["dropped"] == 1
+    """There nothing is recorded of such a resource."""
+    found = at_a_prompt(make_cli, "resource('machine', 'box').connected()")
+    assert [message["event"] for message in found] == ["Command Invoked", "Command Completed"]
+    assert found[1]["properties"]["dropped"] == 1
 
 
 # Without a store ------------------------------------------------------------------------------
@@ -323,7 +323,7 @@ def test_without_a_store_a_test_remembers_within_a_run(recording_client: Recordi
         resource("Machine", AN_ID).connected()
 
     for _ in range(2):
-        counts = [told.get("connect_count") for _, told in record(recording_client, go)]
+        counts = [found.get("connect_count") for _, found in record(recording_client, go)]
         assert counts == [1, 2, 2, 1]
 
 
@@ -365,7 +365,7 @@ def test_off_neither_asks_nor_writes(
 
 
 def test_after_the_end_nothing_is_written(recording_client: RecordingClient) -> None:
-    """What is kept from a run that has ended says nothing more."""
+    """What is kept from a run that has ended records nothing more."""
     store, contexts = Records(), []
     record(recording_client, lambda: contexts.append(copy_context()))
     contexts[0].run(lambda: resource("Machine", "box", store=store).connected())

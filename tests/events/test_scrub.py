@@ -37,7 +37,7 @@ def remains(secret: str, text: str) -> list[str]:
 
 
 def test_every_secret_of_every_family_is_taken_and_said() -> None:
-    """Wherever it stands, however long it is: 100 %, and the marker says what it was."""
+    """Wherever it stands, however long it is: 100 %, and the marker names its kind."""
     missed = []
     for family, text, secret in corpora.examples():
         scrubbed = scrub(text)
@@ -95,7 +95,7 @@ EDGES = [
 
 @pytest.mark.parametrize(("text", "expected"), EDGES)
 def test_what_stands_beside_a_secret_stays(text: str, expected: str) -> None:
-    """I can still read what the text said."""
+    """The rest of the text is still readable."""
     assert scrub(text) == expected
 
 
@@ -212,14 +212,14 @@ def test_scrubbing_twice_is_scrubbing_once(text: str) -> None:
 
 
 def test_every_example_is_scrubbed_for_good() -> None:
-    """No marker is taken for something else, nor for somebody's name."""
+    """No marker is taken for something else, nor for a name."""
     assert [t for _, t, _ in corpora.examples() if scrub(scrub(t)) != scrub(t)] == []
 
 
 @settings(deadline=None)
 @given(st.dictionaries(FRAGMENTS, FRAGMENTS | st.lists(FRAGMENTS), max_size=5))
 def test_properties_are_scrubbed_for_good(properties: dict[str, Any]) -> None:
-    """What waited in memory is the same when it is said."""
+    """What waited in memory is the same when it is recorded."""
     kept, _ = plain_properties(properties)
     assert plain_properties(kept)[0] == kept
 
@@ -366,7 +366,7 @@ def test_a_value_under_a_secret_s_name_is_taken_whatever_it_looks_like() -> None
 
 
 def test_what_is_told_exactly_is_said_rather_than_its_name() -> None:
-    """A GitHub token under `token` is called one; a forged marker is somebody's password."""
+    """A GitHub token under `token` is called one; a forged marker is a password."""
     github = "ghp" + "_" + "a1B2" * 9
     assert scrub_under("token", github) == "[redacted:github-token]"
     assert scrub(f"token={github}") == "token=[redacted:github-token]"
@@ -379,7 +379,7 @@ def test_what_is_told_exactly_is_said_rather_than_its_name() -> None:
 
 
 def test_keys_are_scrubbed_too() -> None:
-    """An address as a key is one as well; of two of them one is said, the other counted."""
+    """An address as a key is one as well; of two of them one is kept, the other counted."""
     kept, lost = plain_properties({"jane@x.example": 1, "joe@x.example": 2, "plan": "pro"})
     assert (kept, lost) == ({"[redacted:email]": 1, "plan": "pro"}, 1)
     nested, _ = plain_properties({"by": {"10.0.0.1": {"ghp" + "_" + "a1B2" * 9: [1]}}})
@@ -436,7 +436,7 @@ def test_a_family_of_one_s_own_is_looked_for_too() -> None:
 
 
 def test_a_family_that_never_comes_to_an_end_costs_the_text() -> None:
-    """What one row writes and another one takes apart, again and again, is not said at all."""
+    """What one row writes and another one takes apart, again and again, is left out."""
     longer = Rule("longer", ("x",), "x+", lambda match: match[0] + "x")
     assert scrub("a x b", [longer]) == marker("text")
 

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from click_telemetry._events.commands import track_command
-from click_telemetry._events.context import CONTEXT_BYTES, set_context
+from click_telemetry._events.context import set_context
 from click_telemetry._events.current import Recorder, take_strays, track
 from click_telemetry._events.identify import identify
+from click_telemetry._events.properties import CONTEXT_BYTES
 from click_telemetry._events.state import (
     AMID,
     ENDS,
@@ -72,7 +73,7 @@ def test_a_run_is_a_pair_of_events() -> None:
 
 
 def test_an_event_of_my_own_has_its_properties_and_the_run_s() -> None:
-    """What I track is said as I declared it, in the run that it belongs to."""
+    """What I track is recorded as I passed it, in the run that it belongs to."""
     root, sink = recording()
     run = root.begin("acme deploy", ["dry_run"])
     run.track("Plan Changed", {"plan": "pro", "seats": 5})
@@ -87,7 +88,7 @@ BASES = st.sampled_from(sorted(BASE_PROPERTIES))
 
 @given(st.dictionaries(BASES, st.none() | st.booleans() | st.integers(0, 9) | st.text()))
 def test_base_properties_cannot_be_overridden(own: dict[str, Any]) -> None:
-    """What every event carries is ours to say, whatever a call site passes."""
+    """What every event has cannot be set by a call."""
     root, sink = recording()
     run = root.begin("acme", ["x"])
     run.track("Plan Changed", {**own, "plan": "pro"})
@@ -117,7 +118,7 @@ def test_the_application_s_properties_win_over_an_event_s() -> None:
 
 @pytest.mark.parametrize("name", [None, "", 42, b"Plan Changed", "x" * 129, object(), ["a"]])
 def test_an_event_without_a_usable_name_is_dropped_and_counted(name: Any) -> None:
-    """A mistake costs the event and not the command; the next event says so."""
+    """A mistake costs the event and not the command; the next event reports it."""
     root, sink = recording()
     run = root.begin("acme", [])
     run.track(name, {"plan": "pro"})
@@ -153,7 +154,7 @@ def test_properties_that_are_none_cost_themselves(properties: Any) -> None:
 
 
 def test_what_was_lost_before_an_invocation_is_reported_on_its_first_event() -> None:
-    """A count that came from outside is said once."""
+    """A count that came from outside is reported once."""
     root, sink = recording(dropped=3)
     root.begin("acme", []).end()
     assert sink.of("dropped") == [3, None]
@@ -219,7 +220,7 @@ def test_fifty_threads_have_one_sequence_without_gap_or_twin() -> None:
 
 
 def test_fifty_threads_are_bounded_together_and_every_loss_is_counted() -> None:
-    """Recorded and dropped are as many as were said, to the last one."""
+    """Recorded and dropped are as many as were tracked, to the last one."""
     root, sink = recording()
     run = root.begin("acme", [])
 
@@ -240,6 +241,7 @@ def test_fifty_threads_are_bounded_together_and_every_loss_is_counted() -> None:
 def test_fifty_threads_with_runs_of_their_own_are_told_apart() -> None:
     """Each thread's command has its pair, and its own events between the two."""
     root, sink = recording()
+    root.open()
 
     def work(n: int) -> None:
         run = root.begin(f"acme {n}", [])
@@ -255,7 +257,7 @@ def test_fifty_threads_with_runs_of_their_own_are_told_apart() -> None:
 
 
 def test_a_value_may_wait_for_another_thread_s_event() -> None:
-    """No lock of ours is held while somebody else's code runs."""
+    """No lock of ours is held while the application's code runs."""
     root, sink = recording()
     run = root.begin("acme", [])
 
@@ -306,7 +308,7 @@ def test_a_function_for_a_property_is_called_once() -> None:
 
 
 def test_a_property_without_a_value_is_left_out() -> None:
-    """None says that there is nothing to say, by value or by function."""
+    """None leaves a property out, by value or by function."""
     root, sink = recording(properties={"a": None, "b": lambda: None, "c": "c", "d": False})
     root.begin("acme", [])
     properties = sink.events[0]["properties"]
@@ -535,6 +537,7 @@ from click_telemetry._events.commands import track_command
 from click_telemetry._events.context import set_context
 from click_telemetry._events.flow_definition import flow
 from click_telemetry._events.identify import identify
+from click_telemetry._events.properties import CONTEXT_BYTES
 from tests.harness.recording import Recording
 recording = Recording()
 root = recording.invocation

@@ -101,7 +101,7 @@ PLAIN = st.recursive(
 
 @given(PLAIN)
 def test_messages_are_encoded_as_json_encodes_them(value: Any) -> None:
-    """Our encoder, which spares an import, says what the standard library says."""
+    """Our encoder, which spares an import, gives what the standard library gives."""
     text = encode(value)
     assert text == json.dumps(value, separators=(",", ":"))
     assert text.isascii()

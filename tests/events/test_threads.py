@@ -45,8 +45,8 @@ def test_fifty_threads_give_a_sequence_without_gap_or_twin(
         "go",
     )
     assert sequences(recording_client) == list(range(1, 53))
-    told = [event["properties"]["n"] for event in recording_client.events[1:-1]]
-    assert sorted(told) == list(range(50))
+    found = [event["properties"]["n"] for event in recording_client.events[1:-1]]
+    assert sorted(found) == list(range(50))
     assert {event["properties"]["command"] for event in recording_client.events} == {"acme go"}
 
 
@@ -157,7 +157,7 @@ def test_excluded_command_inside_a_recorded_group_is_silent(
 
 
 def test_event_after_the_end_is_dropped(recording_client: RecordingClient) -> None:
-    """A handle may outlive its invocation; what is said through it is not recorded."""
+    """A handle may outlive its invocation; what is tracked with it is not recorded."""
     handles: list[Any] = []
     run(application(recording_client, "acme", lambda: handles.append(current())), "go")
     handles[0].track("Late")

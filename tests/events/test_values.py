@@ -114,7 +114,7 @@ HOSTILE: list[tuple[Callable[[], Any], Any]] = [
     (lambda: broken_class()(), ...),
     (broken_class, ...),
 ]
-"""What makes a value whose own code fails, lies or never ends, and what is said of it."""
+"""What makes a value whose own code fails, lies or never ends, and what is recorded of it."""
 
 LEAVES = st.one_of(
     st.none(),
@@ -183,7 +183,7 @@ def test_whatever_i_say_becomes_bounded_strict_json(properties: Any) -> None:
 
 @given(st.lists(st.dictionaries(ANY_TEXT, ANY_TEXT, min_size=1), max_size=5))
 def test_what_is_plain_already_stays_as_it_is(values: list[Any]) -> None:
-    """Coercing twice is coercing once: a value that waited is said as it was."""
+    """Coercing twice is coercing once: a value that waited is recorded as it was."""
     kept, _ = plain_properties({"values": values})
     assert plain_properties(kept) == (kept, 0)
 
@@ -302,7 +302,7 @@ def test_every_type_has_one_rule(value: Any, expected: Any) -> None:
 def test_a_hostile_value_costs_itself_and_nothing_else(
     make: Callable[[], Any], expected: Any
 ) -> None:
-    """A value whose own code fails or never ends is left out; its neighbours are said."""
+    """A value whose own code fails or never ends is left out; its neighbours are recorded."""
     kept, lost = plain_properties({"before": 1, "value": make(), "after": 2})
     assert (kept.pop("before"), kept.pop("after")) == (1, 2)
     assert kept == ({} if expected is ... else {"value": expected})
@@ -351,7 +351,7 @@ def test_ctrl_c_is_not_taken_for_a_value_that_fails() -> None:
 
 
 def test_nothing_of_an_object_is_printed_or_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """An object says nothing but that it is one: no repr, no str, no log."""
+    """Of an object only that it is one is recorded: no repr, no str, no log."""
     asked: list[str] = []
 
     class Secret:
@@ -535,13 +535,13 @@ SMALL = st.recursive(
 
 @given(st.dictionaries(st.text(max_size=3), SMALL), st.integers(0, 200))
 def test_no_room_is_ever_exceeded(properties: dict[str, Any], room: int) -> None:
-    """However little room there is, what is said fits in it, commas and brackets too."""
+    """However little room there is, what is recorded fits in it, commas and brackets too."""
     kept, _ = plain_properties(properties, room=room)
     assert len(encode(kept)) <= max(2, room + 1)
 
 
 def test_half_a_text_is_never_said() -> None:
-    """A text is said whole or not at all: half a secret is still one."""
+    """A text is recorded whole or not at all: half a secret is still one."""
     kept, lost = plain_properties({str(n): "secret" * 600 for n in range(10)})
     assert set(kept.values()) == {"secret" * 600}
     assert len(kept) + lost == 10

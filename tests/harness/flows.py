@@ -1,4 +1,4 @@
-"""A command to walk flows in: in a test, where mistakes are told, and as at a person's prompt."""
+"""Commands with flows: in a test, where mistakes raise, and as in a person's run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from click_telemetry.testing import RecordingClient
 from .keyboard import Keyboard
 from .stories import run
 
-Told = list[tuple[str, dict[str, Any]]]
+OwnEvents = list[tuple[str, dict[str, Any]]]
 
 TIMES = ("duration_ms", "elapsed_ms")
 
@@ -39,8 +39,8 @@ def command(callback: Callable[..., Any], client: Any, **options: Any) -> click.
     return instrument(group, app="acme", client=client, error_packages=["tests"], **options)
 
 
-def told(client: RecordingClient) -> Told:
-    """What was said between Invoked and Completed, or after it; without base properties, times."""
+def own_events(client: RecordingClient) -> OwnEvents:
+    """The events between Invoked and Completed, or after it, without base properties and times."""
     found = []
     for event in client.events:
         if event["event"] not in ("Command Invoked", "Command Completed"):
@@ -50,23 +50,23 @@ def told(client: RecordingClient) -> Told:
     return found
 
 
-def walk(callback: Callable[..., Any], typed: str = "") -> Told:
-    """What a command's body says, in Click's runner; after what is typed comes Ctrl-C."""
+def walk(callback: Callable[..., Any], typed: str = "") -> OwnEvents:
+    """What a command's body records, in Click's runner; after what is typed comes Ctrl-C."""
     client = RecordingClient()
     result = run(command(callback, client), "go", input=Keyboard(typed))
     # The runner keeps what the body raised; a body's own assertion is the test's.
     if isinstance(result.exception, (AssertionError, TypeError)):
         raise result.exception
-    return told(client)
+    return own_events(client)
 
 
-def at_a_prompt(callback: Callable[..., Any]) -> Told:
-    """What a command's body says where no test is to be seen."""
+def at_a_prompt(callback: Callable[..., Any]) -> OwnEvents:
+    """What a command's body records where no test can be detected."""
     client = Keeping()
     environ = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     with mock.patch.dict(os.environ, environ, clear=True):
         command(callback, client).main(["go"], standalone_mode=False)
-    return told(client.recording)
+    return own_events(client.recording)
 
 
 def dropped(client: RecordingClient) -> int:

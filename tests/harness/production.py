@@ -35,7 +35,7 @@ cli()
 def at_a_prompt(
     make_cli: Callable[..., Cli], body: str, env: dict[str, str] | None = None
 ) -> list[dict[str, Any]]:
-    """What a command records where nobody tests it.
+    """What a command records outside a test.
 
     Args:
         make_cli: the fixture.

@@ -147,10 +147,11 @@ class Recording:
     def open(self) -> Invocation:
         """It may be recorded, and its first command is about to begin."""
         self.root.decided = True
+        self._head["session"] = current.enclosing_session(self.root) or self._head["session"]
         made = Invocation(self.settings, self._head, self.sink, self._dropped + self.root.dropped)
         if self._clock is not None:
             made.events = state.EventState(self._clock)
-        state.prepare(made, self.root)
+        state.prepare(made)
         self.root.invocation = made
         return made
 

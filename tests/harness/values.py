@@ -76,7 +76,7 @@ BrokenInt = broken(
 BrokenFloat = broken(float, "__str__", "__repr__", "__float__", "__sub__", "__eq__", "__bool__")
 
 Faceless = type("Faceless", (), {"__class__": property(fail)})
-"""It does not even say what it is."""
+"""It has no name."""
 
 
 def liar(kind: type) -> Any:

@@ -9,8 +9,13 @@ import click
 import pytest
 import rich_click
 
-from click_telemetry import InstrumentedGroup, exclude, instrument, instrumented_group
-from click_telemetry import DeclarationError
+from click_telemetry import (
+    DeclarationError,
+    InstrumentedGroup,
+    exclude,
+    instrument,
+    instrumented_group,
+)
 from click_telemetry.testing import RecordingClient
 
 from ..harness.stories import pair, run, story
