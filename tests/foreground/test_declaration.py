@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -20,7 +21,7 @@ from click_telemetry._foreground.declaration import (
     unknown_option,
     variable_prefix,
 )
-from click_telemetry._instrument import KEY, Scope, instrument
+from click_telemetry._instrument import KEY, instrument
 from click_telemetry._recorder import DEFAULT_HOST, Settings, head_of, settings_of
 from click_telemetry.testing import RecordingClient
 
@@ -485,8 +486,7 @@ def test_plain_declaration_is_what_the_full_rule_makes_of_it(
     if messages:
         assert messages == messages[:1] * 2
         return
-    scope = Scope(plain, [click.Context(plain)])
-    scope.root.command = plain
+    scope: Any = SimpleNamespace(state=plain.__dict__[KEY], root=SimpleNamespace(command=plain))
     found, expected = settings_of(scope), full.__dict__[KEY].settings
     for name in (*OPTIONS, "app_known", "package", "prefix", "declared"):
         assert getattr(found, name) == getattr(expected, name), name
