@@ -64,9 +64,9 @@ class Writer:
         """A run records an event of its own."""
         self.invocation.write([facts.event("Exported", run=run.number, p=p)])
 
-    def end(self, run: Any) -> None:
+    def end(self, run: Any, **p: Any) -> None:
         """A run ends."""
-        self.invocation.end_run(run, {"exit": 0, "ms": 1})
+        self.invocation.end_run(run, {"exit": 0, "ms": 1}, own=p or None)
 
     def close(self) -> None:
         """The invocation ends."""
