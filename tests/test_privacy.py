@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from click_telemetry.commands.group import NAMES
 from click_telemetry._reader import BASE_PROPERTIES, COMPLETED_PROPERTIES
+from click_telemetry.commands.group import NAMES
 
 from .harness.processes import REPOSITORY
 
