@@ -328,6 +328,7 @@ class Composer:
     def _note(self, sequence: int, at: int, dropped: int) -> None:
         self._sequence = max(self._sequence, sequence)
         self._last_at = at
+        self._continued = False  # the writer could not continue it elsewhere
         self.pending += dropped
 
     def _track(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ._recorder import Destination, Directories, Fact, Invocation, Settings
 
 FILE_LIMIT = 512 * 1024  # bytes; the sender reads no larger file
+NEXT = b'{"next":true}\n'  # the last line of a file that another one continues
 RESERVED = 96 * 1024  # bytes of a file that only begin and end lines may fill
 LINE_LIMIT = 32 * 1024
 PUBLISH_AFTER = 5_000_000_000  # nanoseconds between two publications of a long-lived invocation
@@ -131,8 +132,8 @@ class SpoolFile:
         """Write whole lines, in one call if the disk takes them.
 
         Raises:
-            OSError: not all of it was written. What was cut short is ended by the next write, so
-                that only it is lost.
+            OSError: not all of it was written, and what was is removed again. Where that fails,
+                too, the next write ends the line that was cut short, so that only it is lost.
         """
         if self._torn:
             lines = b"\n" + lines
@@ -142,7 +143,11 @@ class SpoolFile:
                 written += os.write(self.descriptor, lines[written:])
             self._torn = False
         except OSError:
-            self._torn = self._torn or self.size + written > 0
+            if written:
+                torn, self._torn = self._torn, True
+                os.ftruncate(self.descriptor, self.size)
+                self._torn = torn
+                written = 0
             raise
         finally:
             self.size += written
@@ -160,6 +165,27 @@ class SpoolFile:
         except OSError as error:
             pass_on(error)
 
+    def discard(self) -> None:
+        """Release it as if nothing had been written to it."""
+        os.ftruncate(self.descriptor, 0)
+        self.size = 0
+        self.release()
+
+
+def lines_of(facts: list[Fact]) -> bytes:
+    """Facts as they are in a file.
+
+    Raises:
+        OSError: a line is too long.
+    """
+    lines = b""
+    for fact in facts:
+        line = encode(fact).encode("ascii") + b"\n"
+        if len(line) > LINE_LIMIT:
+            raise OSError(errno.EMSGSIZE, "the line is too long")
+        lines += line
+    return lines
+
 
 class Spool:
     """Writes the facts of an invocation to files of its own, each write at once.
@@ -172,15 +198,18 @@ class Spool:
         delivers: whether senders are started.
     """
 
+    # begun: begin facts of the runs without an end, by number, as the files have them.
     # deliver: what the sender is told: whether it may post, or only trim.
     # file: the current one; None before the first and between two.
     # last_at, last_n: of the last fact that was written.
     # stopped: nothing more is written: the command has closed our descriptor, or the person has
     #   deleted what was recorded.
     # unsent: whether something was written since the last hand-over.
-    # unwritten: begin and end lines that a full disk did not take.
+    # unwritten: facts with a begin or an end that a full disk did not take.
+    # user: who is signed in, as the files have it.
     __slots__ = (
-        *("anonymous_id", "deliver", "delivers", "destination", "directories", "directory", "file"),
+        *("anonymous_id", "begun", "deliver", "delivers", "destination", "directories"),
+        *("directory", "file", "user"),
         *("last_at", "last_n", "named", "part", "pid", "publication", "published_at", "settings"),
         *("stopped", "unsent", "unwritten"),
     )
@@ -207,7 +236,9 @@ class Spool:
         self.pid = os.getpid()
         self.published_at = monotonic_ns()
         self.stopped = self.unsent = False
-        self.unwritten = b""
+        self.begun: dict[int, Fact] = {}
+        self.unwritten: list[Fact] = []
+        self.user: str | None = None
 
     @property
     def state_directory(self) -> str:
@@ -217,24 +248,31 @@ class Spool:
     def write(self, invocation: Invocation, facts: list[Fact], lifecycle: bool) -> None:
         """Append facts; they survive the death of this process from then on.
 
+        Those with a begin or an end are kept if they cannot be written, until the next ones are.
+
         Raises:
-            OSError: they could not be written. Those with a begin or an end are kept, and written
-                with the next ones.
+            OSError: they could not be written, and are not kept.
         """
-        lines = self.unwritten
-        for fact in facts:
-            line = encode(fact).encode("ascii") + b"\n"
-            if len(line) > LINE_LIMIT:
-                raise OSError(errno.EMSGSIZE, "the line is too long")
-            lines += line
+        facts = [*self.unwritten, *facts]
+        lines = lines_of(facts)
         try:
             self.append(invocation, lines, lifecycle)
-            self.unwritten = b""
-        except OSError:
-            if lifecycle and not self.stopped and len(lines) <= RESERVED:
-                self.unwritten = lines
-            raise
-        self.last_at, self.last_n = facts[-1]["at"], invocation.sequence
+            self.unwritten = []
+        except OSError as error:
+            if not lifecycle or self.stopped or len(lines) > RESERVED:
+                raise
+            self.unwritten = facts
+            pass_on(error)
+            return
+        for fact in facts:
+            self.last_at = fact["at"]
+            self.last_n = fact.get("n", self.last_n)
+            if "command" in fact:
+                self.begun[fact["run"]] = fact
+            elif "identify" in fact:
+                self.user = fact["identify"]
+            elif "event" not in fact:
+                self.begun.pop(fact["run"], None)
         if monotonic_ns() - self.published_at >= PUBLISH_AFTER:
             self.publish(invocation)
 
@@ -247,17 +285,21 @@ class Spool:
         if self.stopped:
             raise OSError(errno.EBADF, "recording has stopped")
         if self.file is not None:
-            self.stopped = True  # unless the file is still there and ours
-            if not self.file.links():
+            try:
+                self.stopped = not self.file.links()
+            except OSError as error:
+                self.stopped = error.errno == errno.EBADF
+                raise
+            if self.stopped:
                 raise OSError(errno.ENOENT, "the file is deleted", self.file.path)
-            self.stopped = False
-            limit = FILE_LIMIT if lifecycle else FILE_LIMIT - RESERVED
+            limit = FILE_LIMIT - len(NEXT) if lifecycle else FILE_LIMIT - RESERVED
             if self.file.size + len(lines) > limit:
                 from ._foreground import rotation
 
                 rotation.make_room(invocation, self, len(lines), lifecycle=lifecycle)
         if self.file is None:
             self.file = self.new_file(invocation)
+        if not self.file.size:
             lines = self.head(invocation) + lines
         self.file.append(lines)
         self.unsent = True
@@ -306,7 +348,7 @@ class Spool:
         """The invocation has ended: release its file, and have it delivered."""
         if self.unwritten:
             try:
-                self.append(invocation, self.unwritten, lifecycle=True)
+                self.append(invocation, lines_of(self.unwritten), lifecycle=True)
             except OSError as error:
                 pass_on(error)  # it is lost: no event is left to report it
         if self.file is not None:

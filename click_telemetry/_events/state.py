@@ -11,6 +11,7 @@ from time import monotonic_ns, time_ns
 from typing import TYPE_CHECKING, Any
 
 from .. import _instrument
+from .._recorder import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 MAX_OWN_EVENTS = 200
 """Events of the application's own between two publications, and before the first command."""
+
+MAX_DEFERRED = 64 * 1024
+"""Bytes of deferred facts that are written together with the begin of their run."""
 
 PUBLISH_AFTER = 5_000_000_000
 """Nanoseconds without a publication after which a full quota asks the sink for one."""
@@ -265,6 +269,10 @@ def begin_with_deferred(root: Scope, command: str, flags: list[str]) -> Run:
             invocation.count_dropped(1)
     following = invocation.runs
     invocation.runs = number - 1
+    if sum(len(encode(fact)) for fact in facts) > MAX_DEFERRED:
+        for fact in facts:  # each is dropped where the file is full, and the begin is not
+            invocation.write([fact], lifecycle="event" not in fact)
+        facts = []
     try:
         return invocation.begin_run(command, flags, before=facts)
     finally:

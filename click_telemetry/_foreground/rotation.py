@@ -7,19 +7,17 @@ one of the two, or both in the same words, knows which runs are open.
 from __future__ import annotations
 
 import errno
-import os
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from .._instrument import pass_on
 from .._recorder import encode
-from .._spool import FILE_LIMIT, PUBLISH_AFTER
+from .._spool import FILE_LIMIT, NEXT, PUBLISH_AFTER
 
 if TYPE_CHECKING:
     from .._recorder import Fact, Invocation
     from .._spool import Spool
 
-NEXT = b'{"next":true}\n'
 MAX_OPEN = 256 * 1024
 """Bytes of the begin lines of open runs in a head; some 200 runs, of as many threads."""
 
@@ -28,17 +26,17 @@ def head(invocation: Invocation, spool: Spool) -> Fact:
     """The first line of a part after the first one."""
     opened: list[Fact] = []
     room = MAX_OPEN
-    for run in invocation.open_runs.values():
-        room -= len(encode(run.begin))
+    for begin in spool.begun.values():
+        room -= len(encode(begin))
         if room < 0:
             break
-        opened.append(run.begin)
+        opened.append(begin)
     return {
         **invocation.head,
         "part": spool.part,
         "at": spool.last_at,
         "n": spool.last_n,
-        "user": invocation.events.user_id if invocation.events is not None else None,
+        "user": spool.user,
         "open": opened,
     }
 
@@ -78,13 +76,16 @@ def make_room(invocation: Invocation, spool: Spool, length: int, *, lifecycle: b
 def rotate(invocation: Invocation, spool: Spool) -> None:
     """Release the file; while runs are open the next part is written before that.
 
+    If the process is killed at any moment, one of the two files, or both in the same words, has the
+    runs that are open: the head of the next part is on disk before the old one gets `next`.
+
     Raises:
         OSError: the next part cannot be made; the file stays as it is.
     """
     old = spool.file
     if old is None:
         return
-    if not invocation.open_runs:
+    if not spool.begun:
         old.release()
         spool.file = None
         return
@@ -94,8 +95,7 @@ def rotate(invocation: Invocation, spool: Spool) -> None:
         old.append(NEXT)
     except BaseException:
         spool.part -= 1
-        os.unlink(new.path)
-        new.release()
+        new.discard()
         raise
     old.release()
     spool.file = new

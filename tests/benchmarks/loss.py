@@ -1,4 +1,4 @@
-"""Kills commands and senders at random against a server that fails at random; prints the account.
+"""Kills commands and senders at random against a server that fails at random; prints the counts.
 
 uv run python -m tests.benchmarks.loss [--kills 2000] [--seed 1]
 """
@@ -15,7 +15,7 @@ from ..harness.loss import soak
 
 
 def main() -> int:
-    """Run, print the table, and give 1 where a promise was broken."""
+    """Run, print the table; returns 1 if a promise was broken."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,4 +1,4 @@
-"""An invocation that says too much, or all at once: bounded, counted, and its pair always fits."""
+"""An invocation with too many events: they are bounded and counted, and its pair always fits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MakeCli = Callable[..., Cli]
 
 @pytest.fixture
 def run(make_cli: MakeCli, server: Server, home: Home) -> Callable[..., list[dict[str, Any]]]:
-    """Runs a program to its end, and gives the tracks that arrived."""
+    """Runs a program to its end, and returns the track messages that arrived."""
 
     def run_program(body: str, **more: str) -> list[dict[str, Any]]:
         cli = make_cli(program(body, **more))
@@ -37,7 +37,7 @@ def run(make_cli: MakeCli, server: Server, home: Home) -> Callable[..., list[dic
 
 
 def test_ten_thousand_events_are_two_hundred_and_a_count(run: Callable[..., Any]) -> None:
-    """Between two publications; the rest is one number on the end (row 68)."""
+    """Between two publications; the rest is a number on the end."""
     arrived = run("for number in range(10_000): track('Exported', {'number': number})")
     assert [m["properties"].get("number") for m in arrived] == [None, *range(200), None]
     completed = arrived[-1]["properties"]
@@ -45,7 +45,7 @@ def test_ten_thousand_events_are_two_hundred_and_a_count(run: Callable[..., Any]
 
 
 def test_large_events_leave_room_for_the_pair(run: Callable[..., Any]) -> None:
-    """What did not fit in the file is counted, to the last one (row 68)."""
+    """Each event that did not fit in the file is counted."""
     arrived = run(
         """
         fields = {f"field_{number}": "y" * 900 for number in range(20)}
@@ -58,10 +58,25 @@ def test_large_events_leave_room_for_the_pair(run: Callable[..., Any]) -> None:
     assert arrived[-1]["properties"]["outcome"] == "success"
 
 
+def test_large_events_before_the_command_begins_leave_room_for_it(run: Callable[..., Any]) -> None:
+    """The group's callback records more than a file has room for."""
+    arrived = run(
+        "",
+        group="""
+        fields = {f"field_{number}": "y" * 900 for number in range(20)}
+        for number in range(200): track("Exported", {"number": number, **fields})
+        """,
+    )
+    own = [m for m in arrived if m["event"] == "Exported"]
+    assert 10 < len(own) < 200
+    assert sum(m["properties"].get("dropped", 0) for m in arrived) == 200 - len(own)
+    assert [m["event"] for m in arrived[-2:]] == ["Command Invoked", "Command Completed"]
+
+
 def test_thousand_leaves_in_one_chain_are_a_thousand_pairs(
     make_cli: MakeCli, server: Server, home: Home
 ) -> None:
-    """No bound of ours cuts the lifecycle off."""
+    """No bound applies to the begin and the end of commands."""
     cli = make_cli(
         """
         import click
@@ -86,7 +101,7 @@ def test_thousand_leaves_in_one_chain_are_a_thousand_pairs(
 
 
 def test_fifty_threads_lose_nothing_below_the_bound(run: Callable[..., Any]) -> None:
-    """Each event once, each sequence once (row 35)."""
+    """Each event once, each sequence once."""
     arrived = run(
         """
         def work(thread):
@@ -102,8 +117,8 @@ def test_fifty_threads_lose_nothing_below_the_bound(run: Callable[..., Any]) -> 
     assert "dropped" not in arrived[-1]["properties"]
 
 
-def test_tasks_speak_for_the_command_that_started_them(run: Callable[..., Any]) -> None:
-    """Gathered, in executors, in copied contexts (row 36)."""
+def test_events_of_tasks_belong_to_the_command_that_started_them(run: Callable[..., Any]) -> None:
+    """Gathered, in executors, in copied contexts."""
     arrived = run(
         """
         async def work(number):

@@ -1,8 +1,7 @@
-"""Nobody waits for delivery, and nothing gets lost in it: real processes, a real server."""
+"""Commands do not wait for delivery, and it loses nothing: real processes, a real server."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -13,7 +12,10 @@ from collections.abc import Callable
 
 import pytest
 
+from click_telemetry._sender.state import SenderState
+
 from ..harness.processes import Cli, Home
+from ..harness.queue import messages_of
 from ..harness.senders import (
     due_now,
     is_alive,
@@ -26,15 +28,15 @@ from ..harness.server import Reply, Request, Server
 
 pytestmark = [
     pytest.mark.contract,
-    pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc and at file locks"),
+    pytest.mark.skipif(sys.platform != "linux", reason="inspects /proc and file locks"),
 ]
 
 PAIR = [("Command Invoked", "acme deploy"), ("Command Completed", "acme deploy")]
 
 
 def test_command_does_not_wait_for_the_sender(cli: Cli, server: Server, home: Home) -> None:
-    """The prompt is back while the sender still sleeps, and its pipes are closed."""
-    cli.run("deploy")  # compiles what is imported for the first time
+    """The prompt is back while the sender still sleeps, and the command's pipes are closed."""
+    cli.run("deploy")  # compiles the modules
     server.wait_for(2)
     wait_for_end(home)
     run = cli.run("deploy")
@@ -44,7 +46,7 @@ def test_command_does_not_wait_for_the_sender(cli: Cli, server: Server, home: Ho
 
 
 def test_burst_of_commands_joins_one_request(cli: Cli, server: Server, home: Home) -> None:
-    """While one sender sleeps nobody starts another."""
+    """While one sender sleeps, no command starts another."""
     for _ in range(5):
         cli.run("deploy")
     tracks = server.wait_for(10)
@@ -55,7 +57,7 @@ def test_burst_of_commands_joins_one_request(cli: Cli, server: Server, home: Hom
 
 
 def test_one_identify_for_one_id(cli: Cli, server: Server, home: Home) -> None:
-    """Made by the sender, once, with no traits."""
+    """The sender composes it, once, without traits."""
     for wanted in (2, 4):
         cli.run("deploy")
         server.wait_for(wanted)
@@ -65,10 +67,8 @@ def test_one_identify_for_one_id(cli: Cli, server: Server, home: Home) -> None:
     assert identify["anonymousId"] == (home.state() / "id").read_text().strip()
 
 
-def test_refused_connection_keeps_everything_for_later(
-    cli: Cli, server: Server, home: Home, make_cli: Callable[..., Cli]
-) -> None:
-    """An offline week loses nothing: the next invocation that is due delivers it all."""
+def test_refused_request_keeps_everything_for_later(cli: Cli, server: Server, home: Home) -> None:
+    """After a failure the next sender that is due delivers everything."""
     answers = [Reply(503)]
 
     def reply(request: Request) -> Reply:
@@ -80,7 +80,7 @@ def test_refused_connection_keeps_everything_for_later(
     wait_for_end(home)
     assert len(home.spooled()) == 1
     cli.run("deploy")
-    assert not is_alive(lock_of(home)), "a failure puts off the next sender"
+    assert not is_alive(lock_of(home)), "a failure postpones the next sender"
     due_now(home)
     cli.run("deploy")
     server.wait_for(6)
@@ -90,19 +90,19 @@ def test_refused_connection_keeps_everything_for_later(
 
 
 def test_closed_port_keeps_everything(home: Home, make_cli: Callable[..., Cli]) -> None:
-    """Nobody listens: no output, no wait, nothing lost."""
+    """No server listens: no output, no wait, nothing lost."""
     made = make_cli()
     run = made.run("deploy", env={"ACME_TELEMETRY_HOST": "http://127.0.0.1:9"})
     assert (run.stdout, run.stderr, run.returncode) == ("deployed\n", "", 0)
     wait_for_end(home)
-    (waiting,) = home.spooled()
-    assert waiting.read_text().count("\n") == 2
-    standing = json.loads((waiting.parent / "standing.json").read_text())
-    assert (standing["failures"], standing["last_error"]) == (1, "ConnectionError")
+    (file,) = home.spooled()
+    assert [message["event"] for message in messages_of(file)] == [event for event, _ in PAIR]
+    state = SenderState(str(file.parent))
+    assert (state.failures, state.last_error) == (1, "ConnectionError")
 
 
-def test_killed_command_is_told_as_unfinished(cli: Cli, server: Server, home: Home) -> None:
-    """SIGKILL in the middle: the next sender says how it ended."""
+def test_killed_command_is_unfinished(cli: Cli, server: Server, home: Home) -> None:
+    """After SIGKILL the next sender completes its run."""
     process = cli.start("wait")
     assert process.stdout is not None
     assert process.stdout.readline() == "waiting\n"
@@ -110,11 +110,11 @@ def test_killed_command_is_told_as_unfinished(cli: Cli, server: Server, home: Ho
     process.communicate()
     assert len(home.spooled()) == 1
     cli.run("deploy")
-    told = {
+    arrived = {
         (m["event"], m["properties"]["command"], m["properties"].get("outcome"))
         for m in server.wait_for(4)
     }
-    assert told == {
+    assert arrived == {
         ("Command Invoked", "acme wait", None),
         ("Command Completed", "acme wait", "unfinished"),
         ("Command Invoked", "acme deploy", None),
@@ -125,8 +125,8 @@ def test_killed_command_is_told_as_unfinished(cli: Cli, server: Server, home: Ho
     assert ended["properties"]["succeeded"] is False
 
 
-def test_living_command_is_not_called_unfinished(cli: Cli, server: Server, home: Home) -> None:
-    """Its lock says that it lives, even when it is stopped (row 12)."""
+def test_living_command_is_not_unfinished(cli: Cli, server: Server, home: Home) -> None:
+    """A stopped command holds the lock of its file, too."""
     process = cli.start("wait")
     assert process.stdout is not None
     process.stdout.readline()
@@ -145,7 +145,7 @@ def test_living_command_is_not_called_unfinished(cli: Cli, server: Server, home:
 def test_sender_killed_after_the_server_accepted_sends_the_same_again(
     cli: Cli, server: Server, home: Home
 ) -> None:
-    """Nothing is lost; what comes twice is the same, byte for byte (row 2)."""
+    """Nothing is lost, and repeated messages do not differ."""
     server.reply = Reply(delay=1.0)
     cli.run("deploy")
     wait_until(lambda: len(server.requests) == 1)
@@ -164,8 +164,8 @@ def test_sender_killed_after_the_server_accepted_sends_the_same_again(
     assert server.events == PAIR * 2
 
 
-def test_sender_holds_the_lock_that_it_was_handed(cli: Cli, server: Server, home: Home) -> None:
-    """Busy through its sleep and its work, free at its end and on a kill (decision 6)."""
+def test_sender_holds_the_lock_that_it_inherited(cli: Cli, server: Server, home: Home) -> None:
+    """The lock is held while it sleeps and delivers, and free after its end or a kill."""
     cli.run("deploy")
     lock = lock_of(home)
     assert is_alive(lock)
@@ -177,8 +177,10 @@ def test_sender_holds_the_lock_that_it_was_handed(cli: Cli, server: Server, home
     wait_for_end(home)
 
 
-def test_sender_is_told_nothing_that_others_can_read(cli: Cli, server: Server, home: Home) -> None:
-    """Neither its command line nor its environment holds the parent's secrets (row 93)."""
+def test_sender_gets_nothing_that_other_processes_can_read(
+    cli: Cli, server: Server, home: Home
+) -> None:
+    """Neither its command line nor its environment contains the command's secrets."""
     secrets = {"ACME_SECRET": "canary-4711", "AWS_SECRET_ACCESS_KEY": "canary-0815"}
     server.reply = Reply(delay=3.0)
     cli.run("deploy", env={**secrets, "HTTPS_PROXY": "http://127.0.0.1:9"})
@@ -198,7 +200,7 @@ def test_sender_is_told_nothing_that_others_can_read(cli: Cli, server: Server, h
 
 
 def test_inherited_descriptor_is_not_kept_open(cli: Cli, server: Server, home: Home) -> None:
-    """`( flock 9; cmd ) 9>lock` is free as soon as the command has ended (row 95)."""
+    """The lock of `( flock 9; cmd ) 9>lock` is free when the command has ended."""
     lock = home.path / "own-lock"
     line = f'exec 9>"{lock}"; flock 9; "$@"'
     subprocess.run(
@@ -209,10 +211,10 @@ def test_inherited_descriptor_is_not_kept_open(cli: Cli, server: Server, home: H
     server.wait_for(2)
 
 
-def test_program_that_goes_on_never_waits_for_our_child(
+def test_program_that_continues_never_waits_for_our_child(
     server: Server, home: Home, make_cli: Callable[..., Cli]
 ) -> None:
-    """`os.wait()` of the application's own finds no child (row 101), and no zombie is left."""
+    """The application's own `os.wait()` finds no child, and no zombie is left."""
     made = make_cli(
         """
         import os, click
@@ -236,8 +238,8 @@ def test_program_that_goes_on_never_waits_for_our_child(
     assert len(server.wait_for(6)) == 6
 
 
-def test_disabling_stops_what_waits(cli: Cli, server: Server, home: Home) -> None:
-    """The sender asks again just before it sends (row 85)."""
+def test_disabling_stops_what_is_queued(cli: Cli, server: Server, home: Home) -> None:
+    """The sender reads the saved setting right before it sends."""
     cli.run("deploy")
     home.choice().parent.mkdir(parents=True)
     home.choice().write_text('{"enabled": false}')
@@ -250,7 +252,7 @@ def test_disabling_stops_what_waits(cli: Cli, server: Server, home: Home) -> Non
 def test_module_planted_in_the_cwd_or_on_the_path_is_not_executed(
     trap: str, cli: Cli, server: Server, home: Home
 ) -> None:
-    """The sender imports from installed packages alone (row 91)."""
+    """The sender imports from installed packages alone."""
     planted = home.path / "planted"
     ran = planted / "ran"
     source = f"""
@@ -266,10 +268,8 @@ def test_module_planted_in_the_cwd_or_on_the_path_is_not_executed(
     assert not ran.exists()
 
 
-def test_two_destinations_never_meet(
-    cli: Cli, server: Server, home: Home, make_cli: Callable[..., Cli]
-) -> None:
-    """No run delivers what was meant for another (row 102)."""
+def test_destinations_are_kept_apart(cli: Cli, server: Server) -> None:
+    """No run delivers what is queued for another destination."""
     other = Server()
     other.start()
     try:
@@ -283,8 +283,8 @@ def test_two_destinations_never_meet(
         other.stop()
 
 
-def test_proxy_is_not_asked_for_this_machine(cli: Cli, server: Server) -> None:
-    """Events for a loopback host never reach a proxy, which would carry them away."""
+def test_proxy_is_not_used_for_loopback(cli: Cli, server: Server) -> None:
+    """Events for a loopback host never reach a proxy."""
     cli.run("deploy", env={"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"})
     server.wait_for(2)
     assert server.events == PAIR

@@ -1,8 +1,7 @@
-"""Our open files among the application's: out of its way, never its own, never passed on."""
+"""Our descriptors among the application's: high numbers, not inherited, never another file's."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import textwrap
@@ -11,15 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from ..harness.facts import file_name
 from ..harness.faults import Call, needs_strace, ours, traced
 from ..harness.processes import Cli, Home
+from ..harness.queue import messages_of
 from ..harness.sameness import program, same, seen
 from ..harness.senders import due_now, wait_for_end
 from ..harness.server import Server
 
 pytestmark = [
     pytest.mark.contract,
-    pytest.mark.skipif(sys.platform != "linux", reason="/proc, and shells of POSIX"),
+    pytest.mark.skipif(sys.platform != "linux", reason="/proc, and POSIX shells"),
 ]
 
 MakeCli = Callable[..., Cli]
@@ -42,8 +43,8 @@ def ours():
 def make(make_cli: MakeCli, server: Server) -> Callable[..., Cli]:
     """Makes a program that sends to the server."""
 
-    def make_program(body: str = "", **more: str) -> Cli:
-        made = make_cli(program(body, **more))
+    def make_program(body: str = "", *, name: str = "acme.py", **more: str) -> Cli:
+        made = make_cli(program(body, **more), name)
         made.environ["ACME_TELEMETRY_HOST"] = server.url
         return made
 
@@ -54,7 +55,7 @@ def make(make_cli: MakeCli, server: Server) -> Callable[..., Cli]:
 def test_our_descriptors_are_ten_or_more_and_not_inherited(
     closed: str, make: MakeCli, server: Server, home: Home
 ) -> None:
-    """Even where the standard streams were closed and the small numbers are free (row 72)."""
+    """Also if the standard streams were closed and the small numbers are free."""
     cli = make(
         "open(os.environ['HOME'] + '/found', 'w').write(repr(ours()))",
         head=LISTING,
@@ -68,7 +69,7 @@ def test_our_descriptors_are_ten_or_more_and_not_inherited(
 
 
 def test_child_of_the_command_has_none_of_our_descriptors(make: MakeCli) -> None:
-    """Whatever it starts, with `close_fds=False` too (row 72)."""
+    """With `close_fds=False` too."""
     cli = make(
         """
         import subprocess
@@ -95,22 +96,24 @@ CLOSING = {
 
 
 @pytest.mark.parametrize("body", CLOSING.values(), ids=CLOSING)
-def test_command_that_closes_our_descriptor_is_told_as_it_ended(
+def test_command_that_closes_our_descriptor_is_recorded_no_further(
     body: str, make: MakeCli, server: Server, home: Home
 ) -> None:
-    """Not a byte of ours in its own file, and never `unfinished` beside its real end (row 99)."""
+    """None of our bytes is in its own file; the next sender finds the run unfinished, once."""
     cli = make(textwrap.dedent(body) + "\ntrack('Exported')\nctx.exit(4)", head=LISTING)
     seen(cli, {"BARE": "1"})
     assert seen(cli).returncode == 4
     own = home.path / "own"
     assert not own.exists() or own.read_bytes() == b""
-    server.wait_for(3)
+    assert make(name="healthy.py").run("go").returncode == 0
+    server.wait_for(4)
     wait_for_end(home)
-    told = [(m["event"], m["properties"].get("outcome")) for m in server.messages[1:]]
-    assert told == [
+    outcomes = [(m["event"], m["properties"].get("outcome")) for m in server.messages[1:]]
+    assert outcomes == [
         ("Command Invoked", None),
-        ("Exported", None),
-        ("Command Completed", "failure"),
+        ("Command Completed", "unfinished"),
+        ("Command Invoked", None),
+        ("Command Completed", "success"),
     ]
     assert home.spooled() == []
 
@@ -118,7 +121,7 @@ def test_command_that_closes_our_descriptor_is_told_as_it_ended(
 def test_daemon_that_closes_everything_writes_to_none_of_our_files(
     make: MakeCli, server: Server, home: Home
 ) -> None:
-    """Fork, new session, close, go on: the parent's `_exit` is all that is told (row 99)."""
+    """It forks, starts a session, closes everything and continues: its run is unfinished."""
     cli = make(
         """
         if os.fork(): os._exit(0)
@@ -130,8 +133,8 @@ def test_daemon_that_closes_everything_writes_to_none_of_our_files(
     )
     seen(cli)
     assert make().run("go").returncode == 0
-    told = [(m["event"], m["properties"].get("outcome")) for m in server.wait_for(4)]
-    assert sorted(told, key=str) == [
+    outcomes = [(m["event"], m["properties"].get("outcome")) for m in server.wait_for(4)]
+    assert sorted(outcomes, key=str) == [
         ("Command Completed", "success"),
         ("Command Completed", "unfinished"),
         ("Command Invoked", None),
@@ -141,18 +144,18 @@ def test_daemon_that_closes_everything_writes_to_none_of_our_files(
 
 
 @needs_strace
-def test_cost_of_a_run_does_not_grow_with_what_waits(make: MakeCli, home: Home) -> None:
-    """The same system calls with ten files waiting and with a thousand."""
+def test_cost_of_a_run_does_not_grow_with_the_queue(make: MakeCli, home: Home) -> None:
+    """The same system calls with ten files in the queue and with a thousand."""
     cli = make("track('Exported')")
     cli.environ["ACME_TELEMETRY_HOST"] = "http://127.0.0.1:9"
     seen(cli)
     wait_for_end(home)
-    (waiting,) = home.spooled()
-    content = waiting.read_bytes()
+    (queued,) = home.spooled()
+    content = queued.read_bytes()
 
-    def put_by(count: int) -> list[str]:
+    def calls_with(count: int) -> list[str]:
         for number in range(len(home.spooled()), count):
-            (waiting.parent / f"{number:020d}-{number:016x}.jsonl").write_bytes(content)
+            (queued.parent / file_name(number, at=0)).write_bytes(content)
         assert len(home.spooled()) == count
         due_now(home)
         calls = ours(traced(cli, "go").calls, home.path)
@@ -161,13 +164,13 @@ def test_cost_of_a_run_does_not_grow_with_what_waits(make: MakeCli, home: Home) 
         wait_for_end(home)
         return [call.name for call in calls]
 
-    few, many = put_by(10), put_by(1000)
+    few, many = calls_with(10), calls_with(1000)
     assert many == few
 
 
 @needs_strace
 def test_temporary_directory_is_never_used(make: MakeCli, home: Home, tmp_path: Path) -> None:
-    """Whoever else writes there sees nothing of us and can plant nothing (row 97)."""
+    """Other users can neither read nor plant anything there."""
     shared = tmp_path / "shared"
     shared.mkdir(mode=0o1777)
     cli = make("track('Exported')")
@@ -178,16 +181,12 @@ def test_temporary_directory_is_never_used(make: MakeCli, home: Home, tmp_path: 
 
 
 def test_descriptor_of_another_program_is_left_alone(make: MakeCli, home: Home) -> None:
-    """A number that the shell handed down keeps its meaning to the end (row 95)."""
+    """A number that the shell opened remains the same file to the end."""
     cli = make("os.write(12, b'theirs')")
     line = 'exec 12>"$HOME/theirs"; "$@"; echo more >&12'
     subprocess.run(
         ["bash", "-c", line, "sh", *cli.command("go")], env=cli.env(), check=True, timeout=60
     )
     assert (home.path / "theirs").read_text() == "theirsmore\n"
-    told = [
-        json.loads(text)["event"]
-        for path in home.spooled()
-        for text in path.read_text().splitlines()
-    ]
-    assert told in ([], ["Command Invoked", "Command Completed"])
+    queued = [message["event"] for path in home.spooled() for message in messages_of(path)]
+    assert queued in ([], ["Command Invoked", "Command Completed"])

@@ -1,13 +1,13 @@
-"""Disks that are full, read-only, strange or not there: the command notices nothing of it."""
+"""Disks that are full, read-only, unusual or missing: the command behaves the same."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import stat
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,8 +15,9 @@ import pytest
 
 from ..harness.faults import needs_strace
 from ..harness.processes import Cli, Home
+from ..harness.queue import messages_of
 from ..harness.sameness import limited, masked, program, same, seen
-from ..harness.senders import due_now, wait_for_end, wait_until
+from ..harness.senders import due_now, wait_for_end
 from ..harness.server import Server
 
 pytestmark = [
@@ -27,8 +28,8 @@ pytestmark = [
 MakeCli = Callable[..., Cli]
 
 PAIR = ["Command Invoked", "Command Completed"]
-STRANGER = 65534
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting, giving away: root's")
+OTHER_USER = 65534
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount and chown")
 
 
 @pytest.fixture
@@ -40,13 +41,13 @@ def small_disk(home: Home) -> Iterator[Path]:
         check=False,
     )
     if mounted.returncode != 0:
-        pytest.skip("nothing may be mounted here")
+        pytest.skip("mounting is forbidden")
     yield home.path
     subprocess.run(["umount", "-l", str(home.path)], check=True)
 
 
 def fill(path: Path) -> None:
-    """Take all the room there is."""
+    """Fill the disk."""
     with path.open("wb", buffering=0) as file:
         for size in (4096, 1):
             try:
@@ -65,7 +66,7 @@ def names(server: Server) -> list[str]:
 def test_full_disk(
     used: bool, small_disk: Path, make_cli: MakeCli, server: Server, home: Home
 ) -> None:
-    """Nothing is recorded, nothing is left behind; once there is room all is well (row 13)."""
+    """Nothing is recorded or left; the run after that is delivered."""
     cli = make_cli(program("ctx.exit(3)"))
     cli.environ["ACME_TELEMETRY_HOST"] = server.url
     if used:
@@ -86,7 +87,7 @@ def test_full_disk(
 def test_disk_that_fills_while_the_command_runs(
     small_disk: Path, make_cli: MakeCli, server: Server
 ) -> None:
-    """What did not fit is counted, what did arrives whole, and the pair is complete (row 13)."""
+    """What did not fit is counted, the rest arrives in full, and the pair is complete."""
     cli = make_cli(
         program(
             """
@@ -114,7 +115,7 @@ def test_disk_that_fills_while_the_command_runs(
 @needs_root
 @pytest.mark.parametrize("used", [False, True], ids=["first run", "later"])
 def test_read_only_disk(used: bool, small_disk: Path, make_cli: MakeCli, home: Home) -> None:
-    """No output, no event (row 15)."""
+    """No output, no event."""
     cli = make_cli(program())
     if used:
         seen(cli, {"ACME_TELEMETRY_HOST": "http://127.0.0.1:9"})
@@ -125,37 +126,57 @@ def test_read_only_disk(used: bool, small_disk: Path, make_cli: MakeCli, home: H
     assert home.files() == before
 
 
-@needs_root
-@pytest.mark.parametrize("part", ["", ".local/state/acme/telemetry", "spool"])
-def test_directory_that_may_not_be_written_to(
-    part: str, make_cli: MakeCli, home: Home, server: Server
-) -> None:
-    """EACCES anywhere on the way (row 15)."""
+@pytest.fixture
+def unprivileged() -> tuple[str, ...]:
+    """A command that runs another one without the capability to write everywhere."""
     tool = shutil.which("setpriv")
-    if tool is None:
-        pytest.skip("nothing here takes a privilege away from root")
+    if tool is None or os.geteuid() != 0:
+        pytest.skip("needs root and setpriv, to drop capabilities")
+    return (tool, "--bounding-set=-dac_override,-dac_read_search")
+
+
+@pytest.mark.parametrize("part", ["", "spool"])
+def test_directory_that_may_not_be_written_to(
+    part: str, unprivileged: tuple[str, ...], make_cli: MakeCli, home: Home, server: Server
+) -> None:
+    """EACCES for the first file of an application, or for a file in its spool."""
     cli = make_cli(program("ctx.exit(3)"))
     cli.environ["ACME_TELEMETRY_HOST"] = server.url
+    place = home.path
     if part:
         seen(cli)
         server.wait_for(2)
         wait_for_end(home)
-    place = home.path / part
-    if part == "spool":
         (place,) = home.state().glob("spool/*")
     place.chmod(0o500)
     before = home.files()
-    weak = (tool, "--bounding-set=-dac_override,-dac_read_search")
     try:
-        assert same(cli, wrapper=weak).returncode == 3
+        assert same(cli, wrapper=unprivileged).returncode == 3
         assert home.files() == before
     finally:
         place.chmod(0o700)
 
 
+def test_state_directory_that_may_not_be_written_to_needs_no_writing(
+    unprivileged: tuple[str, ...], make_cli: MakeCli, home: Home, server: Server
+) -> None:
+    """Only the spool in it is written to after the first run."""
+    cli = make_cli(program("ctx.exit(3)"))
+    cli.environ["ACME_TELEMETRY_HOST"] = server.url
+    seen(cli)
+    server.wait_for(2)
+    wait_for_end(home)
+    home.state().chmod(0o500)
+    try:
+        assert same(cli, wrapper=unprivileged).returncode == 3
+        server.wait_for(4)
+    finally:
+        home.state().chmod(0o700)
+
+
 @pytest.mark.parametrize("most", [3, 4, 5, 8, 10, 11, 12])
 def test_no_descriptor_is_left(most: int, make_cli: MakeCli, home: Home) -> None:
-    """EMFILE from the first of ours, or from a later one, on (row 15)."""
+    """EMFILE from our first descriptor on, or from a later one."""
     cli = make_cli(
         program(
             "resource.setrlimit(resource.RLIMIT_NOFILE, before)",
@@ -165,8 +186,7 @@ def test_no_descriptor_is_left(most: int, make_cli: MakeCli, home: Home) -> None
     )
     same(cli, {"ACME_TELEMETRY_HOST": "http://127.0.0.1:9"})
     for path in home.spooled():
-        events = [json.loads(line)["event"] for line in path.read_text().splitlines()]
-        assert events == PAIR
+        assert [message["event"] for message in messages_of(path)] == PAIR
 
 
 @pytest.mark.parametrize(
@@ -187,21 +207,21 @@ def test_no_descriptor_is_left(most: int, make_cli: MakeCli, home: Home) -> None
     ],
     ids=str,
 )
-def test_home_that_is_none(
+def test_home_that_cannot_be_used(
     environ: dict[str, str | None], make_cli: MakeCli, home: Home, tmp_path: Path
 ) -> None:
-    """Nothing is made, least of all in the current directory (rows 15 and 16)."""
+    """Nothing is created, in the current directory in particular."""
     cli = make_cli(program())
     cli.home.environ.update({name: value for name, value in environ.items() if value is not None})
     for name in [name for name, value in environ.items() if value is None]:
         del cli.home.environ[name]
-    weak = shutil.which("setpriv")  # root could make a home anywhere
-    nobody = (weak, "--bounding-set=-dac_override,-dac_read_search") if weak else ()
+    weak = shutil.which("setpriv")  # root could create a home anywhere
+    wrapper = (weak, "--bounding-set=-dac_override,-dac_read_search") if weak else ()
     if "/nonexistent/home" in environ.values() or "long" in str(environ):
         place = tmp_path / "locked"
         place.mkdir(mode=0o500)
         cli.home.environ["HOME"] = str(place) + cli.home.environ["HOME"]
-    same(cli, wrapper=nobody)
+    same(cli, wrapper=wrapper)
     assert home.files() == []
 
 
@@ -209,7 +229,7 @@ def test_home_that_is_none(
 def test_relative_xdg_directory_is_ignored(
     variable: str, make_cli: MakeCli, home: Home, server: Server
 ) -> None:
-    """As its specification has it; home's own default is used (row 17)."""
+    """The default below the home is used, as the specification requires."""
     cli = make_cli(program())
     cli.environ["ACME_TELEMETRY_HOST"] = server.url
     seen(cli, {variable: "relative"})
@@ -222,7 +242,7 @@ def test_relative_xdg_directory_is_ignored(
 def test_files_are_private_under_any_umask(
     umask: int, make_cli: MakeCli, home: Home, server: Server
 ) -> None:
-    """0700 and 0600, and everything arrives (row 25)."""
+    """0700 and 0600, and everything arrives."""
     cli = make_cli(program())
     cli.environ["ACME_TELEMETRY_HOST"] = server.url
     assert same(cli, preexec_fn=masked(umask)).returncode == 0
@@ -236,10 +256,10 @@ def test_files_are_private_under_any_umask(
 
 @pytest.mark.parametrize("kind", ["symlink", "foreign", "group-writable", "fifo", "file"])
 @pytest.mark.parametrize("place", ["state", "spool"])
-def test_directory_that_is_not_mine_alone_is_not_used(
+def test_directory_that_is_not_private_is_not_used(
     place: str, kind: str, make_cli: MakeCli, home: Home
 ) -> None:
-    """A symlink, somebody else's, one that others may write to (row 20)."""
+    """A symlink, another user's, one that others may write to."""
     cli = make_cli(program())
     cli.environ["ACME_TELEMETRY_HOST"] = "http://127.0.0.1:9"
     seen(cli)
@@ -252,13 +272,13 @@ def test_directory_that_is_not_mine_alone_is_not_used(
     elif kind == "fifo":
         os.mkfifo(path)
     elif kind == "file":
-        path.write_text("mine")
+        path.write_text("own")
     elif kind == "group-writable":
         path.chmod(0o770)
     elif os.geteuid() != 0:
-        pytest.skip("giving away is root's")
+        pytest.skip("only root may chown")
     else:
-        os.chown(path, STRANGER, STRANGER)
+        os.chown(path, OTHER_USER, OTHER_USER)
     before = home.files()
     same(cli)
     assert home.files() == before
@@ -267,14 +287,14 @@ def test_directory_that_is_not_mine_alone_is_not_used(
 def test_line_that_was_cut_short_is_lost_alone(
     make_cli: MakeCli, home: Home, server: Server
 ) -> None:
-    """The limit on a file's size ends a write in its middle (row 14)."""
+    """The limit on a file's size cuts a write short."""
     cli = make_cli(
         program(
             """
             before = resource.getrlimit(resource.RLIMIT_FSIZE)
             track("First")
-            (path,) = glob.glob(os.path.expanduser("~/.local/state/acme/*/spool/*/*.jsonl")) or "/"
-            resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(path) + 99, before[1]))
+            (path,) = glob.glob(os.path.expanduser("~/.local/state/acme/*/spool/*/*.facts")) or "/"
+            resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(path) + 20, before[1]))
             track("Second")
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
             track("Third")
@@ -285,8 +305,8 @@ def test_line_that_was_cut_short_is_lost_alone(
     cli.environ["ACME_TELEMETRY_HOST"] = server.url
     same(cli)
     arrived = server.wait_for(4)
-    told = [(m["event"], m["properties"].get("dropped")) for m in arrived]
-    assert told == [
+    dropped = [(m["event"], m["properties"].get("dropped")) for m in arrived]
+    assert dropped == [
         ("Command Invoked", None),
         ("First", None),
         ("Third", 1),
@@ -295,7 +315,7 @@ def test_line_that_was_cut_short_is_lost_alone(
 
 
 def test_limit_that_lets_nothing_be_written(make_cli: MakeCli, home: Home) -> None:
-    """`ulimit -f 0`: not a byte, and no signal (row 14)."""
+    """`ulimit -f 0`: not a byte, and no signal."""
     import resource
 
     cli = make_cli(program("ctx.exit(3)"))
@@ -304,18 +324,37 @@ def test_limit_that_lets_nothing_be_written(make_cli: MakeCli, home: Home) -> No
     assert home.spooled() == []
 
 
+HEAD_THAT_WAS_CUT = """
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (99, before[1]))
+"""
+
+
+def test_head_that_was_cut_short_costs_no_event(make_cli: MakeCli, server: Server) -> None:
+    """The next write begins a new file, with what the first one could not write."""
+    cli = make_cli(
+        program(
+            """
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            track("Exported")
+            """,
+            group="global before\n" + textwrap.dedent(HEAD_THAT_WAS_CUT),
+            head="import resource",
+        )
+    )
+    cli.environ["ACME_TELEMETRY_HOST"] = server.url
+    same(cli)
+    arrived = [(m["event"], m["properties"].get("dropped")) for m in server.wait_for(3)]
+    assert arrived == [("Command Invoked", None), ("Exported", None), ("Command Completed", None)]
+
+
 @needs_strace
 def test_file_system_without_locks(make_cli: MakeCli, home: Home, server: Server) -> None:
-    """Memory, and one rename at the end; a sender takes it as it is (row 23)."""
+    """Nothing is recorded and nothing is left; with locks the next run is delivered."""
     cli = make_cli(program("track('Exported')"))
     cli.environ["ACME_TELEMETRY_HOST"] = server.url
-    log = home.path.parent / "trace"
-    without = ("strace", "-o", str(log), "-y", "-e", "trace=flock,write,rename", "-e")
-    same(cli, wrapper=(*without, "inject=flock:error=ENOLCK"))
-    (waiting,) = home.spooled()
-    assert waiting.name.endswith(".whole.jsonl")
-    told = [json.loads(line)["event"] for line in waiting.read_text().splitlines()]
-    assert told == ["Command Invoked", "Exported", "Command Completed"]
-    due_now(home)
+    same(cli, wrapper=("strace", "-o", os.devnull, "-e", "inject=flock:error=ENOLCK"))
+    assert home.spooled() == []
     seen(cli)
-    wait_until(lambda: len(names(server)) == 6)
+    arrived = [(m["event"], m["properties"].get("dropped")) for m in server.wait_for(3)]
+    assert arrived == [("Command Invoked", None), ("Exported", None), ("Command Completed", None)]

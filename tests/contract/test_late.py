@@ -1,4 +1,4 @@
-"""Events at odd moments: before anything runs, after everything has ended, as Python shuts down."""
+"""Events at odd moments: before a command runs, after it has ended, while Python shuts down."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = [
 
 MakeCli = Callable[..., Cli]
 
-SPEAKING_AT_ITS_END = """
+TRACKS_AT_ITS_END = """
 class Late:
     def __init__(self): self.track = track
     def __del__(self): self.track("Deleted", {"n": 1})
@@ -34,14 +34,12 @@ MOMENTS = {
     "a handle at exit": {
         "body": "import atexit; atexit.register(current().track, 'Late', {'n': 1})"
     },
-    "a module's __del__": {"head": SPEAKING_AT_ITS_END + "late = Late()"},
-    "a builtin's __del__": {
-        "head": SPEAKING_AT_ITS_END + "import builtins; builtins.late = Late()"
-    },
+    "a module's __del__": {"head": TRACKS_AT_ITS_END + "late = Late()"},
+    "a builtin's __del__": {"head": TRACKS_AT_ITS_END + "import builtins; builtins.late = Late()"},
     "a cycle's __del__": {
-        "head": SPEAKING_AT_ITS_END + "late = Late(); late.itself = late; del late"
+        "head": TRACKS_AT_ITS_END + "late = Late(); late.itself = late; del late"
     },
-    "a thread that goes on": {
+    "a thread that continues": {
         "body": """
             def work():
                 time.sleep(0.2); track("Late"); handle.track("Late")
@@ -86,7 +84,7 @@ MOMENTS = {
 def test_event_at_an_odd_moment_is_silent_and_harmless(
     parts: dict[str, str], make_cli: MakeCli, server: Server, home: Home
 ) -> None:
-    """Same output and status on every Python; the pair arrives, whatever else does (row 69)."""
+    """Same output and status on each Python; the pair arrives, whatever else does."""
     dedented = {name: textwrap.dedent(text) for name, text in parts.items()}
     head = "from click_telemetry import current\n" + dedented.pop("head", "")
     cli = make_cli(program(**{"body": "", **dedented, "head": head}))
@@ -103,10 +101,10 @@ def test_event_at_an_odd_moment_is_silent_and_harmless(
         assert len(pairs) == 4
 
 
-def test_event_that_came_too_late_is_counted_in_the_next_invocation(
+def test_event_outside_any_invocation_is_counted_in_the_next_one(
     make_cli: MakeCli, server: Server, home: Home
 ) -> None:
-    """What found nobody who could say it is not forgotten."""
+    """It could not be recorded; the next message reports it as dropped."""
     cli = make_cli(
         """
         import click

@@ -1,4 +1,4 @@
-"""When the sender is started: as the process ends where it does, at once where it goes on."""
+"""The sender is started when the process ends, or at once in a program that continues."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..harness.server import Server
 
 pytestmark = [
     pytest.mark.contract,
-    pytest.mark.skipif(sys.platform != "linux", reason="looks at file locks"),
+    pytest.mark.skipif(sys.platform != "linux", reason="inspects file locks"),
 ]
 
 MakeCli = Callable[..., Cli]
@@ -29,7 +29,7 @@ def children():
         return "no child"
 """
 
-GOES_ON = (
+CONTINUES = (
     HEAD
     + CHILDREN
     + """
@@ -79,14 +79,14 @@ cli(["twice"])
 
 
 @pytest.mark.parametrize(
-    ("source", "printed", "told"),
-    [(GOES_ON, 1, 2), (CAUGHT, 2, 4), (THREAD, 1, 2), (NESTED, 1, 2)],
+    ("source", "printed", "tracks"),
+    [(CONTINUES, 1, 2), (CAUGHT, 2, 4), (THREAD, 1, 2), (NESTED, 1, 2)],
     ids=["embedded", "exit is caught", "thread", "nested"],
 )
-def test_a_program_that_goes_on_need_not_end_for_its_events_to_leave(
-    make_cli: MakeCli, server: Server, source: str, printed: int, told: int
+def test_events_of_a_program_that_continues_are_delivered_while_it_runs(
+    make_cli: MakeCli, server: Server, source: str, printed: int, tracks: int
 ) -> None:
-    """They are delivered while it lives, and it never meets a child that is not its own (101)."""
+    """It never sees a child that is not its own."""
     cli = make_cli(source)
     cli.environ["ACME_TELEMETRY_HOST"] = server.url
     process = cli.start()
@@ -94,7 +94,7 @@ def test_a_program_that_goes_on_need_not_end_for_its_events_to_leave(
     try:
         lines = [process.stdout.readline() for _ in range(2 * printed)]
         assert lines == ["deployed\n", "no child\n"] * printed
-        server.wait_for(told)
+        server.wait_for(tracks)
         assert process.poll() is None
     finally:
         process.kill()
@@ -106,10 +106,10 @@ def test_a_program_that_goes_on_need_not_end_for_its_events_to_leave(
     ["", "raise SystemExit(3)", "raise KeyError", "raise KeyboardInterrupt"],
     ids=["returns", "exits", "fails", "is interrupted"],
 )
-def test_a_process_that_ends_leaves_a_sender_behind(
+def test_process_that_ends_starts_a_sender(
     make_cli: MakeCli, server: Server, home: Home, ending: str
 ) -> None:
-    """However its command ended, what it recorded leaves at once."""
+    """Its events are delivered at once, however its command ended."""
     cli = make_cli(f"{HEAD}\n@cli.command()\ndef end():\n    {ending or 'pass'}\n\ncli()\n")
     cli.environ["ACME_TELEMETRY_HOST"] = server.url
     cli.run("end")

@@ -1,19 +1,26 @@
-"""Programs that run for days: published as they go, without a timer, a thread or a leak."""
+"""Programs that run for days: published while they run, without a timer, a thread or a leak."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from click_telemetry._reader import compose
+from click_telemetry._spool import GUARD
+
+from ..harness.faults import KILL, Traced, inject, needs_strace, ours, traced, written
 from ..harness.processes import Cli, Home
+from ..harness.queue import Queue
 from ..harness.senders import wait_for_end, wait_until
 from ..harness.server import Server
 
 pytestmark = [
     pytest.mark.contract,
-    pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc"),
+    pytest.mark.skipif(sys.platform != "linux", reason="inspects /proc"),
 ]
 
 MakeCli = Callable[..., Cli]
@@ -22,9 +29,9 @@ SERVER = """
 import os, sys, threading, time
 import click
 from click_telemetry import instrument, track
-from click_telemetry.delivery import spool
+from click_telemetry import _spool
 
-spool.PUBLISH_AFTER = 0.0  # days in a second: every event is the first after its time
+_spool.PUBLISH_AFTER = 0  # each fact is published, as if it came five seconds after the last one
 
 @click.group()
 def cli(): pass
@@ -78,7 +85,7 @@ def test_hundreds_of_publications_leak_nothing(
 def test_server_that_is_killed_between_publications_is_unfinished_once(
     make_cli: MakeCli, server: Server, home: Home
 ) -> None:
-    """What it had published has arrived by then, and nothing of it is told as unfinished before."""
+    """Its published events arrive before that, and its run is unfinished only after the kill."""
     cli = make_cli(
         SERVER
         + """
@@ -108,14 +115,14 @@ def test_server_that_is_killed_between_publications_is_unfinished_once(
 
 
 def test_first_record_after_five_seconds_is_published(make_cli: MakeCli, server: Server) -> None:
-    """With the real clock: nothing before, everything up to it then, while the program runs on."""
+    """With the real clock: nothing before that, then everything, while the program runs on."""
     cli = make_cli(
-        SERVER.replace("spool.PUBLISH_AFTER = 0.0", "")
+        SERVER.replace("_spool.PUBLISH_AFTER = 0", "")
         + """
     track("Started Serving")
     time.sleep(5.1)
     track("Request Served")
-    print("said", flush=True)
+    print("served", flush=True)
     sys.stdin.read()
 """
         + END
@@ -124,7 +131,7 @@ def test_first_record_after_five_seconds_is_published(make_cli: MakeCli, server:
     try:
         assert process.stdout is not None
         assert server.requests == []
-        assert process.stdout.readline() in ("said\n", "")
+        assert process.stdout.readline() == "served\n"
         arrived = server.wait_for(3)
     finally:
         process.kill()
@@ -139,7 +146,7 @@ def test_first_record_after_five_seconds_is_published(make_cli: MakeCli, server:
 def test_sessions_in_one_process_are_independent(
     make_cli: MakeCli, server: Server, home: Home
 ) -> None:
-    """Two at a time; one ends, and the other loses nothing (row D5)."""
+    """Two run at a time; one ends, and the other loses nothing."""
     cli = make_cli(
         """
         import threading
@@ -153,16 +160,16 @@ def test_sessions_in_one_process_are_independent(
         first_up, first_may_end, first_ended = [threading.Event() for _ in range(3)]
 
         def short():
-            current().track("Said", {"who": "short"})
+            current().track("Ticked", {"who": "short"})
             first_up.set()
             first_may_end.wait(30)
 
         def long():
             first_up.wait(30)
-            for number in range(50): current().track("Said", {"who": "long"})
+            for number in range(50): current().track("Ticked", {"who": "long"})
             first_may_end.set()
             first_ended.wait(30)
-            for number in range(50): current().track("Said", {"who": "long"})
+            for number in range(50): current().track("Ticked", {"who": "long"})
 
         def run_short():
             application("brief", short).main(["go"], standalone_mode=False)
@@ -192,3 +199,116 @@ def test_sessions_in_one_process_are_independent(
         )
         by_app.setdefault(message["context"]["app"]["name"], []).append(properties["sequence"])
     assert by_app == {"brief": [1, 2, 3], "lasting": list(range(1, 103))}
+
+
+NESTED = """
+@cli.command()
+def inner(): pass
+
+@cli.command()
+@click.pass_context
+def outer(context):
+    command = cli.get_command(context.parent, "inner")
+    for _ in range(COUNT):
+        with command.make_context("inner", [], parent=context) as own: command.invoke(own)
+
+properties = {f"field_{number}": "y" * 900 for number in range(4)}
+instrument(cli, app="acme", write_key="key", notice=False, properties=properties)
+cli.main(["outer"])
+"""
+
+
+def test_pairs_that_exceed_a_file_are_continued_in_another_one(
+    make_cli: MakeCli, server: Server, home: Home
+) -> None:
+    """Without a publication: each run begins once and ends once, whichever part has its lines."""
+    source = SERVER.partition("@cli.command()")[0].replace("_spool.PUBLISH_AFTER = 0", "")
+    cli = make_cli(source + NESTED.replace("COUNT", "200"))
+    ran = cli.run(env={"ACME_TELEMETRY_HOST": server.url})
+    assert (ran.stdout, ran.stderr, ran.returncode) == ("", "", 0)
+    arrived = server.wait_for(402, timeout=60)
+    wait_for_end(home)
+    assert sorted(m["properties"]["sequence"] for m in arrived) == list(range(1, 403))
+    assert {m["properties"].get("outcome") for m in arrived} == {None, "success"}
+    assert [m for m in arrived if "dropped" in m["properties"]] == []
+    assert {json.dumps(m) for r in server.requests for m in r.batch} == {
+        json.dumps(m) for m in server.messages
+    }
+    assert home.spooled() == []
+
+
+SIGNS_IN = """
+import click
+from click_telemetry import _spool, current, identify, instrument, track
+
+_spool.PUBLISH_AFTER = 0
+
+@click.group(chain=True)
+def cli(): track("Started")
+
+@cli.command()
+def first():
+    identify("user-1")
+    track("Exported")
+    identify(None)
+
+@cli.command()
+@click.pass_context
+def outer(context):
+    identify("user-2")
+    with cli.get_command(context.parent, "first").make_context("first", [], parent=context) as own:
+        own.command.invoke(own)
+    track("Exported")
+
+instrument(cli, app="acme", version="1", write_key="key", notice=False)
+cli.main(["first", "outer"])
+"""
+
+
+@needs_strace
+@pytest.mark.parametrize(
+    "call",
+    ["write", *(pytest.param(c, marks=pytest.mark.slow) for c in ("flock", "close", "openat"))],
+)
+def test_program_that_is_killed_during_a_publication_ends_each_run_once(
+    call: str, make_cli: MakeCli, server: Server, home: Home, tmp_path: Path
+) -> None:
+    """Killed at each such call on its files: a run whose end was written is never unfinished."""
+    cli = make_cli(SIGNS_IN)
+    # With the sender's variable it starts none, so that the test's own sender has all files.
+    environ = {"ACME_TELEMETRY_HOST": server.url, GUARD: "1"}
+    cli.environ.update(environ)
+    healthy = ours(traced(cli).calls, home.path)
+    moments = [found for found in healthy if found.name == call and ".facts" in found.text]
+    assert len(moments) >= 10
+    for number, moment in enumerate(moments):
+        killed = Cli(cli.script, Home(tmp_path / f"home-{number}"), SIGNS_IN)
+        killed.environ.update(environ)
+        ran = traced(killed, options=inject(moment, KILL))
+        (path,) = killed.home.state().glob("spool/*")
+        server.requests.clear()
+        assert Queue(path, server.url).send() == 0
+        check_ends(ran, server)
+        assert killed.home.spooled() == []
+
+
+def check_ends(ran: Traced, server: Server) -> None:
+    """What arrived is what was written, and the end of each run that has none."""
+    written_messages = {}
+    for name, content in sorted(written(ran.calls).items()):
+        for message in compose(name, content, writer_gone=False).messages:
+            written_messages[message["messageId"]] = message
+    arrived: dict[str, set[str]] = {}
+    for request in server.requests:
+        for message in request.batch:
+            arrived.setdefault(message["messageId"], set()).add(json.dumps(message))
+    assert {key: texts for key, texts in arrived.items() if len(texts) > 1} == {}
+    messages = {key: json.loads(next(iter(texts))) for key, texts in arrived.items()}
+    assert written_messages.items() <= messages.items()
+    events = [m for m in messages.values() if m["type"] == "track"]
+    begun = {m["properties"]["run_id"] for m in events if m["event"] == "Command Invoked"}
+    ended = [m["properties"]["run_id"] for m in events if m["event"] == "Command Completed"]
+    assert sorted(ended) == sorted(begun)
+    added = [m for key, m in messages.items() if key not in written_messages]
+    assert {m["properties"].get("outcome") for m in added} <= {"unfinished"}
+    assert len({m["properties"]["sequence"] for m in events}) == len(events)

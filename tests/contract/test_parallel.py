@@ -1,4 +1,4 @@
-"""Two hundred commands at a time: everything arrives once, from one ID, by one sender at a time."""
+"""Commands in parallel: everything arrives once, with one ID, by one sender at a time."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from ..harness.server import Reply, Request, Server
 
 pytestmark = [
     pytest.mark.contract,
-    pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc"),
+    pytest.mark.skipif(sys.platform != "linux", reason="inspects /proc"),
 ]
 
 AT_A_TIME = 25
-"""Processes that are alive together; more would only wait for the processor."""
+"""Processes that run in parallel; more would only wait for the processor."""
 
 
-class Watch:
-    """Looks all the time who holds a sender's lock in a home.
+class LockMonitor:
+    """Polls which processes hold a sender's lock in a home.
 
     Attributes:
-        started: the processes that were seen to be senders, by their pid.
-        most: how many at a time.
+        started: the IDs of the processes that were seen to be senders.
+        most: how many of them at a time.
     """
 
     def __init__(self, home: Home) -> None:
         self._home = home
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread = threading.Thread(target=self._poll, daemon=True)
         self.started: set[int] = set()
         self.most = 0
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> LockMonitor:
         self._thread.start()
         return self
 
@@ -47,7 +47,7 @@ class Watch:
         self._over.set()
         self._thread.join()
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         while not self._over.wait(0.05):
             alive = {pid for pid in lock_holders(self._home) if is_sender(pid)}
             self.started |= alive
@@ -55,7 +55,7 @@ class Watch:
 
 
 def is_sender(pid: int) -> bool:
-    """Whether a process sleeps before it is a sender, or is one already; no foreground is."""
+    """Whether a process is a sender, or sleeps before it becomes one; no command is."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
@@ -65,7 +65,7 @@ def is_sender(pid: int) -> bool:
 
 def run_many(cli: Cli, count: int) -> None:
     """Run a command many times, many at a time."""
-    line = 'seq $0 | xargs -P $1 -I{} -- "${@:2}" > "$HOME/said" 2> "$HOME/errors"'
+    line = 'seq $0 | xargs -P $1 -I{} -- "${@:2}" > "$HOME/output" 2> "$HOME/errors"'
     subprocess.run(
         ["bash", "-c", line, str(count), str(AT_A_TIME), *cli.command("deploy")],
         env=cli.env(),
@@ -74,16 +74,16 @@ def run_many(cli: Cli, count: int) -> None:
         timeout=600,
     )
     assert (cli.home.path / "errors").read_text() == ""
-    assert (cli.home.path / "said").read_text() == "deployed\n" * count
+    assert (cli.home.path / "output").read_text() == "deployed\n" * count
 
 
 @pytest.mark.parametrize(
     ("rounds", "count"), [(2, 30), pytest.param(10, 200, marks=pytest.mark.slow)]
 )
-def test_parallel_runs_all_arrive_from_one_id_by_one_sender(
+def test_parallel_runs_all_arrive_with_one_id_by_one_sender(
     rounds: int, count: int, cli: Cli, server: Server, home: Home
 ) -> None:
-    """Nobody sees anything of it (rows 28, 29 and 38)."""
+    """No output of a command differs."""
     answering = [0, 0]
     guard = threading.Lock()
 
@@ -101,7 +101,7 @@ def test_parallel_runs_all_arrive_from_one_id_by_one_sender(
     server.reply = reply
     pairs = rounds * count
     began = time.monotonic()
-    with Watch(home) as watch:
+    with LockMonitor(home) as watch:
         for _ in range(rounds):
             run_many(cli, count)
         server.wait_for(2 * pairs, timeout=120)
@@ -124,5 +124,5 @@ def test_parallel_runs_all_arrive_from_one_id_by_one_sender(
     assert [m["type"] for r in server.accepted for m in r.batch].count("identify") == 1
     assert answering[1] == 1, "two requests at a time"
     assert watch.most == 1
-    # Each holds the lock for a second at least, before it works; whoever comes then starts none.
+    # Each holds the lock for at least a second before it delivers; no command starts one then.
     assert 1 <= len(watch.started) <= min(1 + took, pairs / 4)

@@ -1,4 +1,4 @@
-"""Processes that fork, vanish and live on: one pair for each command, from whoever saw it."""
+"""Processes that fork, vanish or live on: one pair for each command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from ..harness.processes import Cli, Home
 from ..harness.sameness import program, same, seen
-from ..harness.senders import due_now, wait_for_end, wait_until
+from ..harness.senders import wait_for_end, wait_until
 from ..harness.server import Server
 
 pytestmark = [
@@ -36,8 +36,8 @@ def make(make_cli: MakeCli, server: Server) -> Callable[..., Cli]:
     return make_program
 
 
-def told(server: Server, tracks: int) -> list[tuple[str, str | None]]:
-    """What has arrived, with the outcome, as soon as there is so much."""
+def arrived(server: Server, tracks: int) -> list[tuple[str, str | None]]:
+    """The events that arrived and their outcomes, as soon as there are so many."""
     return [(m["event"], m["properties"].get("outcome")) for m in server.wait_for(tracks)]
 
 
@@ -51,18 +51,18 @@ VANISHING = {
 
 
 @pytest.mark.parametrize(("body", "status"), VANISHING.values(), ids=VANISHING)
-def test_process_that_vanishes_is_told_as_unfinished_once(
+def test_process_that_vanishes_is_unfinished_once(
     body: str, status: int, make: MakeCli, make_cli: MakeCli, server: Server, home: Home
 ) -> None:
-    """With what it had said; by the next sender, whoever starts it (row 10)."""
+    """Its events arrive with the next sender, and a later one adds nothing."""
     cli = make(f"track('Exported')\n{body}")
     assert same(cli).returncode == status
     healthy = make_cli(program(), "healthy.py")
     seen(healthy, cli.environ)
-    told(server, 5)
+    arrived(server, 5)
     wait_for_end(home)
     seen(healthy, cli.environ)
-    assert told(server, 7) == [
+    assert arrived(server, 7) == [
         (INVOKED, None),
         ("Exported", None),
         (COMPLETED, "unfinished"),
@@ -105,16 +105,16 @@ FORKING = {
 
 
 @pytest.mark.parametrize("body", FORKING.values(), ids=FORKING)
-def test_command_that_forks_is_told_once(body: str, make: MakeCli, server: Server) -> None:
-    """By the process that began it; a child says nothing (row 33)."""
+def test_command_that_forks_is_recorded_once(body: str, make: MakeCli, server: Server) -> None:
+    """The process that began it records; its children do not."""
     cli = make(body, head="import threading, warnings; warnings.simplefilter('ignore')")
     assert same(cli).returncode == 0
-    assert told(server, 3) == [(INVOKED, None), ("By Parent", None), (COMPLETED, "success")]
+    assert arrived(server, 3) == [(INVOKED, None), ("By Parent", None), (COMPLETED, "success")]
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_worker_processes_say_nothing(method: str, make: MakeCli, server: Server) -> None:
-    """Neither when they import the program again, nor when they work (row 34)."""
+def test_worker_processes_record_nothing(method: str, make: MakeCli, server: Server) -> None:
+    """Neither when they import the program again, nor when they work."""
     cli = make(
         f"""
         import multiprocessing
@@ -132,13 +132,13 @@ def test_worker_processes_say_nothing(method: str, make: MakeCli, server: Server
     )
     found = same(cli)
     assert found == (0, b"out\n45\n", b"err\n")
-    assert told(server, 3) == [(INVOKED, None), ("By Parent", None), (COMPLETED, "success")]
+    assert arrived(server, 3) == [(INVOKED, None), ("By Parent", None), (COMPLETED, "success")]
 
 
 def test_parent_s_end_frees_its_file_though_a_child_lives_on(
     make: MakeCli, server: Server, home: Home
 ) -> None:
-    """A daemon that was forked while the file was open keeps nobody waiting (row 103)."""
+    """A daemon that was forked while the file was open does not delay delivery."""
     cli = make(
         """
         child = os.fork()
@@ -151,46 +151,17 @@ def test_parent_s_end_frees_its_file_though_a_child_lives_on(
     )
     child = int(seen(cli).stdout.split()[1])
     try:
-        assert told(server, 2) == [(INVOKED, None), (COMPLETED, "success")]
+        assert arrived(server, 2) == [(INVOKED, None), (COMPLETED, "success")]
         wait_until(lambda: home.spooled() == [])
         os.kill(child, 0)  # it lives still
     finally:
         os.kill(child, signal.SIGKILL)
 
 
-def test_file_that_a_child_holds_is_unfinished_only_when_the_child_has_gone(
-    make: MakeCli, make_cli: MakeCli, server: Server, home: Home
-) -> None:
-    """Who has the descriptor might still be writing, as far as anybody can tell."""
-    cli = make(
-        """
-        child = os.fork()
-        if not child:
-            for number in (0, 1, 2): os.dup2(os.open(os.devnull, os.O_RDWR), number)
-            time.sleep(60); os._exit(0)
-        click.echo(child); sys.stdout.flush()
-        os.kill(os.getpid(), 9)
-        """,
-        head="import time",
-    )
-    child = int(seen(cli).stdout.split()[1])
-    healthy = make_cli(program(), "healthy.py")
-    try:
-        seen(healthy, cli.environ)
-        assert told(server, 2) == [(INVOKED, None), (COMPLETED, "success")]
-        wait_for_end(home)
-        assert len(home.spooled()) == 1
-    finally:
-        os.kill(child, signal.SIGKILL)
-    due_now(home)
-    seen(healthy, cli.environ)
-    assert [outcome for _, outcome in told(server, 6)].count("unfinished") == 1
-
-
 def test_hundred_invocations_leave_no_zombie_and_no_descriptor(
     make_cli: MakeCli, server: Server
 ) -> None:
-    """A program that runs command after command goes on as it began (rows 98 and 101)."""
+    """A program that runs one command after the other has the same descriptors throughout."""
     cli = make_cli(
         """
         import os
@@ -220,18 +191,16 @@ def test_hundred_invocations_leave_no_zombie_and_no_descriptor(
     assert len(server.wait_for(200, timeout=60)) == 200
 
 
-def test_without_a_shell_the_sender_is_given_away_all_the_same(
-    make_cli: MakeCli, server: Server
-) -> None:
+def test_sender_is_detached_without_a_shell_too(make_cli: MakeCli, server: Server) -> None:
     """No `/bin/sh`, as in the smallest containers: no zombie, and no child for `os.wait`."""
     cli = make_cli(
         """
         import os
         import click
         from click_telemetry import instrument
-        from click_telemetry.delivery import child
+        from click_telemetry import _launcher
 
-        child.SHELL = "/nonexistent/sh"
+        _launcher.SHELL = "/nonexistent/sh"
         cli = click.Group("cli", commands={"go": click.Command("go", callback=lambda: None)})
         instrument(cli, app="acme", write_key="key", notice=False)
         for _ in range(3):
@@ -252,7 +221,7 @@ def test_without_a_shell_the_sender_is_given_away_all_the_same(
 def test_application_that_reaps_every_child_is_not_disturbed(
     handler: str, make: MakeCli, server: Server
 ) -> None:
-    """Whoever collects our child first, the command ends as it would (row 101)."""
+    """The command ends in the same way, though its handler may reap our child."""
     cli = make(
         f"signal.signal(signal.SIGCHLD, {handler.replace('SIG_IGN', 'signal.SIG_IGN')})",
         head="""
@@ -264,4 +233,4 @@ def test_application_that_reaps_every_child_is_not_disturbed(
         """,
     )
     assert same(cli).returncode == 0
-    assert told(server, 2) == [(INVOKED, None), (COMPLETED, "success")]
+    assert arrived(server, 2) == [(INVOKED, None), (COMPLETED, "success")]

@@ -1,4 +1,4 @@
-"""Signals, and memory that runs out: a process ends as it would without us, and is told right."""
+"""Signals, and memory that runs out: a process ends as it would without the library."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ def make(make_cli: MakeCli, server: Server) -> Callable[..., Cli]:
 
 
 def outcomes(server: Server, tracks: int) -> list[str]:
-    """How the runs ended that have arrived, as soon as so many events have."""
+    """The outcomes of the runs that arrived, as soon as there are so many events."""
     arrived = server.wait_for(tracks)
     return [m["properties"]["outcome"] for m in arrived if m["event"] == "Command Completed"]
 
 
 @pytest.mark.parametrize("end", ["os.kill(os.getpid(), 15)", "os.kill(os.getpid(), 1)"])
-def test_default_signal_ends_the_process_and_the_next_sender_says_so(
+def test_signal_that_ends_the_process_makes_its_run_unfinished(
     end: str, make: MakeCli, server: Server, make_cli: MakeCli
 ) -> None:
-    """We install no handler: SIGTERM and SIGHUP kill as they always did (rows 3 and 7)."""
+    """SIGTERM and SIGHUP: the library installs no handler."""
     number = int(end.split()[-1].rstrip(")"))
     cli = make(f"signal.signal({number}, signal.SIG_DFL); {end}", head="import signal")
     assert same(cli).returncode == -number
@@ -58,7 +58,7 @@ def test_default_signal_ends_the_process_and_the_next_sender_says_so(
 
 
 def test_signal_that_the_application_handles_is_its_own(make: MakeCli, server: Server) -> None:
-    """Its handler runs, its status stands, and that is what is told (row 3)."""
+    """Its handler runs, and its exit status is recorded."""
     cli = make(
         "signal.signal(15, lambda *_: sys.exit(7)); os.kill(os.getpid(), 15)", head="import signal"
     )
@@ -69,7 +69,7 @@ def test_signal_that_the_application_handles_is_its_own(make: MakeCli, server: S
 def test_handler_that_tracks_amid_another_event_loses_nothing(
     make: MakeCli, server: Server, home: Home
 ) -> None:
-    """A timer that goes off all the time, in our code too: each event once, in sequence."""
+    """A timer that fires all the time, in our code too: each event once, in sequence."""
     cli = make(
         """
         track("Warmed", {"up": True})
@@ -101,7 +101,7 @@ def test_handler_that_tracks_amid_another_event_loses_nothing(
 def test_interrupt_in_a_terminal_is_a_cancelled_command(
     make: MakeCli, server: Server, home: Home
 ) -> None:
-    """Ctrl-C once: Abort, as always (row 4)."""
+    """Ctrl-C once: Abort, as without the library."""
     cli = make("click.echo('waiting'); time.sleep(60)", head="import time")
     terminal = Terminal(cli.command("go"), cli.env(), home.path)
     terminal.wait_for("waiting")
@@ -115,7 +115,7 @@ def test_interrupt_in_a_terminal_is_a_cancelled_command(
 def test_interrupt_in_our_code_shows_nothing_of_ours(
     twice: bool, make: MakeCli, server: Server, home: Home
 ) -> None:
-    """Wherever it strikes, the first or a second one: Aborted! and no traceback (row 5)."""
+    """At any moment, the first or a second one: Aborted! and no traceback."""
     cli = make("raise KeyboardInterrupt" if twice else "")
     seen(cli)
     server.wait_for(2)
@@ -131,8 +131,8 @@ def test_interrupt_in_our_code_shows_nothing_of_ours(
 
 
 @pytest.mark.parametrize("output", ["| head -1", "> /dev/full", "2> /dev/full", ">&- 2>&-", "<&-"])
-def test_output_that_nobody_takes(output: str, make: MakeCli) -> None:
-    """A reader that goes away, a device that is full, streams that are closed (rows 6 and 72)."""
+def test_output_that_cannot_be_written(output: str, make: MakeCli) -> None:
+    """A reader that has gone, a full device, closed streams."""
     cli = make("for number in range(20000): click.echo('line')")
     shell = ("bash", "-c", f'"$@" {output}; echo "${{PIPESTATUS[0]}}" >> "$HOME/status"', "sh")
     same(cli, wrapper=shell)
@@ -141,19 +141,9 @@ def test_output_that_nobody_takes(output: str, make: MakeCli) -> None:
     assert statuses[0] == statuses[1]
 
 
-def test_terminal_that_is_closed_does_not_end_the_sender(
-    make: MakeCli, server: Server, home: Home
-) -> None:
-    """It has a session of its own (row 7)."""
-    cli = make()
-    terminal = Terminal(cli.command("go"), cli.env(), home.path)
-    assert terminal.close() == 0
-    assert outcomes(server, 2) == ["success"]
-
-
 @pytest.mark.parametrize("spare", [0, 50, 100, 300, 600, 1000, 2000, 4000])
 def test_memory_that_runs_out_costs_our_events_alone(spare: int, make: MakeCli, home: Home) -> None:
-    """From before the command begins until it does: it never hears of it (row 8)."""
+    """The limit applies from before the command begins until it does."""
     cli = make(
         """
         resource.setrlimit(resource.RLIMIT_AS, before)
@@ -169,10 +159,10 @@ def test_memory_that_runs_out_costs_our_events_alone(spare: int, make: MakeCli, 
 
 
 @needs_strace
-def test_command_that_is_stopped_amid_a_write_keeps_nobody_waiting(
+def test_command_that_is_stopped_during_a_write_delays_no_other(
     make: MakeCli, server: Server, home: Home, tmp_path: Path
 ) -> None:
-    """It holds its own file and no other; going on, it is told like any other (row 12)."""
+    """It holds only its own file; once it continues, it is recorded like any other."""
     cli = make()
     seen(cli)
     server.wait_for(2)

@@ -1,11 +1,10 @@
-"""Every system call of a run that touches our files fails once, in every way, and is died at once.
+"""Each system call of a run on our files fails once with each error, and once kills the process.
 
-The command must not notice, and whatever had been written arrives: whole, once, nothing else.
+The command behaves the same, and everything that was written arrives, in full and once.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from click_telemetry.events.message import completion_id
+from click_telemetry._reader import COMPLETED_ID, INVOCATION_ID, compose, derived_id
 
 from ..harness.faults import KILL, Call, Traced, inject, needs_strace, ours, traced, written
 from ..harness.processes import Cli, Home
@@ -31,8 +30,8 @@ import click
 from click_telemetry import instrument, track
 
 if "PUBLISHING" in os.environ:
-    from click_telemetry.delivery import spool
-    spool.PUBLISH_AFTER = 0.0  # what a server does in days it does with every event
+    from click_telemetry import _spool
+    _spool.PUBLISH_AFTER = 0  # every fact is followed by what a server does every five seconds
 
 @click.group()
 def cli(): pass
@@ -54,7 +53,7 @@ if __name__ == "__main__":
 
 ERRORS = ("EIO", "ENOSPC", "EACCES", "EROFS", "EMFILE")
 SCENARIOS = ("first", "later", "publishing")
-"""An empty home; one that has been used; a program that publishes as it goes."""
+"""An empty home; one that was used before; a program that publishes while it runs."""
 
 SHORT = [("first", KILL, 6), ("later", "EIO", 3), ("publishing", KILL, 11)]
 WHOLE = [(scenario, fault, 1) for scenario in SCENARIOS for fault in (*ERRORS, KILL)]
@@ -69,7 +68,7 @@ class Walk:
         server: where everything is delivered.
 
     Attributes:
-        beside: the invocations that were none of the walk's: they listed the calls, or missed one.
+        excluded: the invocations without a fault: they listed the calls, or missed one.
     """
 
     def __init__(self, scenario: str, room: Path, server: Server) -> None:
@@ -79,7 +78,7 @@ class Walk:
         if scenario == "publishing":
             self._environ["PUBLISHING"] = "1"
         self._used: Home | None = None
-        self.beside: set[str] = set()
+        self.excluded: set[str] = set()
         if scenario != "first":
             self._used = Home(room / "home-used")
             self.cli(self._used).run("go")
@@ -99,16 +98,16 @@ class Walk:
         return made
 
     def calls(self, name: str = "whole") -> list[Call]:
-        """What a run without faults asks of the system for us."""
+        """The calls on our files in a run without faults."""
         home = self.home(name)
         ran = traced(self.cli(home), "go")
         assert (ran.stdout, ran.stderr, ran.returncode) == ("out\n", "err\n", 3)
-        self.beside |= invocations(ran)
+        self.excluded |= invocations(ran)
         self.settle([home])
         return ours(ran.calls, home.path)
 
     def faulty(self, position: int, call: Call, fault: str) -> tuple[Home, Traced]:
-        """A run in which that very call meets with a fault."""
+        """A run in which that very call has a fault."""
         for attempt in range(5):
             home = self.home(f"{position}-{attempt}")
             ran = traced(self.cli(home), "go", options=inject(call, fault))
@@ -119,55 +118,64 @@ class Walk:
                 hit = any(found.injected and found.name == call.name for found in seen)
             if hit:
                 return home, ran
-            self.beside |= invocations(ran)
-            # Python opens other files once somebody has compiled a module of ours meanwhile.
+            self.excluded |= invocations(ran)
+            # Python opens other files if a module of ours was compiled meanwhile.
             call = self.calls(f"whole-{position}-{attempt}")[position]
-        raise AssertionError(f"{call} was not met again: the run is not the same each time")
+        raise AssertionError(f"{call} did not occur again: the run differs each time")
 
     def settle(self, homes: list[Home]) -> None:
-        """Return when nothing waits in any home and no sender is alive."""
+        """Wait until nothing is queued in any home and no sender is alive."""
         for home in homes:
             wait_until(lambda home=home: not home.spooled(), timeout=90)  # type: ignore[misc]
             for lock in home.state().glob("spool/*/lock"):
                 wait_until(lambda lock=lock: not is_alive(lock))  # type: ignore[misc]
 
 
+def digits_of(ran: Traced) -> set[str]:
+    """The hexadecimal digits of the invocations that a run wrote."""
+    return {name.split("-")[1] for name in written(ran.calls)}
+
+
 def invocations(ran: Traced) -> set[str]:
-    """Whose events a run wrote."""
-    return {json.loads(line)["properties"]["invocation_id"] for line in written(ran.calls)}
+    """The IDs of the invocations that a run wrote."""
+    return {derived_id(digits, INVOCATION_ID) for digits in digits_of(ran)}
+
+
+def composed(ran: Traced) -> list[dict[str, Any]]:
+    """The messages of what a run wrote, without those that a sender adds."""
+    return [
+        message
+        for name, content in sorted(written(ran.calls).items())
+        for message in compose(name, content, writer_gone=False).messages
+    ]
 
 
 def bare(walk: Walk) -> tuple[str, str, int]:
-    """What the person sees without us."""
+    """What the user sees without the library."""
     ran: subprocess.CompletedProcess[str] = walk.cli(walk.home("bare")).run("go", env={"BARE": "1"})
     return ran.stdout, ran.stderr, ran.returncode
 
 
 def tracks(server: Server) -> Iterator[dict[str, Any]]:
-    """Every track that was accepted, as often as it was."""
+    """Every track message that was accepted, repetitions included."""
     for request in server.accepted:
         yield from (m for m in request.batch if m["type"] == "track")
-
-
-def unfinished_of(promised: list[dict[str, Any]]) -> set[str]:
-    """The message IDs by which the runs that began may be told as unfinished."""
-    return {completion_id(message["properties"]["run_id"]) for message in promised}
 
 
 @pytest.mark.parametrize(
     ("scenario", "fault", "step"),
     [*SHORT, *(pytest.param(*each, marks=pytest.mark.slow) for each in WHOLE)],
 )
-def test_fault_at_any_call_is_not_noticed_and_loses_nothing_that_was_written(
+def test_fault_at_any_call_changes_no_command_and_loses_nothing_that_was_written(
     scenario: str, fault: str, step: int, tmp_path: Path, server: Server
 ) -> None:
-    """Same output, same status; what was written arrives once, and nothing that was not."""
+    """Same output, same status; exactly what was written arrives, once."""
     walk = Walk(scenario, tmp_path, server)
     seen_bare = bare(walk)
     calls = walk.calls()
     assert len(calls) >= 20
     before = len(list(tracks(server)))
-    noticed: list[tuple[Call, object]] = []
+    differing: list[tuple[Call, object]] = []
     promised: dict[str, dict[str, Any]] = {}
     ended_by_sender: set[str] = set()
     homes = []
@@ -176,19 +184,19 @@ def test_fault_at_any_call_is_not_noticed_and_loses_nothing_that_was_written(
         homes.append(home)
         seen = (ran.stdout, ran.stderr, ran.returncode)
         if fault != KILL and seen != seen_bare:
-            noticed.append((call, seen))
-        lines = [json.loads(line) for line in written(ran.calls)]
-        promised.update({line["messageId"]: line for line in lines})
+            differing.append((call, seen))
+        messages = composed(ran)
+        promised.update({message["messageId"]: message for message in messages})
         if fault == KILL:
-            ended_by_sender |= unfinished_of(lines)
-        elif lines and [line["event"] for line in lines][-1] != "Command Completed":
-            noticed.append((call, "its end was not written"))
+            ended_by_sender |= {derived_id(digits, COMPLETED_ID, 1) for digits in digits_of(ran)}
+        elif messages and messages[-1]["event"] != "Command Completed":
+            differing.append((call, "its end was not written"))
         assert walk.cli(home).run("go").returncode == 3
     walk.settle(homes)
     sys.stdout.write(
         f"{scenario}, {fault}: {len(homes)} of {len(calls)} calls, {len(promised)} written\n"
     )
-    assert noticed == []
+    assert differing == []
 
     arrived = list(tracks(server))[before:]
     counts = Counter(message["messageId"] for message in arrived)
@@ -202,7 +210,7 @@ def test_fault_at_any_call_is_not_noticed_and_loses_nothing_that_was_written(
             assert message["properties"]["outcome"] == "unfinished"
             continue
         invocation = message["properties"]["invocation_id"]
-        if invocation in walk.beside:
+        if invocation in walk.excluded:
             continue
         healthy.setdefault(invocation, []).append(message["event"])
     pair = ["Command Invoked", "Exported", "Command Completed"]

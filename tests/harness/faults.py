@@ -1,6 +1,6 @@
-"""Faults on purpose: which system calls a process makes on our files, and one of them failing.
+"""Fault injection: lists the system calls that a process makes on our files, and lets one fail.
 
-All by strace, from outside: the process that is tested is the real one.
+It uses strace, from outside: the process under test is a real one.
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ from .processes import Cli
 KILL = "SIGKILL"
 
 _CALL = re.compile(r"(\w+)\((.*)\)\s+= (\?|-?\d+|0x[0-9a-f]+)(.*)$")
+_WRITE = re.compile(r'\d+<([^>]*\.facts)>, (".*"), (\d+)$')
 _STARTING = ("pipe2", "clone", "clone3", "vfork", "wait4")
-"""What starting the sender takes, beside calls on our files."""
+"""The calls that start the sender, in addition to those on our files."""
 
 
 class Call(NamedTuple):
-    """A system call that was seen.
+    """A system call that was traced.
 
     Attributes:
         name: its name.
-        number: the how-manieth of its name in the process, from 1.
+        number: its position among the calls of that name in the process, from 1.
         text: its arguments, descriptors with their paths.
-        result: what it gave, with the error's name; `?` if the process did not live to see it.
-        injected: whether it is the one that was made to fail.
+        result: what it returned, or the error's name; `?` if the process died in it.
+        injected: whether a fault was injected into it.
     """
 
     name: str
@@ -43,7 +44,7 @@ class Call(NamedTuple):
 
 
 class Traced(NamedTuple):
-    """A run that was watched."""
+    """A run under strace."""
 
     returncode: int
     stdout: str
@@ -51,24 +52,24 @@ class Traced(NamedTuple):
     calls: list[Call]
 
 
-def traces() -> bool:
-    """Whether strace is installed, and permitted here."""
+def can_trace() -> bool:
+    """Whether strace is installed and permitted."""
     if not shutil.which("strace"):
         return False
     tried = subprocess.run(["strace", "-o", os.devnull, "true"], check=False, capture_output=True)
     return tried.returncode == 0
 
 
-needs_strace = pytest.mark.skipif(not traces(), reason="there is no strace, or it may not trace")
+needs_strace = pytest.mark.skipif(not can_trace(), reason="strace is missing or forbidden")
 
 
 def traced(cli: Cli, *args: str, options: tuple[str, ...] = ()) -> Traced:
-    """Run an application; its own calls are watched, those of what it starts are not.
+    """Run an application under strace; the processes that it starts are not traced.
 
     Args:
         cli: the application.
         *args: its arguments.
-        options: strace's own, such as `inject`.
+        options: further options of strace, such as those of `inject`.
     """
     log = cli.home.path.parent / f"{cli.home.path.name}.trace"
     with open(os.devnull, "rb") as nothing:
@@ -86,7 +87,7 @@ def traced(cli: Cli, *args: str, options: tuple[str, ...] = ()) -> Traced:
 
 
 def inject(call: Call, fault: str) -> tuple[str, ...]:
-    """The options that make one call fail with an error, or a signal come with it."""
+    """The options that let one call fail with an error, or send a signal with it."""
     what = f"signal={fault}" if fault.startswith("SIG") else f"error={fault}"
     return ("-e", f"inject={call.name}:{what}:when={call.number}")
 
@@ -103,23 +104,16 @@ def ours(calls: list[Call], home: Path) -> list[Call]:
     ]
 
 
-def written(calls: list[Call]) -> list[bytes]:
-    """The whole lines whose write returned, in files that a sender can see by now."""
-    lines: list[bytes] = []
-    unnamed: dict[str, list[bytes]] = {}
+def written(calls: list[Call]) -> dict[str, bytes]:
+    """By file of the spool, the bytes whose write returned in full."""
+    files: dict[str, bytes] = {}
     for call in calls:
-        if call.name in ("rename", "renameat", "renameat2") and call.result == "0":
-            source = call.text.split('"')[1]
-            lines += unnamed.pop(source, [])
-        found = re.match(r'\d+<([^>]*\.jsonl(\.\w+)?)>, (".*"), (\d+)$', call.text)
-        if call.name != "write" or found is None or call.result != found[4]:
+        found = _WRITE.match(call.text)
+        if call.name != "write" or found is None or call.result != found[3]:
             continue
-        content: bytes = ast.literal_eval("b" + found[3])
-        if found[2]:
-            unnamed.setdefault(found[1], []).extend(content.splitlines())
-        else:
-            lines += content.splitlines()
-    return [line for line in lines if line.startswith(b"{")]
+        name = os.path.basename(found[1])
+        files[name] = files.get(name, b"") + ast.literal_eval("b" + found[2])
+    return files
 
 
 def _calls(log: Path) -> list[Call]:

@@ -1,7 +1,7 @@
-"""A soak: commands and senders are killed at random, a server fails at random; then it is counted.
+"""A soak test: kills commands and senders at random while a server fails at random, then counts.
 
-A command writes down each event in a journal before and after it is recorded. What stands there
-as recorded must arrive, once by its message ID; what does not stand there at all must not.
+A command writes each event to a journal before and after it is recorded. What the journal has as
+recorded must arrive, once by its message ID; what the journal does not have must not arrive.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from .direct import Spool
 from .processes import Cli, Home
-from .senders import sender_processes
+from .queue import Queue
+from .senders import due_now, sender_processes
 from .server import Reply, Request, Server
 
 SOURCE = """
@@ -56,12 +56,12 @@ FATES = {
 
 
 class Soak:
-    """Kills as long as it is told, then drains and reconciles.
+    """Kills as many processes as required, then drains the queue and reconciles.
 
     Args:
         home: an empty home.
-        server: which fails as `FATES` says.
-        seed: of everything that is random here; the machine adds its own.
+        server: it fails as `FATES` describes.
+        seed: of all random choices; the machine's timing adds its own.
     """
 
     def __init__(self, home: Home, server: Server, seed: int) -> None:
@@ -72,7 +72,7 @@ class Soak:
         self._cli = Cli(home.path / "acme.py", home, SOURCE)
         self._cli.environ = {"ACME_TELEMETRY_HOST": server.url, "JOURNAL": str(self._journal)}
         self._lock = threading.Lock()
-        self._spool: Spool | None = None
+        self._queue: Queue | None = None
         self._marks = 0
         self.kills: Counter[str] = Counter()
         self.ended: Counter[str] = Counter()
@@ -89,7 +89,7 @@ class Soak:
         """
         self._cli.run("work", "first", "1")
         (path,) = self._home.state().glob("spool/*")
-        self._spool = Spool(path, self._server.url)
+        self._queue = Queue(path, self._server.url)
         self._server.reply = self._fate
         threads = [threading.Thread(target=self._work, args=(kills,)) for _ in range(workers)]
         for thread in threads:
@@ -130,14 +130,13 @@ class Soak:
             (self.kills if process.returncode == -9 else self.ended)["command"] += 1
 
     def _sender(self) -> None:
-        assert self._spool is not None
-        self._spool.due_now()
+        due_now(self._home)
         if self._random(0, 1) < 0.3:
             self._kill_detached()
             return
         host = self._refusing if self._random(0, 1) < 0.1 else self._server.url
         anonymous_id = (self._home.state() / "id").read_text().strip()
-        process = self._spool.start(host=host, anonymous_id=anonymous_id)
+        process = self.queue.start(host=host, anonymous_id=anonymous_id)
         requests = len(self._server.requests)
         blind = self._random(0, 1) < 0.3
         until = time.monotonic() + (self._random(0.0, 1.0) if blind else 3.0)
@@ -151,7 +150,7 @@ class Soak:
             (self.kills if process.wait() == -9 else self.ended)["sender"] += 1
 
     def _kill_detached(self) -> None:
-        """One that a command started, if there is any: in its sleep, or at work."""
+        """A sender that a command started, if there is one: while it sleeps or delivers."""
         for pid in sender_processes(self._home):
             try:
                 os.kill(pid, 9)
@@ -183,37 +182,37 @@ class Soak:
         }[fate]
 
     def _drain(self) -> None:
-        assert self._spool is not None
+        assert self._queue is not None
         until = time.monotonic() + 120
-        while self._spool.names or sender_processes(self._home):
-            assert time.monotonic() < until, f"it does not drain: {self._spool.names}"
-            self._spool.send()
+        while self._queue.names or sender_processes(self._home):
+            assert time.monotonic() < until, f"still queued: {self._queue.names}"
+            self._queue.send()
             time.sleep(0.05)
 
     @property
     def journal(self) -> list[list[str]]:
-        """What commands wrote down: `before` or `after`, and the event's mark."""
+        """What commands wrote: `before` or `after`, and the event's mark."""
         written = self._journal.read_text().split("\n")[:-1]
         return [line.split(" ") for line in written]
 
     @property
-    def spool(self) -> Spool:
-        """The only one."""
-        assert self._spool is not None
-        return self._spool
+    def queue(self) -> Queue:
+        """The only queue."""
+        assert self._queue is not None
+        return self._queue
 
     @property
     def server(self) -> Server:
-        """Who was sent to."""
+        """Where the messages were sent."""
         return self._server
 
 
 class Reconciliation:
-    """What was said against what arrived.
+    """What was recorded against what arrived.
 
     Attributes:
-        rows: for people: what, and how many.
-        problems: what must not be, with examples; empty when every promise was kept.
+        rows: a label and a count each.
+        problems: broken promises, with examples; empty if all were kept.
     """
 
     def __init__(self, soak: Soak) -> None:
@@ -244,7 +243,7 @@ class Reconciliation:
         ]
         reported = sum(m["properties"].get("dropped", 0) for m in tracks)
         unfinished = [m for m in tracks if m["properties"].get("outcome") == "unfinished"]
-        standing = soak.spool.standing
+        state = soak.queue.state
         self.rows: list[tuple[str, object]] = [
             ("commands killed", soak.kills["command"]),
             ("senders killed", soak.kills["sender"]),
@@ -262,24 +261,22 @@ class Reconciliation:
             ("phantoms", len(phantoms)),
             ("runs begun", len(runs)),
             ("runs not ended exactly once", len(unpaired)),
-            ("of them told as unfinished", len(unfinished)),
-            ("dropped, by the standing", standing.dropped),
+            ("of them unfinished", len(unfinished)),
+            ("dropped, by the state", state.dropped),
             ("dropped, reported by events", reported),
-            ("dropped, waiting to be reported", standing.unreported),
-            ("files left", len(soak.spool.names)),
+            ("dropped, not reported yet", state.unreported),
+            ("files left", len(soak.queue.names)),
         ]
         self.problems: dict[str, Any] = {
             name: found
             for name, found in {
-                "lost": lost if len(lost) > standing.dropped else [],
+                "lost": lost if len(lost) > state.dropped else [],
                 "changed": changed,
                 "twice": twice,
                 "phantoms": phantoms,
                 "unpaired": unpaired,
-                "dropped": []
-                if standing.dropped == reported == 0
-                else [standing.dropped, reported],
-                "left": soak.spool.names,
+                "dropped": [] if state.dropped == reported == 0 else [state.dropped, reported],
+                "left": soak.queue.names,
             }.items()
             if found
         }

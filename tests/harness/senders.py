@@ -1,14 +1,13 @@
-"""Watching the detached sender from outside: by its lock, and by what the kernel tells of it."""
+"""Observes the detached sender from outside: by its lock, and by /proc."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from .processes import Home
+from .queue import wait_until as wait_until
 
 
 def lock_of(home: Home, app: str = "acme") -> Path:
@@ -18,7 +17,7 @@ def lock_of(home: Home, app: str = "acme") -> Path:
 
 
 def is_alive(lock: Path) -> bool:
-    """Whether somebody holds the sender's lock."""
+    """Whether a process holds the sender's lock."""
     descriptor = os.open(lock, os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -29,15 +28,6 @@ def is_alive(lock: Path) -> bool:
     return False
 
 
-def wait_until(what: Callable[[], bool], timeout: float = 30.0) -> None:
-    """Return as soon as something holds; fail when it does not come to that."""
-    until = time.monotonic() + timeout
-    while not what():
-        if time.monotonic() > until:
-            raise AssertionError(f"waited {timeout} s in vain for {what}")
-        time.sleep(0.02)
-
-
 def wait_for_end(home: Home, app: str = "acme") -> None:
     """Wait until no sender is alive."""
     lock = lock_of(home, app)
@@ -45,7 +35,7 @@ def wait_for_end(home: Home, app: str = "acme") -> None:
 
 
 def sender_processes(home: Home) -> list[int]:
-    """The processes that have a sender's lock of this home open, from /proc."""
+    """The processes that have a sender's lock of this home open."""
     return [pid for pid in _processes() if _open_locks(pid, home)]
 
 
@@ -54,8 +44,33 @@ def lock_holders(home: Home) -> list[int]:
     return [
         pid
         for pid in _processes()
-        if any("FLOCK" in _about(pid, number) for number in _open_locks(pid, home))
+        if any("FLOCK" in _information(pid, number) for number in _open_locks(pid, home))
     ]
+
+
+def holders(path: Path) -> list[int]:
+    """The other processes that have a file open."""
+    return [pid for pid in _processes() if str(path) in open_files(pid).values()]
+
+
+def open_files(pid: int) -> dict[str, str]:
+    """The paths of a process's descriptors, by number; empty if it has ended."""
+    found = {}
+    try:
+        for number in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                found[number] = os.readlink(f"/proc/{pid}/fd/{number}")
+            except OSError:
+                continue  # closed meanwhile
+    except OSError:
+        return {}  # it has ended, or is another user's
+    return found
+
+
+def due_now(home: Home, app: str = "acme") -> None:
+    """Let a sender start at once, as if the time after a failure had passed."""
+    for mark in home.state(app).glob("spool/*/not-before"):
+        mark.unlink()
 
 
 def _processes() -> list[int]:
@@ -66,32 +81,17 @@ def _processes() -> list[int]:
 
 def _open_locks(pid: int, home: Home) -> list[str]:
     """The numbers of a process's descriptors that are a sender's lock of this home."""
-    inside = str(home.path)
-    found = []
-    try:
-        numbers = os.listdir(f"/proc/{pid}/fd")
-    except OSError:
-        return []  # it has ended, or is somebody else's
-    for number in numbers:
-        try:
-            path = os.readlink(f"/proc/{pid}/fd/{number}")
-        except OSError:
-            continue  # closed meanwhile
-        if path.startswith(inside) and path.endswith("/lock"):
-            found.append(number)
-    return found
+    return [
+        number
+        for number, path in open_files(pid).items()
+        if path.startswith(str(home.path)) and path.endswith("/lock")
+    ]
 
 
-def _about(pid: int, number: str) -> str:
-    """What the kernel tells of a descriptor, the locks that it holds included."""
+def _information(pid: int, number: str) -> str:
+    """What the kernel knows of a descriptor, the locks that it holds included."""
     try:
-        with open(f"/proc/{pid}/fdinfo/{number}", encoding="ascii") as about:
-            return about.read()
+        with open(f"/proc/{pid}/fdinfo/{number}", encoding="ascii") as file:
+            return file.read()
     except OSError:
         return ""
-
-
-def due_now(home: Home, app: str = "acme") -> None:
-    """Forget a put-off, as if the time had passed."""
-    for mark in home.state(app).glob("spool/*/not-before"):
-        mark.unlink()

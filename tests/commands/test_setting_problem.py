@@ -1,4 +1,4 @@
-"""What is wrong, in words: each with what is to be mended."""
+"""Why a saved setting cannot be read, in words."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from click_telemetry.commands.problems import choice_problem, delivery_error
-from click_telemetry.privacy import choice
+from click_telemetry._commands.application import setting_problem
+from click_telemetry._recorder import read_setting
 
 CONTENTS = {
     b"": "is empty",
@@ -23,30 +23,30 @@ CONTENTS = {
     b'{"enabled": true}}': "is not JSON (line 1, column 18)",
     b'\xef\xbb\xbf{"enabled": true}': "is not JSON (line 1, column 1)",
     b'\xff\xfe{"enabled": true}': "is not UTF-8 text",
-    b"[" * 20_000: "is not JSON that can be read",
-    b"[true]": "holds no JSON object",
-    b"false": "holds no JSON object",
-    b"null": "holds no JSON object",
-    b"{}": 'does not say "enabled"',
-    b'{"Enabled": false}': 'does not say "enabled"',
-    b'{"enabled": true, "enabled": false}': "has the key 'enabled' twice",
-    b'{"enabled": true, "a": {"b": 1, "b": 2}}': "has the key 'b' twice",
+    b"[" * 20_000: "is not readable JSON",
+    b"[true]": "is not a JSON object",
+    b"false": "is not a JSON object",
+    b"null": "is not a JSON object",
+    b"{}": 'has no key "enabled"',
+    b'{"Enabled": false}': 'has no key "enabled"',
+    b'{"enabled": true, "enabled": false}': "contains the key 'enabled' twice",
+    b'{"enabled": true, "a": {"b": 1, "b": 2}}': "contains the key 'b' twice",
     **{
-        b'{"enabled": %s}' % wrong: 'says "enabled" with something else than true or false'
+        b'{"enabled": %s}' % wrong: 'has a value for "enabled" that is neither true nor false'
         for wrong in (b'"false"', b"0", b"1", b"null", b"[]", b"{}", b'""')
     },
 }
 
 
 @pytest.mark.parametrize(("content", "problem"), CONTENTS.items(), ids=range(len(CONTENTS)))
-def test_a_file_that_says_nothing_usable_is_explained(
+def test_a_setting_that_cannot_be_read_is_explained(
     tmp_path: Path, content: bytes, problem: str
 ) -> None:
-    """Closed, and I am told what stands there (rows 77, 78)."""
+    """Telemetry is off, and status shows what is wrong with the file."""
     path = tmp_path / "telemetry.json"
     path.write_bytes(content)
-    assert choice.read(str(path)) == choice.UNREADABLE
-    assert choice_problem(str(path)) == problem
+    assert read_setting(str(path)) == "unreadable"
+    assert setting_problem(str(path)) == problem
 
 
 def directory(path: Path) -> None:
@@ -105,23 +105,23 @@ def is_root() -> bool:
         ),
     ],
 )
-def test_what_is_no_file_of_mine_is_explained(
+def test_a_file_that_is_not_a_regular_one_of_mine_is_explained(
     tmp_path: Path, make: Callable[[Path], None], problem: str
 ) -> None:
-    """It is neither waited for nor read to its end (rows 19, 81)."""
+    """It is neither waited for nor read to its end."""
     path = tmp_path / "telemetry.json"
     make(path)
-    assert choice.read(str(path)) == choice.UNREADABLE
-    assert choice_problem(str(path)) == problem
+    assert read_setting(str(path)) == "unreadable"
+    assert setting_problem(str(path)) == problem
 
 
-def test_no_choice_is_no_problem(tmp_path: Path) -> None:
+def test_no_setting_is_no_problem(tmp_path: Path) -> None:
     """Nothing there, a directory that is a file, a link to nothing."""
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to(tmp_path / "nothing")
     for path in (tmp_path / "none", tmp_path / "file" / "telemetry.json", tmp_path / "link"):
-        assert choice.read(str(path)) == choice.NONE
-        assert choice_problem(str(path)) == ""
+        assert read_setting(str(path)) == "none"
+        assert setting_problem(str(path)) == ""
 
 
 JSON = st.recursive(
@@ -139,24 +139,6 @@ def test_exactly_what_cannot_be_read_has_a_problem(
     content: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The explanation and the decision never disagree, whatever the file holds."""
-    path = tmp_path_factory.mktemp("choice") / "telemetry.json"
+    path = tmp_path_factory.mktemp("setting") / "telemetry.json"
     path.write_bytes(content)
-    assert bool(choice_problem(str(path))) == (choice.read(str(path)) == choice.UNREADABLE)
-
-
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        ("ConnectionError", "the server could not be reached"),
-        ("http_401", "the server does not accept the application's key (401)"),
-        ("http_503", "the server is in trouble (503)"),
-        ("http_418", "the server did not take it (418)"),
-        ("html", "a page answered instead of the server (a network that wants a login, perhaps)"),
-        ("SomethingNew", "delivery failed (SomethingNew)"),
-        ("http_", "delivery failed (http_)"),
-        ("", "delivery failed ()"),
-    ],
-)
-def test_a_failed_delivery_is_told_in_words(error: str, words: str) -> None:
-    """And what is not known is told as it stands."""
-    assert delivery_error(error) == words
+    assert bool(setting_problem(str(path))) == (read_setting(str(path)) == "unreadable")

@@ -1,14 +1,14 @@
-"""The demo's scripted sessions: what a person types, and the whole list of events that it gives.
+"""The demo's scripted sessions: what a person types, and the complete list of recorded events.
 
-Each session is walked twice, in Click's runner (`test_sessions`) and by `click-telemetry watch`
-in a terminal of its own (`tests/contract/test_demo_sessions`), and compared to the same literal.
+Each session is run twice, in Click's runner (`tests/demo/test_sessions.py`) and by `click-telemetry
+watch` in a terminal (`tests/contract/test_demo_sessions.py`), and compared with the same literal.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from click_telemetry.events import BASE_PROPERTIES
+from click_telemetry._reader import BASE_PROPERTIES
 
 Event = tuple[str, dict[str, Any]]
 
@@ -23,8 +23,8 @@ class Session(NamedTuple):
     Attributes:
         name: what happens in it.
         args: the command line.
-        answers: what is typed at each question, by a text of the question.
-        events: what is recorded, without base properties and times.
+        answers: what is typed at each prompt, by a text of the prompt.
+        events: the recorded events, without base properties and times.
         code: the exit code.
     """
 
@@ -35,9 +35,9 @@ class Session(NamedTuple):
     code: int = 0
 
 
-def told(recorded: list[dict[str, Any]]) -> list[Event]:
+def own_events(recorded: list[dict[str, Any]]) -> list[Event]:
     """Events without base properties; their times are checked and left out."""
-    told: list[Event] = []
+    events: list[Event] = []
     for event in recorded:
         own = {k: v for k, v in event["properties"].items() if k not in BASE_PROPERTIES}
         for name in ("duration_ms", "elapsed_ms"):
@@ -45,19 +45,19 @@ def told(recorded: list[dict[str, Any]]) -> list[Event]:
                 time = own.pop(name)
                 assert isinstance(time, int)
                 assert 0 <= time < 120_000
-        told.append((event["event"], own))
-    return told
+        events.append((event["event"], own))
+    return events
 
 
-# The pieces that all sessions are made of ----------------------------------------------------
+# Parts of the sessions ---------------------------------------------------------------------------
 
 INVOKED: Event = ("Command Invoked", {})
 
 
 def completed(**own: Any) -> Event:
-    """How the command ended."""
-    ending: dict[str, Any] = {"exit_code": 0, "succeeded": True, "outcome": "success"}
-    return "Command Completed", {**ending, **own}
+    """The command ended, successfully by default."""
+    outcome: dict[str, Any] = {"exit_code": 0, "succeeded": True, "outcome": "success"}
+    return "Command Completed", {**outcome, **own}
 
 
 CANCELLED = completed(
@@ -86,8 +86,8 @@ def reached(step: str, **own: Any) -> Event:
     return f"{CREATE} Step Reached", {**own, "step_index": place, "step": step}
 
 
-def asked(flow: str, name: str, step: str, answer: Any = None, **own: Any) -> list[Event]:
-    """A question with its answer; None is one that is nobody's business."""
+def prompted(flow: str, name: str, step: str, answer: Any = None, **own: Any) -> list[Event]:
+    """A prompt with its answer; None if the answer is not recorded."""
     shown = {**own, "prompt": name, "step": step}
     given = {**own, "prompt": name, "step": step}
     if answer is not None:
@@ -95,8 +95,8 @@ def asked(flow: str, name: str, step: str, answer: Any = None, **own: Any) -> li
     return [(f"{flow} Prompt Shown", shown), (f"{flow} Prompt Answered", given)]
 
 
-def left(flow: str, name: str, step: str, **own: Any) -> list[Event]:
-    """A question that Ctrl-C answered, and the end of the flow and of the command."""
+def cancelled(flow: str, name: str, step: str, **own: Any) -> list[Event]:
+    """A prompt that Ctrl-C cancelled, and the end of the flow and of the command."""
     at = {**own, "prompt": name, "step": step}
     return [
         (f"{flow} Prompt Shown", at),
@@ -109,17 +109,17 @@ def left(flow: str, name: str, step: str, **own: Any) -> list[Event]:
 STARTED: list[Event] = [INVOKED, (f"{CREATE} Started", {}), reached("name")]
 PRO = {"plan": "pro"}
 PRO_EU = {"plan": "pro", "region": "eu"}
-TO_PLAN = [*STARTED, *asked(CREATE, "name", "name"), reached("auth"), reached("plan")]
-TO_TERMS = [*TO_PLAN, *asked(CREATE, "plan", "plan", "pro"), reached("terms", **PRO)]
+TO_PLAN = [*STARTED, *prompted(CREATE, "name", "name"), reached("auth"), reached("plan")]
+TO_TERMS = [*TO_PLAN, *prompted(CREATE, "plan", "plan", "pro"), reached("terms", **PRO)]
 TO_REGION = [
     *TO_TERMS,
-    *asked(CREATE, "terms", "terms", True, **PRO),
+    *prompted(CREATE, "terms", "terms", True, **PRO),
     (f"{CREATE} Accepted Terms", {**PRO, "step": "terms"}),
     reached("region", **PRO),
 ]
 TO_API = [
     *TO_REGION,
-    *asked(CREATE, "region", "region", "eu", **PRO),
+    *prompted(CREATE, "region", "region", "eu", **PRO),
     reached("api_call", **PRO_EU),
 ]
 TO_APPLY = [*TO_API, reached("api_key", **PRO_EU), reached("apply_plan", **PRO_EU)]
@@ -131,12 +131,12 @@ CREATED = [
 
 UPGRADE = {"from_plan": "free", "to_plan": "pro", "direction": "upgrade"}
 CHANGING: list[Event] = [INVOKED, (f"{CHANGE} Started", {"from_plan": "free"})]
-CHOSEN = [*CHANGING, *asked(CHANGE, "plan", "plan", "pro", from_plan="free")]
+CHOSEN = [*CHANGING, *prompted(CHANGE, "plan", "plan", "pro", from_plan="free")]
 ACCEPTED = (f"{CHANGE} Accepted Terms", {**UPGRADE, "step": "terms"})
-CHANGE_ACCEPTED = [*CHOSEN, *asked(CHANGE, "terms", "terms", True, **UPGRADE), ACCEPTED]
+CHANGE_ACCEPTED = [*CHOSEN, *prompted(CHANGE, "terms", "terms", True, **UPGRADE), ACCEPTED]
 CHANGED = {"direction": "upgrade", "from_plan": "free", "to_plan": "pro"}
 
-# What is typed -------------------------------------------------------------------------------
+# What the person types ---------------------------------------------------------------------------
 
 NAME, PLAN, TERMS, REGION = (
     ("Name", "Secret Project\n"),
@@ -177,7 +177,7 @@ SESSIONS = (
         *(NAME, PLAN, ("Accept the terms", "n\n")),
         events=[
             *TO_TERMS,
-            *asked(CREATE, "terms", "terms", False, **PRO),
+            *prompted(CREATE, "terms", "terms", False, **PRO),
             (f"{CREATE} Declined Terms", {**PRO, "step": "terms"}),
             (f"{CREATE} Aborted", {**PRO, "reason": "declined_terms", "step": "terms"}),
             completed(),
@@ -186,25 +186,25 @@ SESSIONS = (
     create(
         "Ctrl-C at the name",
         ("Name", CTRL_C),
-        events=[*STARTED, *left(CREATE, "name", "name")],
+        events=[*STARTED, *cancelled(CREATE, "name", "name")],
         code=1,
     ),
     create(
         "Ctrl-C at the plan",
         *(NAME, ("Plan (", CTRL_C)),
-        events=[*TO_PLAN, *left(CREATE, "plan", "plan")],
+        events=[*TO_PLAN, *cancelled(CREATE, "plan", "plan")],
         code=1,
     ),
     create(
         "Ctrl-C at the terms",
         *(NAME, PLAN, ("Accept the terms", CTRL_C)),
-        events=[*TO_TERMS, *left(CREATE, "terms", "terms", **PRO)],
+        events=[*TO_TERMS, *cancelled(CREATE, "terms", "terms", **PRO)],
         code=1,
     ),
     create(
         "Ctrl-C at the region",
         *(NAME, PLAN, TERMS, ("Region (", CTRL_C)),
-        events=[*TO_REGION, *left(CREATE, "region", "region", **PRO)],
+        events=[*TO_REGION, *cancelled(CREATE, "region", "region", **PRO)],
         code=1,
     ),
     create(
@@ -274,7 +274,7 @@ SESSIONS = (
         *(NEW_PLAN, ("Upgrade app-shop", "n\n")),
         events=[
             *CHOSEN,
-            *asked(CHANGE, "terms", "terms", False, **UPGRADE),
+            *prompted(CHANGE, "terms", "terms", False, **UPGRADE),
             (f"{CHANGE} Declined Terms", {**UPGRADE, "step": "terms"}),
             (f"{CHANGE} Aborted", {**UPGRADE, "reason": "declined_terms", "step": "terms"}),
             CANCELLED,
@@ -284,13 +284,13 @@ SESSIONS = (
     change(
         "Ctrl-C at the new plan",
         ("New plan", CTRL_C),
-        events=[*CHANGING, *left(CHANGE, "plan", "plan", from_plan="free")],
+        events=[*CHANGING, *cancelled(CHANGE, "plan", "plan", from_plan="free")],
         code=1,
     ),
     change(
         "Ctrl-C at the upgrade",
         *(NEW_PLAN, ("Upgrade app-shop", CTRL_C)),
-        events=[*CHOSEN, *left(CHANGE, "terms", "terms", **UPGRADE)],
+        events=[*CHOSEN, *cancelled(CHANGE, "terms", "terms", **UPGRADE)],
         code=1,
     ),
     change(
