@@ -224,9 +224,7 @@ def test_frozen_application_is_not_started(monkeypatch: pytest.MonkeyPatch) -> N
 )
 def test_handler_for_children_is_recognised(source: str, handles: bool) -> None:
     """Its application expects no child of ours; only one in Python can find one."""
-    program = (
-        f"{source}\nfrom click_telemetry import _launcher\nprint(_launcher.handles_children())"
-    )
+    program = f"{source}\nfrom click_telemetry._launcher import handles_children\n"
     done = subprocess.run(
         python(program + "print(handles_children())"),
         env=environment(),
