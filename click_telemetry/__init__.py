@@ -8,9 +8,15 @@ _MODULES = {
     "exclude": "_foreground.declaration",
     "InstrumentedGroup": "_group",
     "Client": "_client",
+    "CustomCommand": "_events.commands",
     "DeclarationError": "_foreground.declaration",
     "Event": "_events.event",
     "Flow": "_events.flow",
+    "FlowDefinition": "_events.flow_definition",
+    "Recorder": "_events.current",
+    "Resource": "_events.resources",
+    "Store": "_events.records",
+    "Timed": "_events.event",
     "child_env": "_events.children",
     "current": "_events.current",
     "flow": "_events.flow_definition",
@@ -34,3 +40,7 @@ def __getattr__(name: str) -> object:
     value: object = getattr(__import__(f"{__name__}.{module}", fromlist=(name,)), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,4 +1,4 @@
-"""Pytest fixtures for an application's own tests; loaded by pytest, imports nothing until used."""
+"""Pytest fixtures for an application's own tests. pytest loads this: imports wait for the use."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def recording_client(monkeypatch: pytest.MonkeyPatch) -> RecordingClient:
-    """A client that keeps every message, in an environment that says neither yes nor no.
+    """A client that keeps every message, in an environment without any variable of telemetry.
 
-    Whoever runs the tests may have opted out; that is theirs, and the tests' is another matter.
+    The person who runs the tests may have opted out; the tests must not depend on that.
     """
-    import os
+    import os  # when the fixture is used, as the next one
 
     from .testing import RecordingClient
 

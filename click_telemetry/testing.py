@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .events.text import Json
+from typing import Any
 
 
 class RecordingClient:
-    """Keeps every message; give it with `client=` and compare `events` to a literal.
+    """Keeps every message. Pass it as `client=`, and compare `events` with a literal.
 
     Attributes:
-        messages: the Segment messages, in order, as they would be sent.
+        messages: the Segment messages in order, exactly as they would be sent.
+        test_double: with it an application records in tests and in CI too.
     """
 
-    def __init__(self) -> None:
-        self.messages: list[dict[str, Json]] = []
+    test_double = True
 
-    def record(self, message: dict[str, Json], /) -> None:
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+
+    def record(self, message: dict[str, Any], /) -> None:
         """Keep a message."""
         self.messages.append(message)
 
     def close(self) -> None:
-        """An invocation has ended; what it recorded stays."""
+        """An invocation has ended; its messages are kept."""
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The events in order: `{"event": name, "properties": {...}}` each."""
+        """The events in order, each as `{"event": name, "properties": {...}}`."""
         return [
             {"event": message["event"], "properties": message["properties"]}
             for message in self.messages
@@ -40,5 +40,5 @@ class RecordingClient:
         return [message for message in self.messages if message["type"] == "identify"]
 
     def clear(self) -> None:
-        """Forget everything so far."""
+        """Delete the messages that were kept until now."""
         self.messages.clear()

@@ -1,4 +1,4 @@
-"""Nothing that a person gave comes out: not in a message, a file, a log line, in any form."""
+"""No value of the user is in a message, a file or a log line, in any form."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import io
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -17,64 +17,61 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from click_telemetry import instrument, track
-from click_telemetry.delivery.plain import LogClient
-from click_telemetry.delivery.spool import SpoolClient
-from click_telemetry.testing import RecordingClient
+from click_telemetry._foreground.sinks import LogClient
+from click_telemetry._reader import compose
 
 from .harness.canaries import Canaries, Leak
 from .harness.trees import BODIES, OPTIONS, TREES, Tree
 
-if TYPE_CHECKING:
-    from click_telemetry.events.text import Json
 
+class Recorded:
+    """What a run recorded, in each form in which it can leave the process.
 
-class Everywhere:
-    """A client that records, spools and logs each message, as three of the library's own do."""
+    Args:
+        state: the receiver's state directory of the run.
+    """
 
-    def __init__(self, spool: Path) -> None:
-        self.recorded = RecordingClient()
-        self.logged = io.StringIO()
-        self._spool = spool
-        self._clients = (self.recorded, SpoolClient(str(spool), lambda: None), LogClient())
+    def __init__(self, state: Path) -> None:
+        files = sorted(path for path in state.rglob("*") if path.is_file())
+        spooled = [path for path in files if path.suffix == ".facts"]
+        composed = [compose(p.name, p.read_bytes(), writer_gone=True) for p in spooled]
+        assert [part.lost for part in composed] == [0] * len(spooled)
+        self.messages = [message for part in composed for message in part.messages]
+        names = [str(path.relative_to(state)).encode() for path in files]
+        self.stored = b"\n".join([*names, *(path.read_bytes() for path in files)])
+        log = io.StringIO()
+        with contextlib.redirect_stderr(log):
+            for message in self.messages:
+                LogClient().record(message)
+        self.logged = log.getvalue()
+        assert self.logged.count('"messageId"') == len(self.messages)
 
-    def record(self, message: dict[str, Json], /) -> None:
-        """To all of them."""
-        with contextlib.redirect_stderr(self.logged):
-            for client in self._clients:
-                client.record(message)
-
-    def close(self) -> None:
-        """All of them."""
-        for client in self._clients:
-            client.close()
-
-    def spooled(self) -> bytes:
-        """The spool's files, with their names."""
-        files = [path for path in self._spool.rglob("*") if path.is_file()]
-        return b"\n".join(path.name.encode() + path.read_bytes() for path in files)
+    @property
+    def names(self) -> list[str]:
+        """The names of the events."""
+        return [str(message["event"]) for message in self.messages]
 
     def leaks(self, canaries: Canaries) -> list[Leak]:
-        """What came out of it."""
+        """The canaries in it."""
         return [
-            *canaries.found_in("messages", repr(self.recorded.messages)),
-            *canaries.found_in("spool", self.spooled()),
-            *canaries.found_in("log", self.logged.getvalue()),
+            *canaries.found_in("messages", repr(self.messages)),
+            *canaries.found_in("spool", self.stored),
+            *canaries.found_in("log", self.logged),
         ]
 
 
 def run(tree: Tree, **options: Any) -> tuple[list[str], list[Leak]]:
-    """Run a tree's command line, with canaries in everything that surrounds it.
+    """Run a tree's command line as `click-telemetry watch` does, surrounded by canaries.
 
     Returns:
-        The names of the events that were recorded, and what leaked.
+        The names of the recorded events, and the leaks.
     """
     canaries = tree.canaries
     before = os.getcwd()
+    instrument(tree.root, app="acme", **options)
     with tempfile.TemporaryDirectory() as directory:
-        spool = Path(directory, "spool")
-        spool.mkdir(mode=0o700)
-        client = Everywhere(spool)
-        instrument(tree.root, app="acme", client=client, **options)
+        state = Path(directory, "state")
+        state.mkdir(mode=0o700)
         cwd = Path(directory, canaries.new("the working directory"))
         cwd.mkdir()
         os.chdir(cwd)
@@ -86,6 +83,8 @@ def run(tree: Tree, **options: Any) -> tuple[list[str], list[Leak]]:
                 prog_name=canaries.new("the program's name"),
                 env={
                     **tree.environ,
+                    "CLICK_TELEMETRY_WATCH": "http://127.0.0.1:9",
+                    "CLICK_TELEMETRY_WATCH_STATE": str(state),
                     "HOME": f"/home/{canaries.new('the home')}",
                     "USER": canaries.new("the user"),
                     "HOSTNAME": canaries.new("the host"),
@@ -96,10 +95,8 @@ def run(tree: Tree, **options: Any) -> tuple[list[str], list[Leak]]:
             )
         finally:
             os.chdir(before)
-        said = [str(message["event"]) for message in client.recorded.messages]
-        assert client.spooled().count(b'"messageId"') == len(said)
-        assert client.logged.getvalue().count('"messageId"') == len(said)
-        return said, client.leaks(canaries)
+        recorded = Recorded(state)
+        return recorded.names, recorded.leaks(canaries)
 
 
 # In messages, the spool, the log --------------------------------------------------------------
@@ -126,21 +123,21 @@ def plan(body: str = "done", **leaf: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("typed", ["declared", "dynamic"])
 def test_nothing_private_comes_out_however_a_command_ends(body: str, typed: str) -> None:
     """With every kind of option, and each way to fail."""
-    said, leaks = run(Tree({**plan(body), "typed": typed}, Canaries(f"{body} {typed}")))
-    assert said == ["Command Invoked", "Command Completed"]
+    names, leaks = run(Tree({**plan(body), "typed": typed}, Canaries(f"{body} {typed}")))
+    assert names == ["Command Invoked", "Command Completed"]
     assert leaks == []
 
 
-# What the proof is worth ----------------------------------------------------------------------
+# Positive controls ----------------------------------------------------------------------
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(TREES.filter(lambda plan: plan["typed"] == "declared"), st.integers(min_value=0))
-def test_a_leak_on_purpose_is_caught(plan: dict[str, Any], seed: int) -> None:
-    """An application that says a person's value itself, under an innocent name, is found out."""
+def test_a_deliberate_leak_is_found(plan: dict[str, Any], seed: int) -> None:
+    """An application that records a user's value itself, under a harmless name."""
     tree = Tree(plan, Canaries(seed), lambda canary: track("Region Chosen", {"region": canary}))
-    said, leaks = run(tree)
-    if "Region Chosen" in said:  # a broken option may end the run before its body
+    names, leaks = run(tree)
+    if "Region Chosen" in names:  # a broken option may end the run before its body
         assert {leak.where for leak in leaks} == {"messages", "spool", "log"}
         assert {leak.place for leak in leaks} == {f"what {plan['leaf']['body']} says"}
 
@@ -157,8 +154,8 @@ def test_a_leak_on_purpose_is_caught(plan: dict[str, Any], seed: int) -> None:
         "what runtime says",
     ],
 )
-def test_every_place_of_a_canary_is_watched(what: str) -> None:
-    """A build that took it from there would be seen: here an application does."""
+def test_a_leak_of_each_kind_of_value_is_found(what: str) -> None:
+    """Each canary would be found if it were recorded; here an application records it."""
     canaries = Canaries(what)
     tree = Tree(plan("runtime"), canaries)
 
@@ -166,13 +163,13 @@ def test_every_place_of_a_canary_is_watched(what: str) -> None:
         (canary,) = (canary for canary in canaries.all() if canaries.place(canary) == what)
         return canary
 
-    said, leaks = run(tree, properties={"team": leak})
-    assert said == ["Command Invoked", "Command Completed"]
+    names, leaks = run(tree, properties={"team": leak})
+    assert names == ["Command Invoked", "Command Completed"]
     assert {leak.place for leak in leaks} == {what}
 
 
-def test_real_tree_has_canaries_in_use() -> None:
-    """The person's data really reaches the command: what is not said could have been."""
+def test_canaries_reach_the_command() -> None:
+    """The command has the user's values, so that it could have leaked them."""
     got: list[str] = []
     tree = Tree(plan("done"), Canaries("reaches"), got.append)
     run(tree)
@@ -199,7 +196,7 @@ def test_real_tree_has_canaries_in_use() -> None:
         lambda c: hashlib.md5(c.encode(), usedforsecurity=False).hexdigest()[:12],
     ],
 )
-def test_a_canary_is_known_in_every_disguise(disguise: Any) -> None:
+def test_a_canary_is_found_in_every_disguise(disguise: Any) -> None:
     """Plain, in pieces, encoded, reversed, hashed."""
     canaries = Canaries("disguise")
     canary = canaries.new("a value")

@@ -1,4 +1,4 @@
-"""What the README and the privacy page promise is kept: each promise names tests that exist."""
+"""Each promise of the README and of the privacy page names tests that exist."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from click_telemetry.commands.group import NAMES
-from click_telemetry.events import BASE_PROPERTIES, COMPLETED_PROPERTIES
+from click_telemetry._commands.group import NAMES
+from click_telemetry._reader import BASE_PROPERTIES, COMPLETED_PROPERTIES
 
 from .harness.processes import REPOSITORY
 
@@ -23,7 +23,7 @@ def section(page: Path, heading: str) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_test_that_is_named_exists(page: Path) -> None:
+def test_every_named_test_exists(page: Path) -> None:
     """A promise is not linked to a test that was renamed or removed."""
     named = LINK.findall(page.read_text(encoding="utf-8"))
     assert len(named) >= 7
@@ -36,7 +36,7 @@ def test_every_test_that_is_named_exists(page: Path) -> None:
 
 
 def test_every_promise_names_a_test() -> None:
-    """No sentence of theirs stands alone."""
+    """No promise is without a test."""
     rows = [row for row in section(PAGES[0], "What may be promised").splitlines() if "|" in row][2:]
     items = section(PAGES[1], "Promises, and the tests that keep them").split("\n- ")[1:]
     assert len(rows) >= 7
@@ -45,7 +45,7 @@ def test_every_promise_names_a_test() -> None:
 
 
 def test_the_page_lists_every_property() -> None:
-    """What people are told is recorded is what is recorded of a command, and all of it."""
+    """The page lists exactly the properties that are recorded of a command."""
     listed = set(re.findall(r"`(\w+)`", section(PAGES[1], "What is recorded")))
     assert listed - {"TimeoutError", "command"} == (
         BASE_PROPERTIES | COMPLETED_PROPERTIES - {"command"}
@@ -53,16 +53,16 @@ def test_the_page_lists_every_property() -> None:
 
 
 def test_every_telemetry_command_is_in_the_readme() -> None:
-    """People find in the README what the group offers."""
-    saying_no = section(PAGES[0], "Saying no")
+    """The README names each command of the group."""
+    opting_out = section(PAGES[0], "Saying no")
     assert [
-        name for name in NAMES if not re.search(rf"`(acme telemetry )?{name}`", saying_no)
+        name for name in NAMES if not re.search(rf"`(acme telemetry )?{name}`", opting_out)
     ] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_picture_is_there(page: Path) -> None:
-    """And says in words what it shows."""
+def test_every_picture_exists(page: Path) -> None:
+    """And has an alternative text."""
     pictures = re.findall(r"!\[([^]]*)\]\(([^)]+\.svg)\)", page.read_text(encoding="utf-8"))
     assert pictures
     assert [

@@ -1,4 +1,4 @@
-"""The README says what is so: its snippets run, its message and its tables are the real ones."""
+"""The README is accurate: its snippets run, its message and its tables are the real ones."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from click_telemetry.events import BASE_PROPERTIES
-from click_telemetry.events.flow_plan import FLOW_PROPERTIES
-from click_telemetry.privacy.settings import OPTIONS
+from click_telemetry._events.flow_plan import FLOW_PROPERTIES
+from click_telemetry._foreground.declaration import OPTIONS
+from click_telemetry._reader import BASE_PROPERTIES
 
 from .harness.processes import REPOSITORY, Cli, Home
 
@@ -47,7 +47,7 @@ def shape(value: Any) -> Any:
 
 
 def test_first_snippet_is_a_working_application(tmp_path: Path, home: Home) -> None:
-    """Copied as it stands, it runs; and log mode prints messages of the README's very shape."""
+    """It runs as it is, and log mode prints messages of the README's shape."""
     cli = Cli(tmp_path / "acme.py", home, blocks("python")[0])
     run = cli.run("deploy", "--region", "eu", "--dry-run", env={"ACME_TELEMETRY": "log"})
     assert (run.stdout, run.returncode) == ("Deploying to eu\n", 0)
@@ -61,7 +61,7 @@ def test_first_snippet_is_a_working_application(tmp_path: Path, home: Home) -> N
 
 
 def test_table_on_the_first_screen_is_the_real_one(tmp_path: Path, home: Home) -> None:
-    """What `watch` shows of the first snippet, but for the clock."""
+    """It is what `watch` shows of the first snippet, but for times."""
     cli = Cli(tmp_path / "acme.py", home, blocks("python")[0])
     watch = [str(Path(sys.executable).with_name("click-telemetry")), "watch", "--"]
     run = subprocess.run(
@@ -78,13 +78,13 @@ def test_table_on_the_first_screen_is_the_real_one(tmp_path: Path, home: Home) -
 
 
 def timeless(table: str) -> list[str]:
-    """A table's words, with times and durations made equal."""
+    """A table's words, with placeholders for times and durations."""
     table = re.sub(r"\d\d:\d\d:\d\d\.\d{3}", "TIME", table)
     return re.sub(r"\d+ ms", "DURATION", table).replace("─", "").split()
 
 
 def test_second_snippet_runs(tmp_path: Path, home: Home) -> None:
-    """Declarations for every other case."""
+    """The declarations for other cases."""
     source = blocks("python")[1] + "\ncli()\n"
     run = Cli(tmp_path / "acme.py", home, source).run("export", env={"ACME_TELEMETRY": "log"})
     assert run.returncode == 0
@@ -92,25 +92,25 @@ def test_second_snippet_runs(tmp_path: Path, home: Home) -> None:
     assert events == ["Command Invoked", "Invoice Exported", "Command Completed"]
 
 
-def test_snippet_that_says_more_says_it(tmp_path: Path, home: Home) -> None:
-    """Context, a user, a resource, an error, a foreign command, as the table below it says."""
+def test_snippet_of_context_users_and_resources_records_them(tmp_path: Path, home: Home) -> None:
+    """Context, a user, a resource, an error and a custom command, as its table states."""
     source = snippet("set_context(") + "\ncli()\n"
     log = {"ACME_TELEMETRY": "log", "ACME_ORG": "5f2b"}
     run = Cli(tmp_path / "acme.py", home, source).run("up", env=log)
     assert run.returncode == 0
     assert "secret" not in run.stderr
-    told = [json.loads(line) for line in run.stderr.splitlines()]
-    assert [message.get("event", message["type"]) for message in told] == [
+    messages = [json.loads(line) for line in run.stderr.splitlines()]
+    assert [message.get("event", message["type"]) for message in messages] == [
         *("identify", "Command Invoked", "Machine Created", "Machine Connected"),
         *("Error Occurred", "Warning Occurred", "Command Invoked", "Command Completed"),
         "Command Completed",
     ]
-    assert {message["userId"] for message in told} == {"user-42"}
-    assert {message["properties"]["org"] for message in told[1:]} == {"5f2b"}
-    assert [message["properties"].get("cloud") for message in told[1:]] == [None, *["fly"] * 7]
+    assert {message["userId"] for message in messages} == {"user-42"}
+    assert {message["properties"]["org"] for message in messages[1:]} == {"5f2b"}
+    assert [message["properties"].get("cloud") for message in messages[1:]] == [None, *["fly"] * 7]
     properties = README.split("\n| property | meaning |\n", 1)[1].split("\n## ", 1)[0]
-    said = {name for message in told[1:] for name in message["properties"]}
-    assert said - set(re.findall(r"`(\w+)`", properties)) == {"org", "cloud", "region"}
+    names = {name for message in messages[1:] for name in message["properties"]}
+    assert names - set(re.findall(r"`(\w+)`", properties)) == {"org", "cloud", "region"}
 
 
 APPLICATION = """
@@ -139,11 +139,11 @@ def cli(): pass
 {snippet}
 cli()
 """
-"""What the reader has already: an application, its errors and its server."""
+"""The rest of the application that a snippet is part of."""
 
 
 def logged(directory: Path, home: Home, source: str, *args: str, **given: Any) -> list[Any]:
-    """What a run of a snippet records: names and properties."""
+    """The names and properties that a run of a snippet records."""
     cli = Cli(directory / "acme.py", home, APPLICATION.format(snippet=source))
     env = {"ACME_TELEMETRY": "log", **given.pop("env", {})}
     lines = cli.run(*args, env=env, **given).stderr.splitlines()
@@ -151,7 +151,7 @@ def logged(directory: Path, home: Home, source: str, *args: str, **given: Any) -
     return [(message["event"], message["properties"]) for message in found]
 
 
-def test_flow_ends_as_its_table_says(tmp_path: Path, home: Home) -> None:
+def test_flow_ends_as_in_its_table(tmp_path: Path, home: Home) -> None:
     """Each row is a run of the snippet above it."""
     header = "| what happened | how the flow ended | `step` | `reason` or `error_class` | `plan` |"
     rows = README.split(f"{header}\n", 1)[1].splitlines()[1:]
@@ -177,8 +177,8 @@ def test_flow_ends_as_its_table_says(tmp_path: Path, home: Home) -> None:
     assert ended == table
 
 
-def test_typed_events_are_recorded_as_they_say(tmp_path: Path, home: Home) -> None:
-    """The snippet's own comments name the events."""
+def test_typed_events_are_recorded_by_the_names_in_the_comments(tmp_path: Path, home: Home) -> None:
+    """The snippet's comments name the events."""
     events = logged(tmp_path, home, snippet("(Event):"), "upgrade")
     assert [name for name, _ in events[1:-1]] == ["Plan Changed", "Tool Call"]
     assert events[1][1]["direction"] == "upgrade"
@@ -186,7 +186,7 @@ def test_typed_events_are_recorded_as_they_say(tmp_path: Path, home: Home) -> No
 
 
 def test_snippet_for_tests_passes_as_a_test(tmp_path: Path, home: Home) -> None:
-    """With nothing but the fixture that comes with the package."""
+    """It needs only the fixture of the package."""
     (tmp_path / "test_snippet.py").write_text(snippet("def test_"))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     run = subprocess.run(
@@ -209,6 +209,6 @@ def test_every_property_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", ".ci/run"])
-def test_files_that_are_promised_are_there(name: str) -> None:
+def test_files_that_the_readme_mentions_exist(name: str) -> None:
     """The usual small files."""
     assert (REPOSITORY / name).is_file()

@@ -133,12 +133,12 @@ def deliver_in_thread(spool: Spool, lock: int, until: float) -> None:
     try:
         thread.join(max(timeout.left(), 0))
         if thread.is_alive():
-            timeout.end()
+            timeout.expire()
             thread.join(0.05)  # it notices at once, and has a file to release
     except KeyboardInterrupt:
         return  # who presses Ctrl-C now wants the prompt
     finally:
-        timeout.end()
+        timeout.expire()
 
 
 def _work(spool: Spool, lock: int, timeout: Timeout) -> None:

@@ -14,8 +14,7 @@ from click.testing import CliRunner
 
 import click_telemetry
 from click_telemetry import instrument, telemetry_group
-from click_telemetry.commands.declared import COMMANDS
-from click_telemetry.commands.group import NAMES
+from click_telemetry._commands.group import NAMES
 from click_telemetry.testing import RecordingClient
 
 from ..harness.processes import Home
@@ -27,8 +26,8 @@ def application(**options: object) -> click.Group:
 
 
 def test_the_commands_are_these() -> None:
-    """Each is declared under the name by which it is listed, and says what it is for."""
-    assert tuple(COMMANDS) == NAMES
+    """Each has the name under which it is listed, and a help text."""
+    assert set(NAMES) == {"status", "enable", "disable", "show", "flush", "purge", "reset-id"}
     context = click.Context(telemetry_group())
     for name in NAMES:
         command = telemetry_group().get_command(context, name)
@@ -38,7 +37,7 @@ def test_the_commands_are_these() -> None:
     assert telemetry_group().get_command(context, "nope") is None
 
 
-def test_a_command_is_declared_once() -> None:
+def test_a_command_is_made_once() -> None:
     """Looking it up again gives the same object."""
     group = telemetry_group()
     context = click.Context(group)
@@ -48,11 +47,9 @@ def test_a_command_is_declared_once() -> None:
 def test_the_name_and_the_help_are_the_application_s(recording_client: RecordingClient) -> None:
     """It is called as the application wants it to be."""
     cli = application(client=recording_client)
-    cli.add_command(telemetry_group("privacy", help="What we know of you."))
+    cli.add_command(telemetry_group("privacy", help="Shows what we know of you."))
     shown = CliRunner().invoke(cli, ["--help"]).output
-    assert "privacy  What we know of you." in " ".join(shown.split()).replace(
-        "privacy What", "privacy  What"
-    )
+    assert "privacy Shows what we know of you." in " ".join(shown.split())
     assert CliRunner().invoke(cli, ["privacy", "status", "--json"]).exit_code == 0
 
 
@@ -79,8 +76,30 @@ def test_help_does_not_offer_the_flag_that_it_does_not_need(
         assert "--no-telemetry" not in shown
 
 
+def test_the_help_has_the_style_of_the_application() -> None:
+    """Plain below plain Click; boxes below an application that uses rich-click."""
+    import rich_click
+
+    for root, boxes in ((click.Group, False), (rich_click.RichGroup, True)):
+        cli = instrument(root("cli"), app="acme")
+        cli.add_command(telemetry_group())
+        for words in (["telemetry", "--help"], ["telemetry", "status", "--help"]):
+            result = CliRunner().invoke(cli, words)
+            assert result.exit_code == 0
+            assert ("╭─ Options" in result.output) is boxes
+            assert "--no-telemetry" not in result.output
+
+
+def test_no_line_of_the_help_is_cut_off() -> None:
+    """In 80 columns each command's purpose is shown in full."""
+    cli = application()
+    cli.add_command(telemetry_group())
+    shown = CliRunner().invoke(cli, ["telemetry", "--help"], terminal_width=80).output
+    assert "..." not in shown.partition("Commands:")[2]
+
+
 def test_the_help_is_in_the_order_of_use() -> None:
-    """Seeing first, deleting last; not sorted by the alphabet."""
+    """Reading first, deleting last, and not in alphabetical order."""
     cli = application()
     cli.add_command(telemetry_group())
     shown = CliRunner().invoke(cli, ["telemetry", "--help"]).output
@@ -88,7 +107,7 @@ def test_the_help_is_in_the_order_of_use() -> None:
     assert places == sorted(places)
 
 
-def test_below_nothing_instrumented_it_names_the_fix() -> None:
+def test_without_an_instrumented_application_it_names_the_fix() -> None:
     """A maintainer's mistake: exit code 2, and what to do."""
     cli = click.Group("cli")
     cli.add_command(telemetry_group())
@@ -97,8 +116,8 @@ def test_below_nothing_instrumented_it_names_the_fix() -> None:
     assert "put @instrumented_group above" in result.output
 
 
-def test_words_are_completed() -> None:
-    """Tab knows the commands and their options."""
+def test_commands_and_options_are_completed() -> None:
+    """Tab completes the commands and their options."""
     from click.shell_completion import ShellComplete
 
     cli = application()
@@ -122,7 +141,7 @@ cli(prog_name="acme")
 @pytest.mark.parametrize(
     ("words", "status", "stdout", "stderr"),
     [
-        (["status"], 0, "Telemetry of acme is off", ""),
+        (["status"], 0, "Telemetry for acme is", ""),
         (["status", "--help"], 0, "List every switch", ""),
         (["--help"], 0, "reset-id", ""),
         (["nope"], 2, "", "No such command"),
@@ -130,10 +149,10 @@ cli(prog_name="acme")
         (["flush"], 1, "", "Nothing was sent"),
     ],
 )
-def test_below_an_application_with_its_own_copy_of_click_it_ends_as_click_does(
+def test_in_an_application_with_its_own_copy_of_click_it_ends_as_click_does(
     words: list[str], status: int, stdout: str, stderr: str, home: Home, tmp_path: Path
 ) -> None:
-    """As Typer carries one: no traceback, and the exit code of a script (rule 7)."""
+    """As Typer has one: no traceback, and the exit code of a script (rule 7)."""
     shutil.copytree(Path(click.__file__).parent, tmp_path / "vendored")
     (tmp_path / "app.py").write_text(COPIED)
     ran = subprocess.run(

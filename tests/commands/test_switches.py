@@ -1,198 +1,301 @@
-"""The list of switches: complete, in the order in which they count, and true to the decision."""
+"""The list of switches: complete, in the order in which they are evaluated, and as `decide`."""
 
 from __future__ import annotations
 
 import itertools
-from types import SimpleNamespace
-from typing import Any, cast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from click_telemetry.commands.application import Application
-from click_telemetry.commands.destinations import Destination
-from click_telemetry.commands.switches import NO, SILENT, YES, Switch, switches, winner
-from click_telemetry.privacy.consent import LOG, NOTHING, SEND, decide
-from click_telemetry.privacy.reasons import REASONS
+from click_telemetry._commands.application import NO_EFFECT, OPTS_IN, OPTS_OUT
+from click_telemetry._foreground.reasons import REASONS
+from click_telemetry._recorder import LOG, OFF, SEND
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sets the XDG variables")
 
 VARIABLES = (
     *("DO_NOT_TRACK", "NO_ANALYTICS", "CLICK_TELEMETRY_OFF"),
     *("ACME_NO_TELEMETRY", "ACME_TELEMETRY"),
 )
-QUIET: dict[str, Any] = {
-    "choice": "none",
-    "foreign_user": False,
-    "test_run": False,
-    "ci": False,
-    "watched": False,
-    "client": False,
-    "write_key": True,
-    "storable": True,
-    "opt_in": False,
-    "notice_shown": True,
+SETTINGS = {
+    "none": None,
+    "enabled": '{"enabled": true}',
+    "disabled": '{"enabled": false}',
+    "unreadable": "{",
 }
+HOST = "https://events.example"
 
+# A process without pytest, which is a condition itself.
+PROGRAM = """
+import json, os, shutil, sys
+from click_telemetry._commands.application import decisive, examine, switches
+from click_telemetry._instrument import CommandState
+from click_telemetry._recorder import Settings, SHOWN
 
-def application(
-    environ: dict[str, str] | None = None, *, flag: bool = False, **facts: Any
-) -> Application:
-    """An application of which nothing is the case but what is given."""
-    environ = environ or {}
-    found = SimpleNamespace(**{**QUIET, **facts}, environ=environ)
-    settings = SimpleNamespace(app="acme", app_known=True, variable_prefix="ACME", notice=True)
-    decision = decide(environ, "ACME", flag=flag, look=lambda: cast(Any, found))
-    known = [Destination("/spool", "https://events.example", "key", False)]
-    return Application(
-        cast(Any, settings), cast(Any, found), decision, flag, "acme telemetry", known
+for line in sys.stdin:
+    case = json.loads(line)
+    root = case["root"]
+    shutil.rmtree(root, ignore_errors=True)
+    state = os.path.join(root, "state", "acme", "telemetry")
+    os.makedirs(state, 0o700)
+    os.makedirs(os.path.join(root, "config", "acme"))
+    if case["setting"] is not None:
+        with open(os.path.join(root, "config", "acme", "telemetry.json"), "w") as file:
+            file.write(case["setting"])
+    if case["notice_shown"]:
+        with open(os.path.join(state, "notice"), "wb") as file:
+            file.write(SHOWN)
+    found = examine(
+        Settings(CommandState("acme", case["options"]), case["options"]),
+        case["environ"], sys.stdout, flag=case["flag"], group="acme telemetry",
     )
+    result = [found.decision.mode, decisive(found.decision), [list(s) for s in switches(found)]]
+    print(json.dumps(result), flush=True)
+"""
 
 
-def by_key(told: Application) -> dict[str, Switch]:
-    return {switch.key: switch for switch in switches(told)}
+class Examined:
+    """What a process found of a case.
+
+    Attributes:
+        mode: of the decision.
+        decisive: the key of the switch that decides.
+        switches: key, name, value and effect of each.
+    """
+
+    def __init__(self, mode: str, decisive: str, switches: list[list[Any]]) -> None:
+        self.mode = mode
+        self.decisive = decisive
+        self.switches = switches
+
+    def __getitem__(self, key: str) -> tuple[str, str]:
+        """Value and effect of one switch."""
+        ((value, effect),) = [
+            (value, effect) for one, _, value, effect in self.switches if one == key
+        ]
+        return value, effect
 
 
-def test_with_nothing_said_every_switch_is_silent() -> None:
-    """Fourteen of them, and none decides."""
-    told = application()
-    assert [(switch.key, switch.value, switch.says) for switch in switches(told)] == [
-        ("flag", None, SILENT),
-        *((name, None, SILENT) for name in VARIABLES),
-        ("choice", "none", SILENT),
-        ("foreign_user", "yourself", SILENT),
-        ("test_run", "none", SILENT),
-        ("ci", "none", SILENT),
-        ("no_write_key", "https://events.example", SILENT),
-        ("not_storable", "can be used", SILENT),
-        ("not_opted_in", "no", SILENT),
-        ("notice_not_shown", "shown", SILENT),
+class Examiner:
+    """Examines cases in a process of its own."""
+
+    def __init__(self, process: subprocess.Popen[str], path: Path) -> None:
+        self._process = process
+        self._path = path
+
+    def __call__(
+        self,
+        environ: dict[str, str] | None = None,
+        *,
+        flag: bool = False,
+        setting: str = "none",
+        other_user: bool = False,
+        test_run: bool = False,
+        ci: bool = False,
+        label: bool = False,
+        write_key: bool = True,
+        storable: bool = True,
+        opt_in: bool = False,
+        notice_shown: bool = True,
+    ) -> Examined:
+        """An application in which every condition is favourable but the given ones."""
+        root = self._path / "root"
+        home = self._path
+        if other_user:
+            home = self._path / "other"
+            home.mkdir(exist_ok=True)
+            if os.geteuid() == 0:
+                os.chown(home, 65534, 65534)
+            else:
+                home = Path("/")
+        case = {
+            "root": str(root),
+            "flag": flag,
+            "setting": SETTINGS[setting],
+            "notice_shown": notice_shown,
+            "options": {
+                "host": HOST,
+                **({"write_key": "key"} if write_key else {}),
+                **({"consent": "opt-in"} if opt_in else {}),
+                **({"ci": "label"} if label else {}),
+            },
+            "environ": {
+                "HOME": str(home),
+                "XDG_CONFIG_HOME": str(root / "config"),
+                "XDG_STATE_HOME": str(root / "state") if storable else "/dev/null",
+                **({"PYTEST_VERSION": "8"} if test_run else {}),
+                **({"CI": "true"} if ci else {}),
+                **(environ or {}),
+            },
+        }
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(case) + "\n")
+        self._process.stdin.flush()
+        return Examined(*json.loads(self._process.stdout.readline()))
+
+
+@pytest.fixture(scope="module")
+def examine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Examiner]:
+    """Examines cases in a process without pytest."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"PATH": os.environ["PATH"]},
+    )
+    yield Examiner(process, tmp_path_factory.mktemp("switches"))
+    process.communicate()
+
+
+def test_by_default_no_switch_has_an_effect(examine: Examiner) -> None:
+    """There are fourteen, and none decides."""
+    found = examine()
+    assert [(key, value, effect) for key, _, value, effect in found.switches] == [
+        ("flag", None, NO_EFFECT),
+        *((name, None, NO_EFFECT) for name in VARIABLES),
+        ("setting", "none", NO_EFFECT),
+        ("other_user", "you", NO_EFFECT),
+        ("test_run", "none", NO_EFFECT),
+        ("ci", "none", NO_EFFECT),
+        ("no_destination", HOST, NO_EFFECT),
+        ("not_storable", "can be used", NO_EFFECT),
+        ("not_opted_in", "not required", NO_EFFECT),
+        ("notice_not_shown", "shown", NO_EFFECT),
     ]
-    assert (told.decision.mode, winner(told)) == (SEND, "")
+    assert (found.mode, found.decisive) == (SEND, "")
 
 
-def test_every_reason_has_a_switch() -> None:
-    """Whatever decides, `status --why` has a line for it; an excluded command is not this one."""
-    reasons = set(REASONS) - {"variable", "excluded", "unreadable_choice"}
-    assert reasons <= set(by_key(application()))
-    assert "unreadable_choice" in by_key(application(choice="unreadable"))
+def test_every_reason_has_a_switch(examine: Examiner) -> None:
+    """`status --why` has a line for whatever decides; an excluded command is not this one."""
+    keys = {key for key, *_ in examine().switches}
+    assert set(REASONS) - {"variable", "excluded", "unreadable_setting"} <= keys
+    assert examine(setting="unreadable")["unreadable_setting"] == ("cannot be read", OPTS_OUT)
 
 
 @pytest.mark.parametrize("name", VARIABLES[:4])
-@pytest.mark.parametrize(
-    ("value", "says"),
-    [
-        *((value, NO) for value in ("1", "true", "TRUE", "yes", "on", "2", "anything", " 1 ", "-")),
-        *((value, SILENT) for value in ("", "0", "false", "False", "no", "NO", "off", " off ")),
-    ],
-)
-def test_the_variables_of_a_no_have_one_grammar(name: str, value: str, says: str) -> None:
-    """Set and not one of empty, 0, false, no, off: that is a no."""
-    told = application({name: value})
-    assert by_key(told)[name] == Switch(name, name, value, says)
-    assert told.decision.mode == (NOTHING if says == NO else SEND)
-    assert winner(told) == (name if says == NO else "")
+def test_the_opt_out_variables_have_one_grammar(name: str, examine: Examiner) -> None:
+    """Set, and not one of empty, 0, false, no, off: that opts out."""
+    for values, effect, mode in (
+        (("1", "true", "TRUE", "yes", "on", "2", "anything", " 1 ", "-"), OPTS_OUT, OFF),
+        (("", "0", "false", "False", "no", "NO", "off", " off "), NO_EFFECT, SEND),
+    ):
+        for value in values:
+            found = examine({name: value})
+            assert found[name] == (value, effect)
+            assert (found.mode, found.decisive) == (mode, name if mode == OFF else "")
 
 
 @pytest.mark.parametrize(
-    ("value", "says"),
+    ("values", "effect", "mode"),
     [
-        *((value, SILENT) for value in ("1", "true", "True", "yes", "on", " ON ")),
-        *((value, LOG) for value in ("log", "LOG", " log ")),
-        *((value, NO) for value in ("", "0", "false", "no", "off", "2", "logs", "disabled", " ")),
+        (("1", "true", "True", "yes", "on", " ON "), NO_EFFECT, SEND),
+        (("log", "LOG", " log "), LOG, LOG),
+        (("", "0", "false", "no", "off", "2", "logs", "disabled", " "), OPTS_OUT, OFF),
     ],
 )
-def test_the_application_s_own_variable_is_closed_to_what_it_does_not_know(
-    value: str, says: str
+def test_an_unknown_value_of_the_application_s_own_variable_opts_out(
+    values: tuple[str, ...], effect: str, mode: str, examine: Examiner
 ) -> None:
-    """1, true, yes, on have no opinion; log shows; whatever else there is, empty too, is a no."""
-    told = application({"ACME_TELEMETRY": value})
-    assert by_key(told)["ACME_TELEMETRY"].says == says
-    assert told.decision.mode == {NO: NOTHING, LOG: LOG, SILENT: SEND}[says]
+    """1, true, yes, on have no effect; log prints; any other value opts out, the empty one too."""
+    for value in values:
+        found = examine({"ACME_TELEMETRY": value})
+        assert found["ACME_TELEMETRY"] == (value, effect)
+        assert found.mode == mode
 
 
 @pytest.mark.parametrize(
-    ("facts", "key", "value"),
+    ("conditions", "key", "value"),
     [
-        ({"choice": "disabled"}, "choice", "disabled"),
-        ({"choice": "unreadable"}, "unreadable_choice", "cannot be read"),
-        ({"test_run": True}, "test_run", "in this process"),
-        ({"write_key": False}, "no_write_key", "none: no write key"),
+        ({"flag": True}, "flag", "given"),
+        ({"setting": "disabled"}, "setting", "disabled"),
+        ({"setting": "unreadable"}, "unreadable_setting", "cannot be read"),
+        ({"other_user": True}, "other_user", "HOME belongs to another user"),
+        ({"test_run": True}, "test_run", "PYTEST_VERSION"),
+        ({"ci": True}, "ci", "CI"),
+        ({"write_key": False}, "no_destination", "none: no write key"),
         ({"storable": False}, "not_storable", "cannot be used"),
-        ({"opt_in": True}, "not_opted_in", "yes, and nobody has enabled it"),
+        ({"opt_in": True}, "not_opted_in", "required, not enabled"),
         ({"notice_shown": False}, "notice_not_shown", "not shown yet"),
     ],
 )
-def test_each_circumstance_says_no_in_its_own_words(
-    facts: dict[str, Any], key: str, value: str
+def test_each_condition_opts_out_in_its_own_words(
+    conditions: dict[str, Any], key: str, value: str, examine: Examiner
 ) -> None:
-    """And is the one that decides where it stands alone."""
-    told = application(**facts)
-    found = by_key(told)[key]
-    assert (found.value, found.says) == (value, NO)
-    assert winner(told) == key
+    """It is the one that decides if no other applies."""
+    found = examine(**conditions)
+    assert found[key] == (value, OPTS_OUT)
+    assert found.decisive == key
 
 
-def test_a_stored_yes_lifts_the_notice_and_the_question() -> None:
-    """Who has enabled it need not be told or asked, and it is a yes in the list."""
-    told = application(choice="enabled", opt_in=True, notice_shown=False)
-    found = by_key(told)
-    assert found["choice"].says == YES
-    assert found["not_opted_in"].value == "yes, and it was enabled"
-    assert found["notice_not_shown"].value == "needless: it was enabled"
-    assert told.decision.mode == SEND
+def test_enabling_makes_the_notice_and_the_question_unnecessary(examine: Examiner) -> None:
+    """With a saved setting that enables telemetry, neither is waited for."""
+    found = examine(setting="enabled", opt_in=True, notice_shown=False)
+    assert found["setting"] == ("enabled", OPTS_IN)
+    assert found["not_opted_in"] == ("required, enabled", NO_EFFECT)
+    assert found["notice_not_shown"] == ("not required: enabled", NO_EFFECT)
+    assert found.mode == SEND
 
 
-def test_the_ci_service_is_named() -> None:
-    """Which variable made it think so."""
-    told = application({"GITHUB_ACTIONS": "true", "CI": "1"}, ci=True)
-    assert by_key(told)["ci"] == Switch("ci", "CI", "CI, GITHUB_ACTIONS", NO)
-    labelled = application({"CI": "1"}, ci=False)
-    assert by_key(labelled)["ci"].value == "CI (recorded, and labelled)"
+def test_the_ci_service_is_named(examine: Examiner) -> None:
+    """By the variables that identify it."""
+    assert examine({"GITHUB_ACTIONS": "true"}, ci=True)["ci"] == ("CI, GITHUB_ACTIONS", OPTS_OUT)
+    assert examine(ci=True, label=True)["ci"] == ("CI (recorded, with a label)", NO_EFFECT)
 
 
-BOOLEANS = ("foreign_user", "test_run", "ci", "storable", "opt_in", "notice_shown")
+BOOLEANS = (
+    *("flag", "other_user", "test_run", "ci", "label", "write_key", "storable", "opt_in"),
+    "notice_shown",
+)
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
-    flag=st.booleans(),
     values=st.fixed_dictionaries(
         {}, optional={n: st.sampled_from(["", "0", "1", "off", "log", "x"]) for n in VARIABLES}
     ),
-    choice=st.sampled_from(["none", "enabled", "disabled", "unreadable"]),
-    facts=st.fixed_dictionaries({name: st.booleans() for name in BOOLEANS}),
-    key=st.booleans(),
+    setting=st.sampled_from([*SETTINGS]),
+    conditions=st.fixed_dictionaries({}, optional={name: st.booleans() for name in BOOLEANS}),
 )
-def test_the_first_no_of_the_list_is_the_one_that_decides(
-    flag: bool, values: dict[str, str], choice: str, facts: dict[str, bool], key: bool
+def test_the_first_switch_that_is_off_decides(
+    values: dict[str, str], setting: str, conditions: dict[str, bool], examine: Examiner
 ) -> None:
-    """Over every combination: the list and the decision never disagree."""
-    told = application(values, flag=flag, choice=choice, write_key=key, **facts)
-    said = [switch.key for switch in switches(told) if switch.says == NO]
-    if told.decision.mode == NOTHING:
-        assert said[0] == winner(told)
-    elif told.decision.mode == SEND:
-        assert said == []
+    """In every combination the list and the decision agree."""
+    found = examine(values, setting=setting, **conditions)
+    off = [key for key, _, _, effect in found.switches if effect == OPTS_OUT]
+    if found.mode == OFF:
+        assert off[0] == found.decisive
+    elif found.mode == SEND:
+        assert off == []
     else:
-        persons = {"flag", *VARIABLES, "choice", "unreadable_choice", "foreign_user"}
-        assert not persons & set(said)
+        personal = {"flag", *VARIABLES, "setting", "unreadable_setting", "other_user"}
+        assert not personal & set(off)
 
 
-def test_every_pair_of_switches_keeps_the_order() -> None:
-    """Of two that say no, the earlier one is the reason that is shown."""
-    noes: list[tuple[str, dict[str, Any]]] = [
+def test_every_pair_of_switches_keeps_the_order(examine: Examiner) -> None:
+    """Of two that opt out, the earlier one is the reason that is shown."""
+    cases: list[tuple[str, dict[str, Any]]] = [
         ("flag", {"flag": True}),
         *((name, {"environ": {name: "1"}}) for name in VARIABLES[:4]),
         ("ACME_TELEMETRY", {"environ": {"ACME_TELEMETRY": "0"}}),
-        ("choice", {"choice": "disabled"}),
-        ("foreign_user", {"foreign_user": True}),
+        ("setting", {"setting": "disabled"}),
+        ("other_user", {"other_user": True}),
         ("test_run", {"test_run": True}),
         ("ci", {"ci": True}),
-        ("no_write_key", {"write_key": False}),
+        ("no_destination", {"write_key": False}),
         ("not_storable", {"storable": False}),
         ("not_opted_in", {"opt_in": True}),
         ("notice_not_shown", {"notice_shown": False}),
     ]  # fmt: skip
-    for (first, one), (_, other) in itertools.combinations(noes, 2):
+    for (first, one), (_, other) in itertools.combinations(cases, 2):
         environ = {**one.get("environ", {}), **other.get("environ", {})}
-        told = application(**{**one, **other, "environ": environ})
-        assert winner(told) == first
+        assert examine(**{**one, **other, "environ": environ}).decisive == first

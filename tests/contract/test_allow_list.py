@@ -24,7 +24,7 @@ LISTED = [
 
 
 def run(home: Home, server: Server, line: str, answers: str) -> int:
-    """Run one line of the scenario as a process; its exit status."""
+    """Run one line of the scenario as a process, and return its exit status."""
     ran = subprocess.run(
         [sys.executable, "-m", "tests.golden.scenario", *line.split()],
         env={**home.environ, "ACME_TELEMETRY_HOST": server.url, "PYTHONPATH": str(REPOSITORY)},
@@ -39,26 +39,26 @@ def run(home: Home, server: Server, line: str, answers: str) -> int:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="is killed")
-def test_what_leaves_is_what_is_listed(home: Home, server: Server) -> None:
-    """All features, whole processes, the wire: no key that is not in the list, and none missing."""
+def test_keys_that_are_sent_are_the_listed_ones(home: Home, server: Server) -> None:
+    """All features in real processes: every key is listed, and every listed key is sent."""
     assert [run(home, server, line, answers) for line, answers, _ in LINES] == [
         status for _, _, status in LINES
     ]
     wait_until(lambda: sender_processes(home) == [])
     due_now(home)
-    run(home, server, "machine", "")  # its sender finds what the killed one left
+    run(home, server, "machine", "")  # its sender delivers what the killed one recorded
     wait_until(
         lambda: any(m.get("properties", {}).get("outcome") == "unfinished" for m in server.messages)
     )
-    left = {f"request.{key}" for request in server.requests for key in request.body}
+    sent = {f"request.{key}" for request in server.requests for key in request.body}
     for message in server.messages:
-        left |= paths(message)
-    assert sorted(left - set(LISTED)) == []  # a new key: is it public? list it, and tell it
-    assert sorted(set(LISTED) - left) == []  # nothing says it any more
+        sent |= paths(message)
+    assert sorted(sent - set(LISTED)) == []  # list a new key, and document it in the README
+    assert sorted(set(LISTED) - sent) == []  # it is sent no longer
 
 
 def test_list_is_sorted_and_names_each_key_once() -> None:
-    """So that a change to it is one line."""
+    """A change to it is one line."""
     assert sorted(set(LISTED)) == LISTED
 
 
@@ -74,14 +74,14 @@ def documented() -> set[str]:
 
 
 def test_every_property_that_is_listed_is_in_the_readme() -> None:
-    """And none is there that cannot leave."""
+    """And the README lists no other property."""
     listed = {key.partition(".")[2] for key in LISTED if key.startswith("properties.")}
     assert listed - {"<own>"} == documented()
 
 
 def test_every_other_key_that_is_listed_is_in_the_readme() -> None:
-    """The message's own keys are in its example, or named in its text."""
+    """The keys of a message are in its example, or named in the text."""
     rest = [key for key in LISTED if not key.startswith("properties.") and "<own>" not in key]
     words = {word for key in rest for word in key.split(".")} - {"request"}
-    told = set(re.findall(r"[\"`](\w+)[\"`]", README))
-    assert sorted(words - told) == []
+    in_readme = set(re.findall(r"[\"`](\w+)[\"`]", README))
+    assert sorted(words - in_readme) == []

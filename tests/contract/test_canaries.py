@@ -1,4 +1,4 @@
-"""The same in whole processes: disk, wire, log, and what the system tells of the sender."""
+"""No private text in real processes: on disk, in requests, in the log, in the sender's process."""
 
 from __future__ import annotations
 
@@ -64,19 +64,19 @@ LOG = {"ACME_TELEMETRY": "log"}
 
 
 class Person:
-    """Somebody whose every word is a canary."""
+    """A person whose every word is a canary."""
 
-    def __init__(self, room: Path, server: Server, seed: str) -> None:
+    def __init__(self, directory: Path, server: Server, seed: str) -> None:
         self.canaries = Canaries(seed)
         new = self.canaries.new
-        self.home = Home(room / new("the home"))
+        self.home = Home(directory / new("the home"))
         self.home.environ |= {
             "ACME_REGION": new("a variable of the application"),
             "API_TOKEN": new("a variable"),
             "PYTHONPATH": f"/srv/{new('the import path')}",
             "USER": new("the user"),
         }
-        self.cli = Cli(room / f"{new('the script')}.py", self.home, SOURCE)
+        self.cli = Cli(directory / f"{new('the script')}.py", self.home, SOURCE)
         self.cli.environ["ACME_TELEMETRY_HOST"] = server.url
         self.answer = new("an answer")
         deploy = ("--profile", new("a group's value"), "deploy", f"-n{new('a value')}", "--name")
@@ -88,11 +88,11 @@ class Person:
         }
 
     def run(self, line: str, **environ: str) -> str:
-        """Run one of the lines; what it wrote on stderr."""
+        """Run one of the lines, and return its stderr."""
         return self.cli.run(*self.lines[line], env=environ, input=f"{self.answer}\n").stderr
 
     def leaks(self, server: Server) -> list[Leak]:
-        """What is in the files of the library, with their names, and on the wire."""
+        """The canaries in the library's files, in their names, and in requests."""
         state = self.home.state()
         files = [path for path in (*state.rglob("*"), self.home.choice()) if path.is_file()]
         stored = [str(path.relative_to(self.home.path)).encode() for path in files]
@@ -104,13 +104,13 @@ class Person:
 
 @pytest.fixture
 def person(tmp_path: Path, server: Server, request: pytest.FixtureRequest) -> Person:
-    """Her, in a home of her own."""
+    """A person in an empty home."""
     return Person(tmp_path, server, request.node.name)
 
 
 @pytest.mark.parametrize("line", ["deploy", "fail"])
 def test_nothing_private_is_stored_or_sent(person: Person, server: Server, line: str) -> None:
-    """What waits on the disk, what goes over the wire, names of files and headers included."""
+    """In queued files and in requests, names of files and headers included."""
     person.run(line, ACME_TELEMETRY_HOST="http://127.0.0.1:9")
     assert len(person.home.spooled()) == 1
     assert person.leaks(server) == []
@@ -121,7 +121,7 @@ def test_nothing_private_is_stored_or_sent(person: Person, server: Server, line:
 
 
 def wait_for_ends(home: Home) -> None:
-    """Wait until no sender of a home is alive, of whichever destination."""
+    """Wait until no sender of a home is alive, for any destination."""
     wait_until(lambda: sender_processes(home) == [])
 
 
@@ -129,27 +129,28 @@ def wait_for_ends(home: Home) -> None:
 def test_nothing_private_is_in_the_sender_s_command_line_or_environment(
     person: Person, server: Server, line: str
 ) -> None:
-    """Everybody on the machine may read them: asleep in the shell, and at work in Python."""
+    """Other users can read them: of the sleeping shell, and of Python."""
     server.reply = Reply(delay=1.0)
     person.run(line)
     lock = lock_of(person.home)
     seen: dict[str, tuple[bytes, ...]] = {}
 
-    def at_work() -> bool:
+    def is_delivering() -> bool:
         for pid in sender_processes(person.home):
             try:
-                told = tuple(
+                content = tuple(
                     Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ")
                 )
             except OSError:
                 continue  # it has ended between the two
-            seen[Path(told[0].partition(b"\0")[0].decode()).name[:6]] = told
+            seen[Path(content[0].partition(b"\0")[0].decode()).name[:6]] = content
         return len(server.requests) > 0 and "python" in seen
 
-    wait_until(at_work)
+    wait_until(is_delivering)
     assert {"python"} <= set(seen) <= {"python", "sh", "sleep"}
     assert (
-        person.canaries.found_in("/proc", *(text for told in seen.values() for text in told)) == []
+        person.canaries.found_in("/proc", *(text for content in seen.values() for text in content))
+        == []
     )
     assert lock.exists()
     wait_for_end(person.home)
@@ -157,16 +158,19 @@ def test_nothing_private_is_in_the_sender_s_command_line_or_environment(
 
 @pytest.mark.parametrize("line", ["deploy", "fail"])
 def test_nothing_private_is_logged(person: Person, line: str) -> None:
-    """Log mode's lines, each a message; what the command itself says is its own."""
-    told = [text for text in person.run(line, **LOG).splitlines() if text.startswith("{")]
-    assert [json.loads(text)["event"] for text in told] == ["Command Invoked", "Command Completed"]
-    assert person.canaries.found_in("log", *told) == []
+    """The lines of log mode, each a message; the command's own output is not ours."""
+    logged = [text for text in person.run(line, **LOG).splitlines() if text.startswith("{")]
+    assert [json.loads(text)["event"] for text in logged] == [
+        "Command Invoked",
+        "Command Completed",
+    ]
+    assert person.canaries.found_in("log", *logged) == []
 
 
-def test_a_leak_on_purpose_is_caught_on_disk_wire_and_in_the_log(
+def test_a_deliberate_leak_is_found_on_disk_in_requests_and_in_the_log(
     person: Person, server: Server
 ) -> None:
-    """An application that says what it was given is found out everywhere."""
+    """The positive control: an application that records what the person typed."""
     person.run("leak", ACME_TELEMETRY_HOST="http://127.0.0.1:9")
     assert {leak.where for leak in person.leaks(server)} == {"files"}
     person.run("leak")

@@ -1,4 +1,4 @@
-"""The demo's sessions by somebody at a keyboard, through spool, sender and HTTP."""
+"""The demo's sessions in a real terminal, through spool, sender and HTTP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ..demo.sessions import CTRL_C, SESSIONS, Session, told
+from ..harness.demo import CTRL_C, SESSIONS, Session, own_events
 from ..harness.processes import Home
 from ..harness.terminal import Terminal
 
@@ -19,7 +19,7 @@ BIN = Path(sys.executable).parent
 
 @pytest.mark.parametrize("session", SESSIONS, ids=lambda session: session.name)
 def test_session_arrives_as_it_was_recorded(session: Session, home: Home) -> None:
-    """What I do at a real terminal, Ctrl-C included, arrives as these events (row A12)."""
+    """What I type in a terminal, Ctrl-C included, is delivered as these events (row A12)."""
     command = [str(BIN / "click-telemetry"), "watch", "--json", "--", str(BIN / "demo-cli")]
     terminal = Terminal([*command, *session.args], home.environ, home.path)
     for question, keys in session.answers:
@@ -31,5 +31,5 @@ def test_session_arrives_as_it_was_recorded(session: Session, home: Home) -> Non
     assert terminal.close() == session.code
     lines = terminal.shown.replace("\r", "").splitlines()
     arrived = [json.loads(line) for line in lines if line.startswith('{"type":"track"')]
-    assert told(arrived) == session.events
+    assert own_events(arrived) == session.events
     assert "Traceback" not in terminal.shown

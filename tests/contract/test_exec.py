@@ -1,12 +1,13 @@
-"""A command that hands its process over to another program: what was said before is not lost."""
+"""A command that replaces its process by another program: what was recorded before is delivered."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 
 import pytest
+
+from click_telemetry._reader import compose
 
 from ..harness.processes import Cli, Home
 from ..harness.server import Server
@@ -50,20 +51,21 @@ EXECS = [
 def test_events_before_exec_reach_the_spool(
     call: str, make_cli: Callable[..., Cli], server: Server, home: Home
 ) -> None:
-    """A program takes over for good; the next command's sender delivers what was said (row C9)."""
+    """The next command's sender delivers what was recorded before `exec` (row C9)."""
     cli = make_cli(EXEC.replace("{exec}", call))
     cli.environ["ACME_TELEMETRY_HOST"] = server.url
     done = cli.run("shell")
     assert (done.stdout, done.stderr, done.returncode) == ("taken over\n", "", 6)
-    said = [json.loads(line) for path in home.spooled() for line in path.read_text().splitlines()]
-    assert [message.get("event", message["type"]) for message in said] == [
+    (file,) = home.spooled()
+    spooled = compose(file.name, file.read_bytes(), writer_gone=False).messages
+    assert [message.get("event", message["type"]) for message in spooled] == [
         *("Command Invoked", "identify", "Terminal Opened", "Command Invoked"),
         "Spawn Started",
     ]
     assert server.messages == []
     cli.run("status")
     server.wait_for(8)
-    told = [
+    delivered = [
         (
             message["event"],
             message["properties"]["command"],
@@ -74,12 +76,12 @@ def test_events_before_exec_reach_the_spool(
         for message in server.messages
         if message["type"] == "track"
     ]
-    assert told == [
+    assert delivered == [
         ("Command Invoked", "acme shell", None, None, None),
         ("Terminal Opened", "acme shell", None, "fly", "user-42"),
         ("Command Invoked", "acme attach", None, "fly", "user-42"),
         ("Spawn Started", "acme attach", None, "fly", "user-42"),
-        ("Command Completed", "acme shell", "unfinished", None, None),
+        ("Command Completed", "acme shell", "unfinished", None, "user-42"),
         ("Command Completed", "acme attach", "unfinished", "fly", "user-42"),
         ("Command Invoked", "acme status", None, None, None),
         ("Command Completed", "acme status", "success", None, None),

@@ -1,4 +1,4 @@
-"""The notice in whole processes: once, on a terminal, before anything is recorded."""
+"""The notice in real processes: once, on a terminal, before anything is recorded."""
 
 from __future__ import annotations
 
@@ -12,33 +12,31 @@ from collections.abc import Callable
 
 import pytest
 
-from ..harness.processes import APP, Cli, Home
+from ..harness.processes import APP, WITH_COMMANDS, Cli, Home
 from ..harness.senders import sender_processes, wait_until
 from ..harness.server import Server
-from ..harness.terminal import Terminal
-from .test_person import on_terminal
-from .test_telemetry_commands import WITH_GROUP
+from ..harness.terminal import Terminal, run_in_terminal
 
 pytestmark = [
     pytest.mark.contract,
     pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal"),
 ]
 
-POLITE = WITH_GROUP.replace(", notice=False", "")
+SOURCE = WITH_COMMANDS.replace(", notice=False", "")
 LAST = "Nothing was recorded this time."
 
 
 @pytest.fixture
-def polite(make_cli: Callable[..., Cli], server: Server) -> Cli:
-    """The small application with the telemetry commands, which tells people first."""
-    made = make_cli(POLITE)
+def acme(make_cli: Callable[..., Cli], server: Server) -> Cli:
+    """The small application with the telemetry commands and a notice."""
+    made = make_cli(SOURCE)
     made.environ["ACME_TELEMETRY_HOST"] = server.url
     return made
 
 
-def test_the_notice_is_read_in_five_seconds(polite: Cli, home: Home) -> None:
-    """What, what never, how to say no, where to see more: on the screen as it stands here."""
-    assert on_terminal(polite, home, "deploy").replace("\r\n", "\n") == (
+def test_the_notice_is_read_in_five_seconds(acme: Cli, home: Home) -> None:
+    """What is recorded and what never is, how to opt out, where to read more."""
+    assert run_in_terminal(acme, "deploy").replace("\r\n", "\n") == (
         "acme records which of its commands are used, to improve it: their names, the\n"
         "names of their flags and how they end. Never a value, an argument, a path or a\n"
         "message.\n"
@@ -59,17 +57,17 @@ def test_the_notice_is_read_in_five_seconds(polite: Cli, home: Home) -> None:
 def test_the_notice_names_what_the_application_has(
     make_cli: Callable[..., Cli], home: Home, options: str, shown: str, not_shown: str
 ) -> None:
-    """No flag that was left out, no commands that were not added."""
+    """No option that was left out, no commands that were not added."""
     cli = make_cli(APP.replace(", notice=False", options))
-    said = on_terminal(cli, home, "deploy")
-    assert shown in said
-    assert not_shown not in said
+    shown_text = run_in_terminal(cli, "deploy")
+    assert shown in shown_text
+    assert not_shown not in shown_text
 
 
-def test_the_notice_finds_the_commands_where_they_are_and_looks_nothing_up(
+def test_the_notice_names_the_commands_without_a_look_up(
     make_cli: Callable[..., Cli], home: Home
 ) -> None:
-    """Below another group too; a group that loads its commands late is not asked (rule 33)."""
+    """Below another group too; a lazy group is not asked for its commands (rule 33)."""
     below = """
 class Lazy(click.Group):
     def get_command(self, ctx, name): print("LOOKED", name)
@@ -79,10 +77,10 @@ config = click.Group("config")
 cli.add_command(config)
 config.add_command(telemetry_group("privacy"))
 """
-    cli = make_cli(POLITE.replace("cli.add_command(telemetry_group())", below))
-    said = on_terminal(cli, home, "deploy")
-    assert "Say no:   acme.py config privacy disable" in said
-    assert "LOOKED" not in said
+    cli = make_cli(SOURCE.replace("cli.add_command(telemetry_group())", below))
+    shown_text = run_in_terminal(cli, "deploy")
+    assert "Say no:   acme.py config privacy disable" in shown_text
+    assert "LOOKED" not in shown_text
 
 
 @pytest.mark.parametrize(
@@ -92,36 +90,36 @@ config.add_command(telemetry_group("privacy"))
         ("notice=False", False),
     ],
 )
-def test_the_application_s_own_words_or_none(
+def test_the_application_may_replace_the_text_or_omit_the_notice(
     make_cli: Callable[..., Cli], server: Server, home: Home, text: str, shown: bool
 ) -> None:
-    """Its text stands in the place of ours; without a notice the first run is recorded."""
-    cli = make_cli(WITH_GROUP.replace("notice=False", text))
+    """Its own text replaces ours; without a notice the first run is recorded."""
+    cli = make_cli(WITH_COMMANDS.replace("notice=False", text))
     cli.environ["ACME_TELEMETRY_HOST"] = server.url
-    said = on_terminal(cli, home, "deploy").replace("\r\n", "\n")
+    shown_text = run_in_terminal(cli, "deploy").replace("\r\n", "\n")
     own = "We count commands.\nNo: acme telemetry disable\n" if shown else ""
-    assert said == own + "deployed\n"
+    assert shown_text == own + "deployed\n"
     assert bool(home.spooled() or server.requests) is not shown
 
 
-def test_opt_in_asks_nobody_and_records_nobody(make_cli: Callable[..., Cli], home: Home) -> None:
-    """Without a yes there is nothing to tell."""
-    cli = make_cli(POLITE.replace('write_key="key"', 'write_key="key", consent="opt-in"'))
+def test_opt_in_records_nothing_by_itself(make_cli: Callable[..., Cli], home: Home) -> None:
+    """Until the person enables telemetry."""
+    cli = make_cli(SOURCE.replace('write_key="key"', 'write_key="key", consent="opt-in"'))
     for _ in range(2):
-        assert on_terminal(cli, home, "deploy") == "deployed\r\n"
+        assert run_in_terminal(cli, "deploy") == "deployed\r\n"
     assert home.files() == []
 
 
-NOT_HERE: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+NOT_SHOWN: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "--help": (("--help",), {}),
     "help of a command": (("deploy", "--help"), {}),
     "no command": ((), {}),
-    "a mistake": (("deplyo",), {}),
+    "an unknown command": (("deplyo",), {}),
     "completion": ((), {"_ACME_PY_COMPLETE": "bash_complete", "COMP_WORDS": "acme.py ",
                         "COMP_CWORD": "1"}),
     "CI": (("deploy",), {"CI": "1"}),
     "a test run": (("deploy",), {"PYTEST_VERSION": "8"}),
-    "the flag": (("deploy", "--no-telemetry"), {}),
+    "the option": (("deploy", "--no-telemetry"), {}),
     "a variable": (("deploy",), {"DO_NOT_TRACK": "1"}),
     "log mode": (("deploy",), {"ACME_TELEMETRY": "log"}),
     "a telemetry command": (("telemetry", "status"), {}),
@@ -129,21 +127,21 @@ NOT_HERE: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
 }  # fmt: skip
 
 
-def test_the_notice_is_not_shown_where_nothing_would_be_recorded(polite: Cli, home: Home) -> None:
-    """Not in help, completion, CI, tests, after a no, or where it cannot be kept."""
-    for name, (words, environ) in NOT_HERE.items():
-        terminal = Terminal(polite.command(*words), polite.env(environ), home.path)
+def test_the_notice_is_not_shown_where_nothing_would_be_recorded(acme: Cli, home: Home) -> None:
+    """Not in help, completion, CI or tests, after an opt-out, or where nothing can be stored."""
+    for name, (words, environ) in NOT_SHOWN.items():
+        terminal = Terminal(acme.command(*words), acme.env(environ), home.path)
         terminal.close()
         assert LAST not in terminal.shown, name
         assert home.files() == [], name
 
 
-def test_the_notice_is_never_on_stdout(polite: Cli, home: Home) -> None:
-    """`acme deploy > file`: the file holds what it always held, the terminal is told."""
+def test_the_notice_is_never_on_stdout(acme: Cli, home: Home) -> None:
+    """`acme deploy > file`: the file has its usual content, the terminal shows the notice."""
     master, slave = pty.openpty()
     run = subprocess.run(
-        polite.command("deploy"),
-        env=polite.env(),
+        acme.command("deploy"),
+        env=acme.env(),
         stdout=subprocess.PIPE,
         stderr=slave,
         stdin=subprocess.DEVNULL,
@@ -157,22 +155,20 @@ def test_the_notice_is_never_on_stdout(polite: Cli, home: Home) -> None:
     assert home.spooled() == []
 
 
-def test_the_notice_stays_away_after_a_no_and_comes_back_after_a_purge(
-    polite: Cli, home: Home
-) -> None:
-    """Who has refused is left alone; who has had everything forgotten is told anew."""
-    assert LAST in on_terminal(polite, home, "deploy")
-    on_terminal(polite, home, "telemetry", "disable")
-    assert on_terminal(polite, home, "deploy") == "deployed\r\n"
-    on_terminal(polite, home, "telemetry", "enable")
-    on_terminal(polite, home, "telemetry", "purge")
+def test_the_notice_is_shown_once_until_the_data_is_purged(acme: Cli, home: Home) -> None:
+    """Not after an opt-out; a person who had everything deleted sees it again."""
+    assert LAST in run_in_terminal(acme, "deploy")
+    run_in_terminal(acme, "telemetry", "disable")
+    assert run_in_terminal(acme, "deploy") == "deployed\r\n"
+    run_in_terminal(acme, "telemetry", "enable")
+    run_in_terminal(acme, "telemetry", "purge")
     home.choice().unlink()
-    assert LAST in on_terminal(polite, home, "deploy")
+    assert LAST in run_in_terminal(acme, "deploy")
 
 
-def test_50_first_runs_at_once_show_one_notice(polite: Cli, home: Home) -> None:
+def test_50_first_runs_at_once_show_one_notice(acme: Cli, home: Home) -> None:
     """Fifty terminals, fifty processes, one notice."""
-    terminals = [Terminal(polite.command("deploy"), polite.env(), home.path) for _ in range(50)]
+    terminals = [Terminal(acme.command("deploy"), acme.env(), home.path) for _ in range(50)]
     ends = Counter(terminal.close(120) for terminal in terminals)
     assert ends == {0: 50}
     assert sum(LAST in terminal.shown for terminal in terminals) == 1
@@ -198,11 +194,11 @@ def test_parallel_first_runs_agree_on_one_id(
     wait_until(lambda: sender_processes(home) == [])
 
 
-def test_an_invalid_id_is_made_anew_once(
+def test_an_invalid_id_is_replaced_once(
     make_cli: Callable[..., Cli], server: Server, home: Home
 ) -> None:
-    """Whatever stands there: one new ID for all who come, and it stays (row 82)."""
-    cli = make_cli(WITH_GROUP)
+    """Concurrent runs agree on one new ID, and it is kept (row 82)."""
+    cli = make_cli(WITH_COMMANDS)
     cli.environ["ACME_TELEMETRY_HOST"] = server.url
     home.state().mkdir(parents=True, mode=0o700)
     (home.state() / "id").write_text("host-4711\n")
@@ -211,5 +207,5 @@ def test_an_invalid_id_is_made_anew_once(
         one.communicate(timeout=60)
     found = {message["anonymousId"] for message in server.wait_for(20)}
     assert found == {(home.state() / "id").read_text().strip()}
-    said = json.loads(cli.run("telemetry", "status", "--json").stdout)
-    assert {said["anonymous_id"]} == found
+    status = json.loads(cli.run("telemetry", "status", "--json").stdout)
+    assert {status["anonymous_id"]} == found

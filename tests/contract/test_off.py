@@ -1,7 +1,7 @@
-"""Off means nothing: every way of saying no, times every way into an application (row 83).
+"""Off means nothing: every way to opt out, times every way to run an application (row 83).
 
-A cell is a whole process. Many of them run under one trace, each a child of a shell: what a child
-opens for writing, starts or connects to is told by the kernel, and the home is compared by a hash.
+A cell is a process. Many of them run under one trace, each a child of a shell. The trace shows what
+a child opens for writing, starts or connects to; the home is compared by a digest.
 """
 
 from __future__ import annotations
@@ -19,17 +19,14 @@ from typing import NamedTuple
 
 import pytest
 
-import click_telemetry
-from click_telemetry.delivery.child import command_line, written
-from click_telemetry.delivery.launcher import Letter
-from click_telemetry.privacy.surroundings import CI_VARIABLES
+from click_telemetry._commands.sender_process import SenderJob, encode
+from click_telemetry._launcher import command_line
+from click_telemetry._recorder import CI_VARIABLES
 
-from ..harness.processes import Cli, Home
-from ..harness.senders import wait_for_end, wait_until
+from ..harness.faults import needs_strace
+from ..harness.processes import Cli, Home, as_root
+from ..harness.senders import due_now, wait_for_end, wait_until
 from ..harness.server import Reply, Server
-from .test_foreground_budget import WRITING, needs_strace
-from .test_person import tree
-from .test_telemetry_commands import as_root, deliver
 
 pytestmark = [pytest.mark.contract, needs_strace]
 
@@ -71,50 +68,53 @@ if __name__ == "__main__":
 KEYED = 'write_key="key", notice=False'
 
 
-class No(NamedTuple):
-    """A way of saying no.
+class Off(NamedTuple):
+    """A reason for which nothing is recorded: an opt-out, or a circumstance.
 
     Attributes:
-        flags: what stands before, between and after the commands.
+        flags: the words before, between and after the commands.
         environ: variables.
-        stored: what the choice's file holds, or None for no file.
+        setting: the content of the saved setting, or None for no file.
         options: of the application.
         setuid: whether the real and the effective user differ.
     """
 
     flags: tuple[str, str, str] = ("", "", "")
     environ: Mapping[str, str] = MappingProxyType({})
-    stored: str | None = None
+    setting: str | None = None
     options: str = KEYED
     setuid: bool = False
 
 
 FLAG = "--no-telemetry"
-NOES = {
-    "the flag before": No((FLAG, "", "")),
-    "the flag between": No(("", FLAG, "")),
-    "the flag after": No(("", "", FLAG)),
-    "DO_NOT_TRACK": No(environ={"DO_NOT_TRACK": "1"}),
-    "NO_ANALYTICS": No(environ={"NO_ANALYTICS": "1"}),
-    "CLICK_TELEMETRY_OFF": No(environ={"CLICK_TELEMETRY_OFF": "1"}),
-    "ACME_NO_TELEMETRY": No(environ={"ACME_NO_TELEMETRY": "1"}),
-    "ACME_TELEMETRY=0": No(environ={"ACME_TELEMETRY": "0"}),
-    "a stored choice": No(stored='{"enabled": false}\n'),
-    "a corrupt choice": No(stored='{"enabled": "false"'),
-    **{f"CI: {name}": No(environ={name: "true"}) for name in CI_VARIABLES},
-    "a test run": No(environ={"PYTEST_CURRENT_TEST": "test_x.py::test (call)"}),
-    "a test run above": No(environ={"PYTEST_VERSION": "8.0"}),
-    "no key": No(options="notice=False"),
-    "notice not shown": No(options='write_key="key"'),
-    "opt-in not given": No(options='write_key="key", notice=False, consent="opt-in"'),
-    "setuid": No(setuid=True),
+REASONS = {
+    "the option before": Off((FLAG, "", "")),
+    "the option between": Off(("", FLAG, "")),
+    "the option after": Off(("", "", FLAG)),
+    "DO_NOT_TRACK": Off(environ={"DO_NOT_TRACK": "1"}),
+    "NO_ANALYTICS": Off(environ={"NO_ANALYTICS": "1"}),
+    "CLICK_TELEMETRY_OFF": Off(environ={"CLICK_TELEMETRY_OFF": "1"}),
+    "ACME_NO_TELEMETRY": Off(environ={"ACME_NO_TELEMETRY": "1"}),
+    "ACME_TELEMETRY=0": Off(environ={"ACME_TELEMETRY": "0"}),
+    "a saved setting": Off(setting='{"enabled": false}\n'),
+    "a corrupt setting": Off(setting='{"enabled": "false"'),
+    **{f"CI: {name}": Off(environ={name: "true"}) for name in CI_VARIABLES},
+    "a test run": Off(environ={"PYTEST_CURRENT_TEST": "test_x.py::test (call)"}),
+    "a test run above": Off(environ={"PYTEST_VERSION": "8.0"}),
+    "no write key": Off(options="notice=False"),
+    "notice not shown": Off(options='write_key="key"'),
+    "opt-in not given": Off(options='write_key="key", notice=False, consent="opt-in"'),
+    "setuid": Off(setuid=True),
 }
 WAYS = [
-    "success", "failure", "crash", "--help", "--version", "completion", "custom", "import",
+    "success", "failure", "crash", "--help", "--version", "completion", "custom", "flow", "import",
     "the sender",
-    *(["flow"] if hasattr(click_telemetry, "flow") else []),
 ]  # fmt: skip
 
+WRITING = re.compile(
+    r"\b(open|openat|creat)\(.*(O_WRONLY|O_RDWR|O_CREAT|O_TRUNC)"
+    r"|\b(mkdir|mknod|link|symlink|rename|unlink|rmdir|chmod|chown|truncate|utime)"
+)
 STARTING = re.compile(r"\b(clone|clone3|fork|vfork)\(")
 CONNECTING = re.compile(r"\b(socket|connect|sendto|sendmsg|bind)\(")
 OPTIONS = ("-f", "-s", "0", "-e", "trace=%network,%file,clone,clone3,fork,vfork")
@@ -122,10 +122,10 @@ HARMLESS = re.compile(r'"/dev/(null|tty)"|/__pycache__/')
 """The null device, and Python's own cache, which is not in the home."""
 
 
-def words(no: No, way: str, cli: Cli, letter: Path) -> str:
+def command_of(off: Off, way: str, cli: Cli, job: Path) -> str:
     """A cell's command line, for the shell."""
-    before, between, after = no.flags
-    environ = dict(no.environ)
+    before, between, after = off.flags
+    environ = dict(off.environ)
     command = cli.command(*filter(None, (before, "team", between, way, after)))
     redirected = "</dev/null"
     if way == "--version":
@@ -141,37 +141,37 @@ def words(no: No, way: str, cli: Cli, letter: Path) -> str:
         source = "import runpy, sys; runpy.run_path(sys.argv[1], run_name='imported')"
         command = [sys.executable, "-c", source, str(cli.script)]
     elif way == "the sender":
-        command, redirected = command_line(), f"<{shlex.quote(str(letter))}"
-    if no.setuid:
+        command, redirected = command_line(), f"<{shlex.quote(str(job))}"
+    if off.setuid:
         swap = "import os, sys; os.setresuid(65534, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"
         command = [sys.executable, "-c", swap, *command]
     given = [f"{name}={value}" for name, value in environ.items()]
     return f"{shlex.join(['env', *given, *command])} {redirected} >/dev/null 2>&1"
 
 
-def trespasses(directory: Path, cells: list[tuple[No, str]]) -> dict[int, list[str]]:
-    """What each cell wrote, started or connected to, by its number; nothing for one that did not.
+def effects(directory: Path, cells: list[tuple[Off, str]]) -> dict[int, list[str]]:
+    """The calls by which each cell wrote, started or connected, by its number.
 
     Args:
         directory: an empty one.
-        cells: of one stored choice and one set of options.
+        cells: with the same saved setting and the same options.
     """
-    (stored,) = {no.stored for no, _ in cells}
-    (options,) = {no.options for no, _ in cells}
+    (setting,) = {off.setting for off, _ in cells}
+    (options,) = {off.options for off, _ in cells}
     home = Home(directory / "home")
-    if stored is not None:
+    if setting is not None:
         home.choice().parent.mkdir(parents=True)
-        home.choice().write_text(stored)
+        home.choice().write_text(setting)
     cli = Cli(directory / "acme.py", home, SOURCE.format(options=options))
     spool = home.state() / "spool" / "0123456789abcdef"
-    letter = directory / "letter"
-    letter.write_bytes(
-        written(Letter(str(spool), "http://127.0.0.1:9", "key", str(home.choice()), None))
+    job = directory / "job"
+    job.write_bytes(
+        encode(SenderJob(str(spool), "http://127.0.0.1:9", "key", str(home.choice()), None))
     )
     script = directory / "cells.sh"
-    lines = [words(no, way, cli, letter) for no, way in cells]
+    lines = [command_of(off, way, cli, job) for off, way in cells]
     script.write_text("\n".join([*lines, ":\n"]))
-    log, before = directory / "trace", tree(home)
+    log, before = directory / "trace", home.digest()
     subprocess.run(
         ["strace", *OPTIONS, "-o", str(log), "sh", str(script)],
         env={**home.environ, "ACME_TELEMETRY_HOST": "http://127.0.0.1:9"},
@@ -180,13 +180,13 @@ def trespasses(directory: Path, cells: list[tuple[No, str]]) -> dict[int, list[s
         timeout=600,
     )
     found = read_trace(log.read_text(encoding="utf-8"), len(cells))
-    if tree(home) != before:
+    if home.digest() != before:
         found.setdefault(-1, []).extend(home.files())
     return found
 
 
 def read_trace(log: str, cells: int) -> dict[int, list[str]]:
-    """The calls that are no cell's to make; the shell's children are the cells, in order."""
+    """The calls that no cell may make; the shell's children are the cells, in order."""
     lines = (line.split(maxsplit=1) for line in log.splitlines())
     calls = [(int(pid), call) for pid, call in lines]
     shell = calls[0][0]
@@ -213,58 +213,60 @@ def read_trace(log: str, cells: int) -> dict[int, list[str]]:
     return found
 
 
-def named(found: dict[int, list[str]], cells: list[tuple[No, str]]) -> dict[str, list[str]]:
+def named(found: dict[int, list[str]], cells: list[tuple[Off, str]]) -> dict[str, list[str]]:
     """The same, by the cells' names."""
-    whose = {id(no): name for name, no in NOES.items()}
+    names = {id(off): name for name, off in REASONS.items()}
     return {
-        f"{whose[id(cells[number][0])]}, {cells[number][1]}" if number >= 0 else "a process": calls
+        f"{names[id(cells[number][0])]}, {cells[number][1]}" if number >= 0 else "a process": calls
         for number, calls in found.items()
     }
 
 
-def test_a_run_without_any_no_is_seen_by_the_trace(tmp_path: Path) -> None:
-    """The control: what is allowed writes, starts a sender and connects; --help does not."""
+def test_the_trace_shows_a_run_that_is_recorded(tmp_path: Path) -> None:
+    """The control: a recorded run writes, starts a sender and connects; --help does not."""
     ways = [way for way in WAYS if way != "the sender"]
-    found = trespasses(tmp_path, [(No(), way) for way in ways])
-    seen = {ways[number] for number in found if number >= 0}
+    found = effects(tmp_path, [(Off(), way) for way in ways])
+    shown = {ways[number] for number in found if number >= 0}
     recorded = {"success", "failure", "crash", "custom", "flow"} & set(ways)
-    assert seen == recorded
+    assert shown == recorded
     for number, calls in found.items():
         if number >= 0:
-            assert any("jsonl" in call for call in calls)
+            assert any(".facts" in call for call in calls)
     started = [call for calls in found.values() for call in calls if STARTING.search(call)]
     assert started
-    assert any(CONNECTING.search(call) for call in found[-1]), "no sender came to its work"
+    assert any(CONNECTING.search(call) for call in found[-1]), "no sender has connected"
 
 
-GROUPS = sorted({(no.options, no.stored or "") for no in NOES.values()})
+GROUPS = sorted({(off.options, off.setting or "") for off in REASONS.values()})
 
 
 @as_root
 @pytest.mark.parametrize("group", GROUPS, ids=range(len(GROUPS)))
-def test_every_no_and_every_way_in_leave_nothing(group: tuple[str, str], tmp_path: Path) -> None:
-    """Each way of saying no with a command that succeeds, and each way in with some of them."""
-    noes = [no for no in NOES.values() if (no.options, no.stored or "") == group]
-    cells = [(no, "success") for no in noes]
-    cells += list(zip(cycle(noes), (way for way in WAYS if way != "success"), strict=False))
-    assert named(trespasses(tmp_path, cells), cells) == {}
+def test_every_reason_and_every_way_to_run_leave_nothing(
+    group: tuple[str, str], tmp_path: Path
+) -> None:
+    """Each reason with a command that succeeds, and each way to run with some of the reasons."""
+    reasons = [off for off in REASONS.values() if (off.options, off.setting or "") == group]
+    cells = [(off, "success") for off in reasons]
+    cells += list(zip(cycle(reasons), (way for way in WAYS if way != "success"), strict=False))
+    assert named(effects(tmp_path, cells), cells) == {}
 
 
 @pytest.mark.slow
 @as_root
-@pytest.mark.parametrize("no", NOES)
-def test_every_no_times_every_way_in_leaves_nothing(no: str, tmp_path: Path) -> None:
-    """The whole product: zero bytes, zero processes, zero connections."""
-    cells = [(NOES[no], way) for way in WAYS]
-    assert named(trespasses(tmp_path, cells), cells) == {}
+@pytest.mark.parametrize("reason", REASONS)
+def test_every_reason_times_every_way_to_run_leaves_nothing(reason: str, tmp_path: Path) -> None:
+    """The complete product: zero bytes, zero processes, zero connections."""
+    cells = [(REASONS[reason], way) for way in WAYS]
+    assert named(effects(tmp_path, cells), cells) == {}
 
 
-# What waits already --------------------------------------------------------------------------
+# What is queued already --------------------------------------------------------------------------
 
 
 @pytest.fixture
-def waiting(cli: Cli, server: Server, home: Home) -> Letter:
-    """Events that another run recorded, and what a sender of theirs is told."""
+def queued(cli: Cli, server: Server, home: Home) -> SenderJob:
+    """Events that another run recorded, as the job of a sender for them."""
     server.reply = Reply(500)
     cli.run("deploy")
     wait_until(lambda: bool(server.requests))
@@ -272,51 +274,49 @@ def waiting(cli: Cli, server: Server, home: Home) -> Letter:
     server.reply = Reply()
     server.requests.clear()
     (spool,) = home.state().glob("spool/*")
-    return Letter(str(spool), server.url, "key", str(home.choice()), None)
+    return SenderJob(str(spool), server.url, "key", str(home.choice()), None)
 
 
-@pytest.mark.parametrize("stored", ['{"enabled": false}', '{"enabled": "false"', "", "[]"])
-def test_a_sender_by_hand_sends_nothing_over_a_stored_no(
-    waiting: Letter, server: Server, home: Home, stored: str
+def run_sender(job: SenderJob, environ: dict[str, str]) -> None:
+    """Run a sender to its end."""
+    env = {"PATH": os.environ["PATH"], **environ}
+    subprocess.run(command_line(), input=encode(job), env=env, check=True, timeout=60)
+
+
+@pytest.mark.parametrize("setting", ['{"enabled": false}', '{"enabled": "false"', "", "[]"])
+def test_sender_started_by_hand_obeys_the_saved_setting(
+    queued: SenderJob, server: Server, home: Home, setting: str
 ) -> None:
-    """Whoever starts it: it asks the choice itself, and what cannot be read is a no (row 85)."""
+    """It reads the setting itself; one that cannot be read is an opt-out (row 85)."""
     home.choice().parent.mkdir(parents=True)
-    home.choice().write_text(stored)
-    deliver(waiting)
+    home.choice().write_text(setting)
+    run_sender(queued, {})
     assert server.requests == []
     assert len(home.spooled()) == 1
 
 
 @pytest.mark.parametrize("variable", ["DO_NOT_TRACK", "NO_ANALYTICS", "CLICK_TELEMETRY_OFF"])
-def test_a_sender_by_hand_sends_nothing_over_a_no_for_every_tool(
-    waiting: Letter, server: Server, home: Home, variable: str
+def test_sender_started_by_hand_obeys_an_opt_out_variable(
+    queued: SenderJob, server: Server, variable: str
 ) -> None:
-    """A person's no in its environment is one to it too."""
+    """The variables that opt out of every application are in its environment."""
     for value in ("1", ""):
-        subprocess.run(
-            command_line(),
-            input=written(waiting),
-            env={"PATH": os.environ["PATH"], variable: value},
-            check=True,
-            timeout=60,
-        )
+        run_sender(queued, {variable: value})
         assert bool(server.requests) is (value == "")
 
 
-def test_a_no_sends_nothing_that_waits(
-    waiting: Letter, cli: Cli, server: Server, home: Home
-) -> None:
-    """No sender is started in such a run, not even for what was recorded before it (row 84)."""
-    for mark in Path(waiting.spool).glob("not-before"):
-        mark.unlink()
+@pytest.mark.usefixtures("queued")
+def test_run_that_is_off_sends_nothing_that_is_queued(cli: Cli, server: Server, home: Home) -> None:
+    """No sender is started in such a run, not even for earlier events (row 84)."""
+    due_now(home)
     home.choice().parent.mkdir(parents=True)
-    for name, no in NOES.items():
-        if no.options != KEYED or no.setuid:
+    for name, off in REASONS.items():
+        if off.options != KEYED or off.setuid:
             continue
-        if no.stored is not None:
-            home.choice().write_text(no.stored)
-        before = tree(home)
-        flag = [flag for flag in no.flags if flag]
-        assert cli.run("deploy", *flag, env={**no.environ}).returncode == 0
-        assert (tree(home), server.requests) == (before, []), name
+        if off.setting is not None:
+            home.choice().write_text(off.setting)
+        before = home.digest()
+        flag = [flag for flag in off.flags if flag]
+        assert cli.run("deploy", *flag, env={**off.environ}).returncode == 0
+        assert (home.digest(), server.requests) == (before, []), name
         home.choice().unlink(missing_ok=True)

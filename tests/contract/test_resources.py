@@ -1,4 +1,4 @@
-"""Resources from run to run: counted in one small file, never named, forgotten with the rest."""
+"""Resources over several runs: kept in one small file without names, deleted by purge."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from click_telemetry.identifiers import is_random_id
+from click_telemetry._foreground.identity import is_random_id
 
 from ..harness.processes import Cli, Home
 from ..harness.senders import wait_for_end
@@ -48,14 +48,14 @@ NAME = "my-secret-project"
 
 @pytest.fixture
 def acme(make_cli: Callable[..., Cli], server: Server) -> Cli:
-    """An application that makes machines."""
+    """An application that creates machines."""
     made = make_cli(SOURCE)
     made.environ["ACME_TELEMETRY_HOST"] = server.url
     return made
 
 
 def own(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Name and properties of the machines' events."""
+    """Names and properties of the events about machines."""
     keys = ("resource_id", "connect_count", "lifetime_hours", "region")
     return [
         {
@@ -68,22 +68,22 @@ def own(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def logged(cli: Cli, *args: str) -> list[dict[str, Any]]:
-    """The same of a run in log mode."""
+    """The same for a run in log mode."""
     done = cli.run(*args, env={"ACME_TELEMETRY": "log"})
     return own([json.loads(line) for line in done.stderr.splitlines()])
 
 
 def test_a_life_over_four_runs(acme: Cli, server: Server, home: Home) -> None:
-    """Created, connected to twice, deleted: one ID, which nobody can lead back (row C4)."""
+    """Created, connected twice, deleted: one random ID, without a link to the name (row C4)."""
     for command in ("create", "connect", "connect"):
         assert acme.run(command, NAME).stderr == ""
     state = home.state() / "resources.json"
     (kept,) = json.loads(state.read_text()).values()
     assert kept["connect_count"] == 2
     assert acme.run("delete", NAME).stderr == ""
-    told = own(server.wait_for(12))
+    delivered = own(server.wait_for(12))
     one = {"resource_id": kept["telemetry_id"]}
-    assert told == [
+    assert delivered == [
         {"event": "Machine Created", **one, "region": "eu"},
         {"event": "Machine Connected", **one, "connect_count": 1},
         {"event": "Machine Connected", **one, "connect_count": 2},
@@ -97,10 +97,8 @@ def test_a_life_over_four_runs(acme: Cli, server: Server, home: Home) -> None:
     assert NAME not in json.dumps(server.messages)
 
 
-def test_log_mode_knows_the_count_and_changes_nothing(
-    acme: Cli, server: Server, home: Home
-) -> None:
-    """Each message as it would be sent; not a byte is written for it."""
+def test_log_mode_reads_the_count_and_writes_nothing(acme: Cli, server: Server, home: Home) -> None:
+    """Each message is printed as it would be sent."""
     acme.run("connect", NAME)
     wait_for_end(home)
     before = {path: path.stat().st_mtime_ns for path in home.path.rglob("*")}
@@ -114,7 +112,7 @@ def test_log_mode_knows_the_count_and_changes_nothing(
 @pytest.mark.parametrize(
     ("args", "env"),
     [((), {"DO_NOT_TRACK": "1"}), (("--no-telemetry",), {}), ((), {"CI": "1"})],
-    ids=["variable", "flag", "CI"],
+    ids=["variable", "option", "CI"],
 )
 def test_off_writes_nothing(
     args: tuple[str, ...], env: dict[str, str], acme: Cli, home: Home
@@ -124,21 +122,21 @@ def test_off_writes_nothing(
     assert home.files() == []
 
 
-def test_purging_forgets_the_resources_too(acme: Cli, server: Server, home: Home) -> None:
-    """They lie in the folder that is deleted; the next connection is the first, of another ID."""
+def test_purge_deletes_the_resources_too(acme: Cli, server: Server, home: Home) -> None:
+    """The next connection is the first again, with another ID."""
     acme.run("connect", NAME)
     wait_for_end(home)
     (kept,) = json.loads((home.state() / "resources.json").read_text()).values()
     purged = acme.run("telemetry", "purge")
     assert purged.returncode == 0, purged.stdout + purged.stderr
     assert not home.state().exists()
-    (anew,) = logged(acme, "connect", NAME)
-    assert anew["connect_count"] == 1
-    assert anew["resource_id"] != kept["telemetry_id"]
+    (new,) = logged(acme, "connect", NAME)
+    assert new["connect_count"] == 1
+    assert new["resource_id"] != kept["telemetry_id"]
 
 
-def test_watching_leaves_the_person_s_records_alone(acme: Cli, home: Home) -> None:
-    """A watched run counts in the watcher's own folder (row 102)."""
+def test_watching_does_not_change_the_user_s_records(acme: Cli, home: Home) -> None:
+    """A watched run counts in the watcher's own directory (row 102)."""
     watch = [str(Path(sys.executable).with_name("click-telemetry")), "watch", "--json", "--"]
     done = subprocess.run(
         [*watch, *acme.command("connect", NAME)],
@@ -149,6 +147,6 @@ def test_watching_leaves_the_person_s_records_alone(acme: Cli, home: Home) -> No
         cwd=home.path,
         check=False,
     )
-    told = own([json.loads(line) for line in done.stdout.splitlines()])
-    assert [one["connect_count"] for one in told] == [1]
+    shown = own([json.loads(line) for line in done.stdout.splitlines()])
+    assert [one["connect_count"] for one in shown] == [1]
     assert home.files() == []

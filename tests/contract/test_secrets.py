@@ -1,4 +1,4 @@
-"""What is mine stays mine: none of it in a process that others see, on disk or on the wire."""
+"""Secrets of the user are in no process of ours, in none of our files, and in no request."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PLACES = (
 SECRETS = {
     place: f"{place.replace(' ', '')}Quokka{7919 * (n + 3)}x" for n, place in enumerate(PLACES)
 }
-"""Each is found nowhere else, and looks like nothing that a scrubber knows."""
+"""Each is unique, and no pattern of the scrubber matches it."""
 TOKEN = "tokenQuokka4711x"
 
 SOURCE = """
@@ -60,35 +60,35 @@ cli()
 
 
 def forms(secret: str) -> list[bytes]:
-    """A secret as it is, and in the ways it is likely to be written down."""
+    """A secret as it is, and as it is likely to be encoded."""
     plain = secret.encode()
-    turned = [plain, plain.lower(), plain[::-1], plain.hex().encode(), quote(secret).encode()]
-    # Base64 of it somewhere in the middle of something: three positions, without the edges.
-    turned += [base64.b64encode(b" " * n + plain)[4:-4] for n in range(3)]
-    return turned
+    encoded = [plain, plain.lower(), plain[::-1], plain.hex().encode(), quote(secret).encode()]
+    # Base64 of it inside a longer text: three positions, without the edges.
+    encoded += [base64.b64encode(b" " * n + plain)[4:-4] for n in range(3)]
+    return encoded
 
 
 def found_in(content: bytes, secrets: dict[str, str]) -> set[str]:
-    """Which secrets can be read in something."""
+    """The secrets that some content contains."""
     return {place for place, secret in secrets.items() if any(f in content for f in forms(secret))}
 
 
 class Witness:
-    """Reads what anybody could read of a run: processes, files, requests.
+    """Reads what can be read of a run: processes, files, requests.
 
     Args:
-        home: whose state is read.
-        secrets: what is looked for.
+        home: its processes and files are read.
+        secrets: they are searched for these.
     """
 
     def __init__(self, home: Home, secrets: dict[str, str]) -> None:
         self._home = home
         self._secrets = secrets
         self.seen: dict[str, set[str]] = {"processes": set(), "files": set(), "wire": set()}
-        self.looked_at: set[str] = set()
+        self.read: set[str] = set()
 
-    def look(self) -> None:
-        """Look at the processes of a sender, and at every file of ours."""
+    def read_all(self) -> None:
+        """Read a sender's processes, and every file of ours."""
         for pid in sender_processes(self._home):
             for name in ("cmdline", "environ", "comm", "stat"):
                 try:
@@ -97,17 +97,17 @@ class Witness:
                     continue
                 self.seen["processes"] |= found_in(content, self._secrets)
                 if name == "comm":
-                    self.looked_at.add(content.decode().strip())
+                    self.read.add(content.decode().strip())
         for path in self._home.state().rglob("*"):
             try:
                 content = path.name.encode() + path.read_bytes() if path.is_file() else b""
             except OSError:
                 continue
             self.seen["files"] |= found_in(content, self._secrets)
-            self.looked_at |= {path.suffix for _ in content[:1]}
+            self.read |= {path.suffix for _ in content[:1]}
 
     def receive(self, server: Server) -> None:
-        """Look at all that a server got."""
+        """Read all that a server received."""
         for request in server.requests:
             content = repr((request.path, request.headers, request.body)).encode()
             self.seen["wire"] |= found_in(content, self._secrets)
@@ -128,7 +128,7 @@ class Story:
         netrc.chmod(0o600)
 
     def run(self, extra: str, witness: Witness) -> subprocess.CompletedProcess[str]:
-        """Run the command, and look until everything has been delivered."""
+        """Run the command, and read everything until it has been delivered."""
         cli = self._make_cli(SOURCE.replace("{extra}", extra))
         self._server.reply = Reply(delay=1.5)
         run = subprocess.run(
@@ -149,30 +149,30 @@ class Story:
             check=False,
         )
 
-        def looked() -> bool:
-            witness.look()
+        def delivered() -> bool:
+            witness.read_all()
             return len(self._server.accepted) == 1
 
-        wait_until(looked)
+        wait_until(delivered)
         wait_for_end(self.home)
-        witness.look()
+        witness.read_all()
         witness.receive(self._server)
         return run
 
 
 @pytest.fixture
 def story(make_cli: Callable[..., Cli], home: Home, server: Server) -> Story:
-    """Somebody with secrets."""
+    """A person with secrets."""
     return Story(make_cli, home, server)
 
 
 def test_no_secret_is_seen_in_processes_files_or_requests(story: Story, server: Server) -> None:
-    """Of environment, netrc, arguments, directories, answers, messages, classes: nothing."""
+    """Nothing of environment, netrc, arguments, directories, answers, messages or classes."""
     witness = Witness(story.home, {**SECRETS, "token": TOKEN})
     run = story.run("pass", witness)
     assert SECRETS["exception"] in run.stderr
-    assert {"sh", "sleep", ".jsonl"} & witness.looked_at >= {"sleep", ".jsonl"}
-    assert any(name.startswith("python") for name in witness.looked_at), witness.looked_at
+    assert witness.read >= {"sleep", ".facts", ".json"}
+    assert any(name.startswith("python") for name in witness.read), witness.read
     assert witness.seen == {"processes": set(), "files": set(), "wire": {"token"}}
     (request,) = server.requests
     assert request.headers.pop("Authorization") == f"Bearer {TOKEN}"
@@ -184,41 +184,41 @@ def test_no_secret_is_seen_in_processes_files_or_requests(story: Story, server: 
     ]
 
 
-def test_witness_sees_what_an_application_tells_of_itself(story: Story) -> None:
-    """The positive control, on disk and on the wire: an application that says a secret."""
+def test_witness_finds_a_secret_that_an_application_records_itself(story: Story) -> None:
+    """The positive control for files and requests."""
     witness = Witness(story.home, {"prompt": SECRETS["prompt"]})
-    story.run('track("Told", {"note": password})', witness)
+    story.run('track("Noted", {"note": password})', witness)
     assert witness.seen == {"processes": set(), "files": {"prompt"}, "wire": {"prompt"}}
 
 
 @pytest.mark.parametrize("where", ["environment", "command line"])
-def test_witness_sees_what_a_careless_sender_would_show(
+def test_witness_finds_a_secret_of_a_process_that_holds_the_lock(
     where: str, cli: Cli, home: Home, server: Server
 ) -> None:
-    """The positive control, in processes: one that holds the lock and was told a secret."""
+    """The positive control for processes."""
     cli.run("deploy")
     server.wait_for(2)
     wait_for_end(home)
     secret = SECRETS["variable"]
-    careless = subprocess.Popen(
+    leaking = subprocess.Popen(
         ["sh", "-c", 'exec 9<"$0"; echo; read _', str(lock_of(home)), *[secret][where[0] == "e" :]],
         env={"SECRET": secret} if where == "environment" else {},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
     try:
-        assert careless.stdout is not None
-        careless.stdout.readline()
+        assert leaking.stdout is not None
+        leaking.stdout.readline()
         witness = Witness(home, {"variable": secret})
-        witness.look()
+        witness.read_all()
         assert witness.seen["processes"] == {"variable"}
     finally:
-        careless.communicate()
+        leaking.communicate()
 
 
 @pytest.mark.parametrize("form", ["plain", "reversed", "hex", "base64"])
-def test_a_secret_is_found_however_it_is_written(form: str) -> None:
-    """Inside something longer, too."""
+def test_a_secret_is_found_in_each_encoding(form: str) -> None:
+    """Inside a longer text, too."""
     secret = SECRETS["netrc"]
     plain = secret.encode()
     written = {

@@ -1,4 +1,4 @@
-"""Several sessions in one process, with real delivery: one closes, the other loses nothing."""
+"""Several applications in one process, with real delivery: each is delivered as its own."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def short():
     ready.wait()
     set_context(session="short")
     identify("zoe-1")
-    track("Short Said", {"n": 0})
+    track("Short Event", {"n": 0})
     ready.wait()
 
 def long():
     ready.wait()
     set_context(session="long")
     for n in range(50):
-        track("Long Said", {"n": n})
+        track("Long Event", {"n": n})
     ready.wait()
-    ended.wait(60)  # the other has closed, and handed off
+    ended.wait(60)  # the other invocation has ended, and was handed over
     for n in range(50, 100):
-        track("Long Said", {"n": n})
+        track("Long Event", {"n": n})
     resource("Machine", "8b6f1f1e-0f6c-4f0e-9d6e-6a1c5f0b2a77").connected()
 
 def use(name, go):
@@ -65,23 +65,25 @@ def test_two_sessions_at_once_are_delivered_each_as_its_own(
     server.wait_for(3 + 103)
     wait_for_end(home, "long")
     tracks = [message for message in server.messages if message["type"] == "track"]
-    said: dict[str, list[dict[str, Any]]] = {"short go": [], "long go": []}
+    events: dict[str, list[dict[str, Any]]] = {"short go": [], "long go": []}
     for message in tracks:
-        said[message["properties"]["command"]].append(message)
-    assert [message["event"] for message in said["short go"]] == [
-        *("Command Invoked", "Short Said", "Command Completed")
+        events[message["properties"]["command"]].append(message)
+    assert [message["event"] for message in events["short go"]] == [
+        *("Command Invoked", "Short Event", "Command Completed")
     ]
-    assert [message["event"] for message in said["long go"]] == [
-        *("Command Invoked", *["Long Said"] * 100, "Machine Connected", "Command Completed")
+    assert [message["event"] for message in events["long go"]] == [
+        *("Command Invoked", *["Long Event"] * 100, "Machine Connected", "Command Completed")
     ]
     for command, session, user in (("short go", "short", "zoe-1"), ("long go", "long", None)):
-        numbers = [message["properties"]["sequence"] for message in said[command]]
+        numbers = [message["properties"]["sequence"] for message in events[command]]
         assert numbers == list(range(1, len(numbers) + 1))
-        assert {message["properties"].get("session") for message in said[command][1:]} == {session}
-        assert {message.get("userId") for message in said[command][1:]} == {user}
-        assert not any("dropped" in message["properties"] for message in said[command])
+        assert {message["properties"].get("session") for message in events[command][1:]} == {
+            session
+        }
+        assert {message.get("userId") for message in events[command][1:]} == {user}
+        assert not any("dropped" in message["properties"] for message in events[command])
         for name in ("invocation_id", "session_id"):
-            assert len({message["properties"][name] for message in said[command]}) == 1
+            assert len({message["properties"][name] for message in events[command]}) == 1
     assert not home.spooled("long")
     assert not home.spooled("short")
 
@@ -93,34 +95,35 @@ import click_telemetry
 from click_telemetry import *
 
 class Touched:
-    def load(self, kind, id): raise SystemExit("the store was asked")
+    def load(self, kind, id): raise SystemExit("the store was read")
     def save(self, kind, id, record): raise SystemExit("the store was written")
 
 @instrumented_group(app="acme", version="1", write_key="key", notice=False)
 @click.group()
-def cli(): say()
+def cli(): record()
 
 @cli.command()
 def go():
-    say()
-    thread = threading.Thread(target=say)
+    record()
+    thread = threading.Thread(target=record)
     thread.start()
     thread.join()
     asyncio.run(later())
     used = set("Event child_env current flow identify resource set_context track track_command "
         "track_error track_warning".split())
-    known = {"Client", "Flow", "InstrumentedGroup", "exclude", "instrument",
+    known = {"Client", "CustomCommand", "DeclarationError", "Flow", "FlowDefinition",
+        "InstrumentedGroup", "Recorder", "Resource", "Store", "Timed", "exclude", "instrument",
         "instrumented_group", "telemetry_group", *used}
     assert set(click_telemetry.__all__) == known, set(click_telemetry.__all__) ^ known
     click.echo("done")
 
-async def later(): say()
+async def later(): record()
 
 class PlanChanged(Event):
-    "Somebody moved to another plan."
+    "An account moves to another plan."
     plan: bool
 
-def say():
+def record():
     with flow("Application Create", steps=("terms",)) as f:
         f.step("terms")
         f.complete()
@@ -161,7 +164,7 @@ cli()
 def test_every_entry_point_works_and_does_nothing_when_off(
     args: tuple[str, ...], env: dict[str, str], make_cli: Callable[..., Cli], home: Home
 ) -> None:
-    """In a real process, from callbacks, threads and tasks: no byte, no word, no store (row A2)."""
+    """In callbacks, threads and tasks of a real process: no byte, no output, no store (row A2)."""
     cli = make_cli(OFF)
     done = cli.run(*args, "go", env=env)
     assert (done.stdout, done.stderr, done.returncode) == ("done\n", "", 0)

@@ -1,4 +1,4 @@
-"""`acme telemetry …` in whole processes: what people see, and what is left on their disk."""
+"""`acme telemetry …` in whole processes: what is printed, and what is left on the disk."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from typing import Any
 
 import pytest
 
-from click_telemetry.delivery.attended import Attended
-from click_telemetry.delivery.launcher import Letter
-from click_telemetry.identifiers import is_random_id
+from click_telemetry._commands.sender_process import SenderJob, SenderProcess
+from click_telemetry._foreground.identity import is_random_id
 
 from ..harness.processes import APP, Cli, Home
 from ..harness.senders import is_alive, lock_of, sender_processes, wait_for_end, wait_until
@@ -47,7 +46,7 @@ def acme(make_cli: Callable[..., Cli], server: Server) -> Cli:
 
 @pytest.fixture
 def offline(acme: Cli) -> Cli:
-    """The same, with nobody who listens."""
+    """The same, with a server that does not listen."""
     acme.environ["ACME_TELEMETRY_HOST"] = "http://127.0.0.1:9"
     return acme
 
@@ -60,7 +59,7 @@ def status(cli: Cli, *args: str, env: dict[str, str] | None = None) -> dict[str,
 
 
 def record(cli: Cli, home: Home, *args: str) -> None:
-    """Run a command that is recorded, and wait until its sender has given up."""
+    """Run a command that is recorded, and wait for the end of its sender."""
     assert cli.run(*(args or ("deploy",))).returncode == 0
     wait_for_end(home)
 
@@ -74,7 +73,7 @@ EVERY = (
 
 
 def test_the_telemetry_commands_are_never_recorded(acme: Cli, server: Server, home: Home) -> None:
-    """Looking at it, or refusing it, is nobody's business."""
+    """Reading about telemetry, or disabling it, is not recorded."""
     for words in EVERY:
         acme.run("telemetry", *words)
     assert home.files() == [".config", ".config/acme", ".config/acme/telemetry.json"]
@@ -94,19 +93,19 @@ def test_looking_changes_nothing(offline: Cli, home: Home) -> None:
 # status --------------------------------------------------------------------------------------
 
 KEYS = [
-    "app", "mode", "reason", "detail", "because", "switches", "choice", "choice_problem",
-    "notice_shown", "anonymous_id", "in_container", "paths", "waiting", "delivered", "refused",
+    "app", "mode", "reason", "detail", "reason_text", "switches", "setting", "setting_problem",
+    "notice_shown", "anonymous_id", "in_container", "paths", "queue", "delivered", "rejected",
     "dropped", "destinations",
 ]  # fmt: skip
 DESTINATION_KEYS = [
     "directory", "current", "host", "identified", "sending", "files", "messages", "oldest",
-    "delivered", "delivered_at", "refused", "dropped", "failures", "failed_at", "last_error",
+    "delivered", "delivered_at", "rejected", "dropped", "failures", "failed_at", "last_error",
     "last_error_in_words", "not_before",
 ]  # fmt: skip
 
 
-def test_status_tells_of_what_waits_and_why(offline: Cli, home: Home) -> None:
-    """The ID, the paths, what waits since when, what failed and when it is tried again."""
+def test_status_shows_what_is_queued_and_why(offline: Cli, home: Home) -> None:
+    """The ID, the paths, what is queued since when, the last error and the next attempt."""
     record(offline, home)
     found = status(offline)
     assert list(found) == KEYS
@@ -114,15 +113,15 @@ def test_status_tells_of_what_waits_and_why(offline: Cli, home: Home) -> None:
     assert list(destination) == DESTINATION_KEYS
     assert found["mode"] == "send"
     assert found["anonymous_id"] == (home.state() / "id").read_text().strip()
-    assert found["paths"] == {"choice": str(home.choice()), "state": str(home.state())}
-    assert (found["waiting"]["files"], found["waiting"]["messages"]) == (1, 2)
-    assert found["waiting"]["oldest"] == destination["oldest"]
+    assert found["paths"] == {"setting": str(home.choice()), "state": str(home.state())}
+    assert (found["queue"]["files"], found["queue"]["messages"]) == (1, 2)
+    assert found["queue"]["oldest"] == destination["oldest"]
     assert destination["host"] == "http://127.0.0.1:9"
     assert (destination["failures"], destination["last_error"]) == (1, "ConnectionError")
     assert destination["not_before"] > destination["failed_at"]
     text = offline.run("telemetry", "status").stdout
     for part in (
-        "acme is on",
+        "Telemetry for acme is on",
         found["anonymous_id"],
         "2 messages in 1 file",
         "could not be reached",
@@ -132,45 +131,47 @@ def test_status_tells_of_what_waits_and_why(offline: Cli, home: Home) -> None:
         assert part in text
 
 
-def test_status_tells_what_was_delivered(acme: Cli, server: Server, home: Home) -> None:
-    """How many, and when the last."""
+def test_status_shows_what_was_delivered(acme: Cli, server: Server, home: Home) -> None:
+    """How many, and when the last ones were."""
     acme.run("deploy")
     server.wait_for(2)
     wait_for_end(home)
     found = status(acme)
-    assert (found["delivered"], found["waiting"]["files"]) == (3, 0)  # and one identify
-    assert "Delivered     3 messages, the last at" in acme.run("telemetry", "status").stdout
+    assert (found["delivered"], found["queue"]["files"]) == (3, 0)  # and one identify
+    assert "Delivered      3 messages, the last at" in acme.run("telemetry", "status").stdout
 
 
-def test_status_tells_what_was_refused(acme: Cli, server: Server, home: Home) -> None:
-    """Messages that the server will never take are counted, with its answer in words."""
+def test_status_shows_what_was_rejected(acme: Cli, server: Server, home: Home) -> None:
+    """Messages that the server rejects are counted, with its response in words."""
     server.reply = Reply(400)
     acme.run("deploy")
     wait_until(lambda: not home.spooled())
     wait_for_end(home)
     found = status(acme)
-    assert found["refused"] == 3
-    assert found["destinations"][0]["last_error_in_words"] == "the server did not take it (400)"
-    assert "Refused       3 messages" in acme.run("telemetry", "status").stdout
+    assert found["rejected"] == 3
+    assert (
+        found["destinations"][0]["last_error_in_words"] == "the server rejected the request (400)"
+    )
+    assert "Rejected       3 messages" in acme.run("telemetry", "status").stdout
 
 
-def test_status_why_lists_every_switch_and_the_one_that_wins(acme: Cli) -> None:
+def test_status_why_lists_every_switch_and_the_one_that_decides(acme: Cli) -> None:
     """In their order, each with its value; one of them decides."""
     run = acme.run("telemetry", "status", "--why", env={"NO_ANALYTICS": "1", "CI": "true"})
     names = [line[2:23].strip() for line in run.stdout.splitlines() if line.startswith("  ")]
     switches = names[names.index("--no-telemetry") :]
     assert switches == [
         "--no-telemetry", "DO_NOT_TRACK", "NO_ANALYTICS", "CLICK_TELEMETRY_OFF",
-        "ACME_NO_TELEMETRY", "ACME_TELEMETRY", "stored choice", "user", "test run", "CI",
-        "destination", "state directory", "asks first", "notice",
+        "ACME_NO_TELEMETRY", "ACME_TELEMETRY", "saved setting", "user", "test run", "CI",
+        "destination", "state directory", "opt-in", "notice",
     ]  # fmt: skip
     (decides,) = [line for line in run.stdout.splitlines() if "decides" in line and "<-" in line]
-    assert decides.split() == ["NO_ANALYTICS", "1", "no", "<-", "decides"]
-    assert ["CI", "CI", "no"] in [line.split() for line in run.stdout.splitlines()]
+    assert decides.split() == ["NO_ANALYTICS", "1", "off", "<-", "decides"]
+    assert ["CI", "CI", "off"] in [line.split() for line in run.stdout.splitlines()]
 
 
 def test_status_sees_the_flag_of_its_own_line(acme: Cli) -> None:
-    """What would become of a command with this very flag."""
+    """It shows what is decided about a command with this flag."""
     for args in (["--no-telemetry"], []):
         found = status(acme, *args)
         assert found["reason"] == ("flag" if args else None)
@@ -184,7 +185,7 @@ def test_status_works_where_home_is_odd(acme: Cli, home: Home) -> None:
         assert run.returncode == 0, run.stderr
         found = json.loads(run.stdout)
         absolute = os.path.isabs(odd)
-        assert (found["paths"]["choice"] is None) is not absolute
+        assert (found["paths"]["setting"] is None) is not absolute
         if odd != str(home.path / "missing"):
             assert found["reason"] == "not_storable"
         assert acme.run("telemetry", "status", env={"HOME": odd}).returncode == 0
@@ -192,77 +193,77 @@ def test_status_works_where_home_is_odd(acme: Cli, home: Home) -> None:
 
 
 def test_status_works_on_files_that_are_broken(offline: Cli, home: Home) -> None:
-    """Whatever lies in our place, I am told what is there, and nothing is removed."""
+    """Whatever is in our directory, status shows what it can, and nothing is removed."""
     record(offline, home)
     (spool,) = home.state().glob("spool/*")
-    (spool / "standing.json").write_text("[1, {")
-    (spool / f"{1:020d}-dead.jsonl").write_bytes(b"\0\0\xff\n{]\n")
-    os.mkfifo(spool / f"{2:020d}-fifo.jsonl")
+    (spool / "state.json").write_text("[1, {")
+    (spool / f"{1:020d}-{1:032x}-0001.facts").write_bytes(b"\0\0\xff\n{]\n")
+    os.mkfifo(spool / f"{2:020d}-{2:032x}-0001.facts")
     (home.state() / "id").write_text("not an ID")
     (home.state() / "spool" / "file").write_text("")
     before = home.files()
     found = status(offline)
     assert found["anonymous_id"] is None
-    assert (found["waiting"]["files"], found["waiting"]["messages"]) == (2, 2)
+    assert (found["queue"]["files"], found["queue"]["messages"]) == (2, 2)
     assert offline.run("telemetry", "status", "--why").returncode == 0
     assert len(offline.run("telemetry", "show", "--json").stdout.splitlines()) == 2  # no identify
     assert home.files() == before
 
 
-def test_a_broken_choice_is_explained_in_words(acme: Cli, home: Home) -> None:
-    """Closed, and `status` says what is wrong with the file."""
+def test_a_setting_that_cannot_be_read_is_explained(acme: Cli, home: Home) -> None:
+    """Telemetry is off, and `status` shows what is wrong with the file."""
     home.choice().parent.mkdir(parents=True)
     home.choice().write_text('{"enabled": "false"}')
     found = status(acme)
-    assert (found["reason"], found["choice"]) == ("unreadable_choice", "unreadable")
-    said = acme.run("telemetry", "status").stdout
-    assert 'it says "enabled" with something else than true or false' in said
-    assert "acme.py telemetry enable" in said
+    assert (found["reason"], found["setting"]) == ("unreadable_setting", "unreadable")
+    shown = acme.run("telemetry", "status").stdout
+    assert 'it has a value for "enabled" that is neither true nor false' in shown
+    assert "acme.py telemetry enable" in shown
 
 
 # show ----------------------------------------------------------------------------------------
 
 
-def test_show_prints_the_very_messages_that_are_sent_then(
+def test_show_prints_exactly_the_messages_that_are_sent_later(
     offline: Cli, server: Server, home: Home
 ) -> None:
-    """Byte for byte what arrives later, in its order."""
+    """Byte for byte what arrives later, in the same order."""
     record(offline, home, "deploy", "--dry-run")
     record(offline, home)
     shown = offline.run("telemetry", "show", "--json")
     messages = [json.loads(line) for line in shown.stdout.splitlines()]
     (spool,) = home.state().glob("spool/*")
     anonymous_id = status(offline)["anonymous_id"]
-    deliver(Letter(str(spool), server.url, "key", str(home.choice()), anonymous_id))
+    deliver(SenderJob(str(spool), server.url, "key", str(home.choice()), anonymous_id))
     arrived = [message for request in server.accepted for message in request.batch]
     assert [m["type"] for m in arrived] == ["identify", *["track"] * 4]
     assert messages == arrived
     assert shown.stdout.isascii()
 
 
-def deliver(letter: Letter) -> None:
-    """Start the library's own sender by hand, and wait for its end."""
-    sender = Attended()
-    sender.start(letter)
-    wait_until(lambda: not sender.busy)
+def deliver(job: SenderJob) -> None:
+    """Start the library's own sender, and wait for its end."""
+    sender = SenderProcess()
+    sender.start(job)
+    wait_until(lambda: not sender.is_running)
     assert sender.exit_status == 0
 
 
-def test_show_without_anything_says_so(acme: Cli) -> None:
+def test_show_of_an_empty_queue_says_so(acme: Cli) -> None:
     """In words for people, and with nothing at all for scripts."""
-    assert acme.run("telemetry", "show").stdout == "Nothing of acme waits to be sent.\n"
+    assert acme.run("telemetry", "show").stdout == "The queue of acme is empty.\n"
     assert acme.run("telemetry", "show", "--json").stdout == ""
 
 
-def test_show_tells_of_a_command_that_still_runs(offline: Cli, home: Home) -> None:
-    """What it has said so far, and no ending that nobody has seen yet."""
+def test_show_includes_a_command_that_is_still_running(offline: Cli, home: Home) -> None:
+    """What it has recorded so far, and no end."""
     running = offline.start("wait")
     try:
         wait_until(lambda: any(path.stat().st_size for path in home.spooled()))
         lines = offline.run("telemetry", "show", "--json").stdout.splitlines()
         events = [json.loads(line).get("event") for line in lines]
         assert [event for event in events if event] == ["Command Invoked"]
-        assert status(offline)["waiting"]["files"] == 1
+        assert status(offline)["queue"]["files"] == 1
     finally:
         running.kill()
         running.communicate()
@@ -271,31 +272,31 @@ def test_show_tells_of_a_command_that_still_runs(offline: Cli, home: Home) -> No
 # enable, disable -----------------------------------------------------------------------------
 
 
-def test_enable_stores_a_yes_and_lifts_the_notice(
+def test_enable_is_saved_and_makes_the_notice_unnecessary(
     make_cli: Callable[..., Cli], server: Server, home: Home
 ) -> None:
-    """Who says yes need not be told; with `consent="opt-in"` nothing was recorded before."""
+    """With `consent="opt-in"` nothing is recorded before, and no notice is needed after."""
     asking = make_cli(WITH_GROUP.replace("notice=False", 'consent="opt-in"'))
     asking.environ["ACME_TELEMETRY_HOST"] = server.url
     asking.run("deploy")
     assert home.files() == []
     run = asking.run("telemetry", "enable")
-    assert run.stdout == "Telemetry of acme is allowed: stored in ~/.config/acme/telemetry.json.\n"
+    assert run.stdout == (
+        "Telemetry for acme is now enabled (saved in ~/.config/acme/telemetry.json).\n"
+    )
     assert json.loads(home.choice().read_text()) == {"enabled": True}
     asking.run("deploy")
     assert len(server.wait_for(2)) == 2
 
 
-def test_enable_says_when_another_no_still_stands(acme: Cli) -> None:
-    """No variable is overruled, and I am told which one it is."""
+def test_enable_shows_another_opt_out_that_still_applies(acme: Cli) -> None:
+    """No variable is overridden, and its name is shown."""
     run = acme.run("telemetry", "enable", env={"DO_NOT_TRACK": "1"})
     assert run.returncode == 0
-    assert run.stdout.splitlines()[1] == (
-        "Nothing is recorded all the same, for now: DO_NOT_TRACK says no."
-    )
+    assert run.stdout.splitlines()[1] == ("Nothing is recorded for now: DO_NOT_TRACK opts out.")
 
 
-def test_disable_keeps_what_else_the_file_holds(acme: Cli, home: Home) -> None:
+def test_disable_keeps_what_else_the_file_contains(acme: Cli, home: Home) -> None:
     """The file may be mine in other respects."""
     home.choice().parent.mkdir(parents=True)
     home.choice().write_text('{"theme": "dark", "enabled": true}')
@@ -305,7 +306,7 @@ def test_disable_keeps_what_else_the_file_holds(acme: Cli, home: Home) -> None:
 
 @pytest.mark.parametrize("command", ["enable", "disable"])
 @pytest.mark.parametrize("broken", ["directory", "fifo", "in the way"])
-def test_a_choice_that_cannot_be_stored_is_an_error_that_names_the_fix(
+def test_a_setting_that_cannot_be_saved_is_an_error_that_names_the_fix(
     acme: Cli, home: Home, command: str, broken: str
 ) -> None:
     """Exit code 1, the file's name on stderr, nothing on stdout, and nothing of mine destroyed."""
@@ -319,12 +320,12 @@ def test_a_choice_that_cannot_be_stored_is_an_error_that_names_the_fix(
     run = acme.run("telemetry", command)
     assert (run.returncode, run.stdout) == (1, "")
     assert "~/.config/acme/telemetry.json" in run.stderr
-    assert "Mend or remove it, then try again." in run.stderr
+    assert "Repair or remove it, then try again." in run.stderr
     assert broken == "fifo" or tree(home) == before
 
 
-def test_disable_and_purge_leave_no_trace_beyond_the_choice(offline: Cli, home: Home) -> None:
-    """As the home was before the first run, but for the choice; whatever happened in between."""
+def test_disable_and_purge_leave_nothing_but_the_setting(offline: Cli, home: Home) -> None:
+    """The home is as before the first run, but for the setting, whatever happened in between."""
     (home.path / ".local/state").mkdir(parents=True)
     (home.path / ".config").mkdir()
     untouched = tree(home)
@@ -332,7 +333,7 @@ def test_disable_and_purge_leave_no_trace_beyond_the_choice(offline: Cli, home: 
         record(offline, home)
     assert tree(home) != untouched
     run = offline.run("telemetry", "purge")
-    assert run.stdout == "Deleted: the anonymous ID, and 6 messages that waited.\n"
+    assert run.stdout == "Deleted: the anonymous ID and 6 queued messages.\n"
     assert tree(home) == untouched
     record(offline, home)
     offline.run("telemetry", "disable")
@@ -342,13 +343,13 @@ def test_disable_and_purge_leave_no_trace_beyond_the_choice(offline: Cli, home: 
     assert tree(home) == untouched
 
 
-def test_deleting_the_one_folder_does_as_well(offline: Cli, home: Home) -> None:
-    """What the README calls it: no command is needed, and the application goes on."""
+def test_deleting_the_directory_is_enough(offline: Cli, home: Home) -> None:
+    """As the README says: no command is needed, and the application continues."""
     record(offline, home)
     first = (home.state() / "id").read_text()
     subprocess.run(["rm", "-r", str(home.state())], check=True)
     found = status(offline)
-    assert (found["anonymous_id"], found["waiting"]["files"], found["delivered"]) == (None, 0, 0)
+    assert (found["anonymous_id"], found["queue"]["files"], found["delivered"]) == (None, 0, 0)
     record(offline, home)
     assert (home.state() / "id").read_text() != first
 
@@ -356,7 +357,7 @@ def test_deleting_the_one_folder_does_as_well(offline: Cli, home: Home) -> None:
 def test_purge_of_nothing_says_so(acme: Cli, home: Home) -> None:
     """And makes nothing."""
     run = acme.run("telemetry", "purge")
-    assert (run.stdout, run.returncode) == ("Nothing was stored here.\n", 0)
+    assert (run.stdout, run.returncode) == ("Nothing was stored.\n", 0)
     assert home.files() == []
 
 
@@ -369,7 +370,7 @@ def test_purge_leaves_alone_what_is_not_ours(acme: Cli, home: Home, tmp_path: Pa
     home.state().symlink_to(mine)
     run = acme.run("telemetry", "purge")
     assert run.returncode == 1
-    assert "Delete the folder ~/.local/state/acme/telemetry yourself." in run.stderr
+    assert "Delete the directory ~/.local/state/acme/telemetry yourself." in run.stderr
     assert (mine / "id").read_text() == "precious"
 
 
@@ -392,7 +393,7 @@ def test_a_sender_in_the_middle_of_a_request_sends_no_other_after_a_purge(
     assert asked.wait(30)
     (sender,) = sender_processes(home)
     run = acme.run("telemetry", "purge")
-    assert "A sender was at work" in run.stdout
+    assert "A sender was running" in run.stdout
     go_on.set()
     wait_until(lambda: not os.path.exists(f"/proc/{sender}"))
     assert len(server.requests) == 1
@@ -415,7 +416,7 @@ def test_a_sender_that_sleeps_still_sends_nothing(
 
 
 @pytest.mark.parametrize("command", ["purge", "disable"])
-def test_a_command_that_runs_meanwhile_records_nothing_more(
+def test_a_command_that_is_running_records_nothing_more(
     acme: Cli, server: Server, home: Home, command: str
 ) -> None:
     """Its file is deleted from under it: it notices, and makes no other (link count)."""
@@ -423,7 +424,7 @@ def test_a_command_that_runs_meanwhile_records_nothing_more(
     wait_until(lambda: any(path.stat().st_size for path in home.spooled()))
     acme.run("telemetry", command)
     before = tree(home)
-    running.send_signal(signal.SIGINT)  # it ends as cancelled, and would say so
+    running.send_signal(signal.SIGINT)  # it ends as cancelled, which it would record
     assert "Aborted!" in running.communicate(timeout=60)[1]
     assert tree(home) == before
     assert server.requests == []
@@ -432,7 +433,7 @@ def test_a_command_that_runs_meanwhile_records_nothing_more(
 @needs_strace
 @pytest.mark.parametrize("at", [1, 3])
 def test_a_purge_that_is_killed_has_purged(acme: Cli, server: Server, home: Home, at: int) -> None:
-    """All spools go at one moment: nobody sends what is left of them, and the next purge has it."""
+    """All spools are moved at once: no sender sends the rest, and the next purge deletes it."""
     acme.run("deploy")
     senders = sender_processes(home)
     killed = subprocess.run(
@@ -464,7 +465,7 @@ def test_what_is_recorded_after_a_purge_is_delivered(acme: Cli, server: Server, 
 
 
 def test_many_commands_and_purges_at_once_end_clean(offline: Cli, home: Home) -> None:
-    """Whoever comes when: after the last purge nothing is left, and no command noticed."""
+    """In any order: after the last purge nothing is left, and every command succeeds."""
     running = [
         offline.start(*words) for _ in range(6) for words in (("deploy",), ("telemetry", "purge"))
     ]
@@ -499,7 +500,7 @@ def test_a_command_that_decided_just_before_a_no_leaves_no_trace_of_it(
 
 
 def test_reset_id_gives_a_new_one(offline: Cli, home: Home) -> None:
-    """The next command carries it; what waits says the old one, and I am told so."""
+    """The next command has it; queued messages keep the old one, which is printed."""
     assert "There is no ID" in offline.run("telemetry", "reset-id").stdout
     assert home.files() == []
     record(offline, home)
@@ -515,7 +516,7 @@ def test_reset_id_gives_a_new_one(offline: Cli, home: Home) -> None:
 
 
 def test_two_applications_share_nothing(make_cli: Callable[..., Cli], home: Home) -> None:
-    """Each has an ID, folders and a choice of its own; a no to one is none to the other."""
+    """Each has its own ID, directories and setting: to disable one does not disable the other."""
     one = make_cli(WITH_GROUP)
     other = make_cli(WITH_GROUP.replace('app="acme"', 'app="umbrella"'), "umbrella.py")
     for cli, app in ((one, "ACME"), (other, "UMBRELLA")):
@@ -523,16 +524,16 @@ def test_two_applications_share_nothing(make_cli: Callable[..., Cli], home: Home
         cli.run("deploy")
     ids = {status(cli)["anonymous_id"] for cli in (one, other)}
     assert len(ids) == 2
-    said = [[*identifiers(cli)] for cli in (one, other)]
-    assert all(said)
-    assert not set(said[0]) & set(said[1])
+    used = [[*identifiers(cli)] for cli in (one, other)]
+    assert all(used)
+    assert not set(used[0]) & set(used[1])
     one.run("telemetry", "disable")
     assert status(other)["mode"] == "send"
-    assert status(other)["waiting"]["messages"] == 2
+    assert status(other)["queue"]["messages"] == 2
 
 
 def identifiers(cli: Cli) -> Iterator[str]:
-    """Every ID in what waits."""
+    """Every ID in the queued messages."""
     for line in cli.run("telemetry", "show", "--json").stdout.splitlines():
         message = json.loads(line)
         for value in (*message.values(), *message.get("properties", {}).values()):
@@ -543,8 +544,8 @@ def identifiers(cli: Cli) -> Iterator[str]:
 # flush ---------------------------------------------------------------------------------------
 
 
-def test_flush_delivers_now_and_says_how_many(acme: Cli, server: Server, home: Home) -> None:
-    """Exit code 0 when all that waited has arrived, whatever was put off before."""
+def test_flush_delivers_now_and_prints_how_many(acme: Cli, server: Server, home: Home) -> None:
+    """Exit code 0 if every queued message has arrived, although delivery was postponed."""
     server.reply = Reply(500)
     acme.run("deploy")
     wait_until(lambda: bool(server.requests))
@@ -557,10 +558,10 @@ def test_flush_delivers_now_and_says_how_many(acme: Cli, server: Server, home: H
         ("Command Completed", "acme deploy"),
     ]
     assert home.spooled() == []
-    assert acme.run("telemetry", "flush").stdout == "Nothing waits to be delivered.\n"
+    assert acme.run("telemetry", "flush").stdout == "The queue is empty.\n"
 
 
-def test_flush_waits_for_a_sender_that_is_at_it(acme: Cli, server: Server, home: Home) -> None:
+def test_flush_waits_for_a_sender_that_is_running(acme: Cli, server: Server, home: Home) -> None:
     """Right after a command its sender still sleeps: each message arrives once all the same."""
     acme.run("deploy")
     run = acme.run("telemetry", "flush")
@@ -569,16 +570,16 @@ def test_flush_waits_for_a_sender_that_is_at_it(acme: Cli, server: Server, home:
     assert home.spooled() == []
 
 
-def test_flush_that_fails_says_why_and_exits_with_1(offline: Cli, home: Home) -> None:
-    """What waits stays, and is tried again later."""
+def test_flush_that_fails_prints_the_reason_and_exits_with_1(offline: Cli, home: Home) -> None:
+    """The queue is kept, and tried again later."""
     record(offline, home)
     run = offline.run("telemetry", "flush")
     assert (run.stdout, run.returncode) == ("0 messages delivered.\n", 1)
-    assert run.stderr == ("2 messages wait, to be tried again: the server could not be reached.\n")
+    assert run.stderr == "2 messages are still queued: the server could not be reached.\n"
     assert len(home.spooled()) == 1
 
 
-def test_flush_tells_of_messages_that_the_server_will_not_take(
+def test_flush_reports_messages_that_the_server_rejects(
     acme: Cli, server: Server, home: Home
 ) -> None:
     """Dropped is not delivered: exit code 1."""
@@ -589,10 +590,10 @@ def test_flush_tells_of_messages_that_the_server_will_not_take(
     server.reply = Reply(400)
     run = acme.run("telemetry", "flush")
     assert run.returncode == 1
-    assert "3 messages the server will never take: dropped." in run.stderr
+    assert "3 messages dropped: the server rejected them." in run.stderr
 
 
-def test_flush_tells_of_what_waits_for_another_destination(
+def test_flush_reports_what_is_queued_for_another_destination(
     offline: Cli, server: Server, home: Home
 ) -> None:
     """It has the key of neither another project nor another server."""
@@ -600,18 +601,24 @@ def test_flush_tells_of_what_waits_for_another_destination(
     offline.environ["ACME_TELEMETRY_HOST"] = server.url
     run = offline.run("telemetry", "flush")
     assert (run.stdout, run.returncode) == ("0 messages delivered.\n", 1)
-    assert "2 messages wait for another key or server than now" in run.stderr
+    assert (
+        "2 messages are still queued for another write key or host than the current one"
+        in run.stderr
+    )
     assert server.requests == []
     found = status(offline)
     assert [one["current"] for one in found["destinations"]] == [False]
-    assert found["waiting"]["messages"] == 2
-    assert "for another key or server than now" in offline.run("telemetry", "show").stdout
+    assert found["queue"]["messages"] == 2
+    assert (
+        "for another write key or host than the current one"
+        in offline.run("telemetry", "show").stdout
+    )
 
 
-def test_flush_and_status_know_who_is_signed_in(
+def test_flush_and_status_know_whether_a_user_is_signed_in(
     make_cli: Callable[..., Cli], server: Server, home: Home
 ) -> None:
-    """What was recorded with an account goes with it alone, and waits while nobody is signed in."""
+    """Events of a signed-in user are sent with the token alone, and are kept while signed out."""
     auth = f'host="{server.url}", auth=lambda: __import__("os").environ.get("TOKEN"), notice='
     cli = make_cli(WITH_GROUP.replace("notice=", auth))
     server.reply = Reply(500)
@@ -624,7 +631,7 @@ def test_flush_and_status_know_who_is_signed_in(
     server.reply = Reply()
     out = cli.run("telemetry", "flush")
     assert (out.stdout, out.returncode) == ("0 messages delivered.\n", 1)
-    assert out.stderr == "2 messages wait until you are signed in.\n"
+    assert out.stderr == "2 messages are still queued until you are signed in.\n"
     assert server.accepted == []
     assert cli.run("telemetry", "flush", env={"TOKEN": "secret"}).returncode == 0
     assert [one.headers["Authorization"] for one in server.accepted] == ["Bearer secret"]
@@ -633,15 +640,15 @@ def test_flush_and_status_know_who_is_signed_in(
 @pytest.mark.parametrize(
     ("env", "why"),
     [
-        ({"DO_NOT_TRACK": "1"}, "DO_NOT_TRACK says no"),
+        ({"DO_NOT_TRACK": "1"}, "DO_NOT_TRACK opts out"),
         ({"ACME_TELEMETRY": "log"}, "acme is in log mode"),
         ({"CI": "1"}, "a CI service runs the command"),
     ],
 )
-def test_flush_sends_nothing_over_a_no(
+def test_flush_sends_nothing_if_a_run_is_opted_out(
     acme: Cli, server: Server, home: Home, env: dict[str, str], why: str
 ) -> None:
-    """A no of this very run stands, and nothing that waits is lost."""
+    """An opt-out of this run applies, and the queue is kept."""
     server.reply = Reply(500)
     acme.run("deploy")
     wait_until(lambda: bool(server.requests))
@@ -657,9 +664,9 @@ def test_flush_sends_nothing_over_a_no(
 
 
 def test_a_terminal_shows_it_in_80_columns(offline: Cli, home: Home) -> None:
-    """No line is cut or folded, and colours are there."""
+    """No line is cut or folded, and there are colours."""
     record(offline, home)
-    for words in (["status", "--why"], ["show"], ["--help"]):
+    for words in (["status", "--why"], ["show"]):
         shown = on_terminal(offline, home, "telemetry", *words)
         assert "\x1b[" in shown
         plain = strip(shown)
@@ -702,35 +709,35 @@ def colours(shown: str) -> list[str]:
 # For another user ----------------------------------------------------------------------------
 
 as_root = pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root, to be somebody else"
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root, to be another user"
 )
 
 
 @as_root
-def test_with_the_home_of_somebody_else_nothing_is_changed(acme: Cli, home: Home) -> None:
-    """`sudo -E`: root would leave files that I could not delete (row 96)."""
+def test_with_the_home_of_another_user_nothing_is_changed(acme: Cli, home: Home) -> None:
+    """`sudo -E`: root would leave files that I could not delete."""
     os.chown(home.path, NOBODY, NOBODY)
     acme.run("deploy")
     for command in ("enable", "disable", "purge", "reset-id", "flush"):
         run = acme.run("telemetry", command)
         assert run.returncode == 1
-        assert "Run it as the user whose HOME it is" in run.stderr
+        assert "Run it as the user who owns HOME" in run.stderr
     assert home.files() == []
-    assert status(acme)["reason"] == "foreign_user"
+    assert status(acme)["reason"] == "other_user"
 
 
 @as_root
 def test_a_setuid_application_changes_nothing(acme: Cli, home: Home) -> None:
-    """Whose files would it be?"""
+    """It is not clear whose files they would be."""
     for words in (("deploy",), ("telemetry", "enable"), ("telemetry", "purge")):
         as_another(acme, *words)
     assert home.files() == []
     found = as_another(acme, "telemetry", "status", "--json")
-    assert json.loads(found.stdout)["reason"] == "foreign_user"
+    assert json.loads(found.stdout)["reason"] == "other_user"
 
 
 def as_another(cli: Cli, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run it as a setuid program would: started by somebody, with root's rights."""
+    """Run it as a setuid program would: started by another user, with root's rights."""
     source = f"import os, sys; os.setresuid({NOBODY}, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"
     return subprocess.run(
         [sys.executable, "-c", source, *cli.command(*words)],
@@ -747,7 +754,7 @@ def as_another(cli: Cli, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_adding_the_group_loads_neither_rich_nor_the_sender(acme: Cli, home: Home) -> None:
-    """A command that is no telemetry command pays for one small module."""
+    """A command of the application pays for one small module."""
     source = f"""
 import sys
 sys.argv = ["acme", "deploy"]
@@ -755,7 +762,7 @@ try:
     exec(compile(open({str(acme.script)!r}).read(), "acme", "exec"), {{"__name__": "__main__"}})
 finally:
     print(*sorted(n for n in sys.modules if n.partition(".")[0] in ("rich", "rich_click")
-          or n.startswith(("click_telemetry.commands", "click_telemetry.delivery.sender"))))
+          or n.startswith(("click_telemetry._commands", "click_telemetry._sender"))))
 """
     run = subprocess.run(
         [sys.executable, "-c", source],
@@ -766,12 +773,12 @@ finally:
         check=False,
     )
     assert run.stdout.split() == [
-        "deployed", "click_telemetry.commands", "click_telemetry.commands.group"
+        "deployed", "click_telemetry._commands", "click_telemetry._commands.group"
     ]  # fmt: skip
 
 
-def test_the_lock_is_free_when_nobody_is_at_it(offline: Cli, home: Home) -> None:
-    """Looking at a spool keeps no lock."""
+def test_status_keeps_no_lock(offline: Cli, home: Home) -> None:
+    """A sender can start right afterwards."""
     record(offline, home)
     offline.run("telemetry", "status")
     assert not is_alive(lock_of(home))

@@ -1,4 +1,4 @@
-"""Signed in or not: whose events go where, with a token or without, and never in between."""
+"""Signed in or not: which server gets which events, with a token or without one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ..harness.canaries import forms
 from ..harness.processes import Cli, Home
 from ..harness.senders import due_now, is_alive, sender_processes, wait_until
 from ..harness.server import Reply, Request, Server
@@ -25,8 +26,8 @@ import click, os
 from click_telemetry import instrumented_group
 
 def auth():
-    with open(os.environ["ASKED"], "a") as asked:
-        asked.write("asked\\n")
+    with open(os.environ["CALLS"], "a") as calls:
+        calls.write("called\\n")
     return os.environ.get("TOKEN")
 
 def host():
@@ -42,7 +43,7 @@ def deploy(): click.echo("deployed")
 
 cli()
 """
-"""As the application of row D1: the account's server, or an address from its environment."""
+"""Like the application of row D1: the account's server, or an address from its environment."""
 
 PAIR = [("Command Invoked", "acme deploy"), ("Command Completed", "acme deploy")]
 KEY = {"ACME_TELEMETRY_WRITE_KEY": "key"}
@@ -55,17 +56,17 @@ class World:
         self.cli = cli
         self.account = account
         self.anonymous = anonymous
-        self.asked = cli.home.path / "asked"
+        self.calls = cli.home.path / "calls"
         cli.environ |= {
             "ACCOUNT_URL": account.url,
             "ANONYMOUS_URL": anonymous.url,
-            "ASKED": str(self.asked),
+            "CALLS": str(self.calls),
         }
 
     def deploy(self, token: str | None = None, **env: str) -> None:
         """Run the command, signed in with a token or not, until its senders have ended."""
         self.start(token, **env)
-        self.settle()
+        self.wait_for_end()
 
     def start(self, token: str | None = None, **env: str) -> None:
         """Run the command."""
@@ -73,15 +74,21 @@ class World:
         run = self.cli.run("deploy", env=given)
         assert (run.stdout, run.stderr, run.returncode) == ("deployed\n", "", 0)
 
-    def settle(self) -> None:
+    def wait_for_end(self) -> None:
         """Wait until no sender is alive."""
         for lock in self.cli.home.state().glob("spool/*/lock"):
             wait_until(lambda lock=lock: not is_alive(lock))  # type: ignore[misc]
         wait_until(lambda: sender_processes(self.cli.home) == [])
 
     @property
+    def seconds_left(self) -> float:
+        """Seconds until a sender for the account's server may be started."""
+        (mark,) = self.cli.home.state().glob("spool/*/not-before")
+        return mark.stat().st_mtime - time.time()
+
+    @property
     def requests(self) -> tuple[int, int]:
-        """How many the account's server got, and the anonymous one."""
+        """How many requests the account's server received, and the anonymous one."""
         return len(self.account.requests), len(self.anonymous.requests)
 
 
@@ -99,7 +106,7 @@ def authorization(server: Server) -> list[str]:
 
 
 def test_signed_in_events_go_to_the_account_s_server_with_the_token(world: World) -> None:
-    """The token is all that is needed: no write key goes along, and none is asked for (row D1)."""
+    """A token is enough: no write key is needed, and none is sent (row D1)."""
     world.deploy("tok-1")
     assert world.account.events == PAIR
     assert authorization(world.account) == ["Bearer tok-1"]
@@ -120,45 +127,48 @@ def test_with_neither_token_nor_write_key_nothing_happens(world: World) -> None:
     world.start()
     assert sender_processes(world.cli.home) == []
     assert world.requests == (0, 0)
-    assert world.cli.home.files() == ["asked"]
+    assert world.cli.home.files() == ["calls"]
 
 
 def test_signed_in_no_variable_moves_events(world: World, server: Server) -> None:
-    """A `.env` with our host in it sees neither my token nor my events (row 90)."""
+    """A host in a `.env` file receives neither my token nor my events (row 90)."""
     world.deploy("tok-1", ACME_TELEMETRY_HOST=server.url, **KEY)
     assert world.account.events == PAIR
     assert authorization(world.account) == ["Bearer tok-1"]
     assert server.requests == []
 
 
-def test_token_is_never_shown_to_a_host_that_the_code_does_not_name(
+def test_token_is_never_sent_to_a_host_that_the_code_does_not_name(
     make_cli: Callable[..., Cli], server: Server, home: Home
 ) -> None:
-    """Segment, the default, is nobody to show a token to; nor is it downgraded to anonymous."""
+    """Segment, the default, gets no token; nor are identified events sent anonymously."""
     source = SIGNED_IN.replace(", host=host", "").replace("auth=auth", 'auth=auth, write_key="key"')
     cli = make_cli(source)
-    env = {"TOKEN": "tok", "ASKED": os.devnull, "ACME_TELEMETRY_HOST": server.url}
+    env = {"TOKEN": "tok", "CALLS": os.devnull, "ACME_TELEMETRY_HOST": server.url}
     run = cli.run("deploy", env=env)
     assert (run.stdout, run.stderr, run.returncode) == ("deployed\n", "", 0)
     assert home.files() == []
     assert server.requests == []
 
 
-def test_refused_token_is_not_tried_again_and_its_events_are_kept(world: World) -> None:
-    """Not even when the wait is over: the server has said what it thinks of it (row 48)."""
-    world.account.reply = Reply(401)
-    world.deploy("tok-1")
-    assert world.requests == (1, 0)
-    for _ in range(2):
-        due_now(world.cli.home)
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_rejected_token_is_tried_again_after_an_hour_and_its_events_are_kept(
+    status: int, world: World
+) -> None:
+    """Each time the wait is an hour: the person may sign in again at any moment (row 48)."""
+    world.account.reply = Reply(status)
+    for attempt in range(1, 4):
         world.deploy("tok-1")
-    assert world.requests == (1, 0)
-    assert len(world.cli.home.spooled()) == 3
+        world.deploy("tok-1")
+        assert world.requests == (attempt, 0)
+        assert 3590 < world.seconds_left <= 3600
+        assert len(world.cli.home.spooled()) == 2 * attempt
+        due_now(world.cli.home)
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_rotated_token_delivers_what_the_old_one_could_not_once(status: int, world: World) -> None:
-    """A fresh token does not sit out the old one's wait (rows 49, D2)."""
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_rotated_token_delivers_once_what_the_old_one_could_not(status: int, world: World) -> None:
+    """After an hour the sender has the token of the run that starts it (rows 49, D2)."""
 
     def reply(request: Request) -> Reply:
         fresh = request.headers["Authorization"] == "Bearer tok-2"
@@ -167,31 +177,46 @@ def test_rotated_token_delivers_what_the_old_one_could_not_once(status: int, wor
     world.account.reply = reply
     world.deploy("tok-1")
     world.deploy("tok-2")
+    assert authorization(world.account) == ["Bearer tok-1"]
+    due_now(world.cli.home)
+    world.deploy("tok-2")
     assert authorization(world.account) == ["Bearer tok-1", "Bearer tok-2"]
-    assert world.account.events == PAIR * 2
+    assert world.account.events == PAIR * 3
     assert world.cli.home.spooled() == []
-    sent = [m["messageId"] for r in world.account.accepted for m in r.batch]
-    assert len(sent) == len(set(sent))
+    accepted = [m["messageId"] for r in world.account.accepted for m in r.batch]
+    assert len(accepted) == len(set(accepted))
     assert world.anonymous.requests == []
 
 
-def test_refused_token_is_not_on_disk(world: World) -> None:
-    """What is remembered of it tells it from another one, and nobody what it was."""
+def test_rejected_token_is_not_on_disk(world: World) -> None:
+    """Neither the token nor anything that is derived from it."""
     token = "tok-1-with-a-secret"
     world.account.reply = Reply(403)
     world.deploy(token)
     kept = {path: path.read_bytes() for path in world.cli.home.path.rglob("*") if path.is_file()}
-    assert [path for path, content in kept.items() if b"secret" in content] == []
-    (remembered,) = world.cli.home.state().glob("spool/*/refused-token")
-    assert len(bytes.fromhex(remembered.read_text())) == 16 + 2
+    disguises = {form: text.lower().encode() for form, text in forms(token)}
+    assert [
+        (path, form)
+        for path, content in kept.items()
+        for form, text in disguises.items()
+        if text in content.lower()
+    ] == []
+    (spool,) = world.cli.home.state().glob("spool/*")
+    (file,) = world.cli.home.spooled()
+    assert {path.name for path in spool.iterdir()} == {
+        "lock",
+        "not-before",
+        "state.json",
+        file.name,
+    }
 
 
-def test_server_that_is_down_is_no_reason_to_doubt_a_token(world: World) -> None:
+def test_token_is_used_again_after_the_server_was_down(world: World) -> None:
     """After the wait the same token is used again."""
     world.account.reply = Reply(503)
     world.deploy("tok-1")
     world.deploy("tok-2")
-    assert world.requests == (1, 0), "a failing server is not asked at every command"
+    assert world.requests == (1, 0), "a failing server gets no request of the next command"
     world.account.reply = Reply()
     due_now(world.cli.home)
     world.deploy("tok-1")
@@ -199,7 +224,7 @@ def test_server_that_is_down_is_no_reason_to_doubt_a_token(world: World) -> None
 
 
 def test_identified_events_wait_for_the_next_sign_in(world: World) -> None:
-    """Signed out with events waiting: they are never sent as somebody who is not signed in."""
+    """Signed out with events queued: they are never sent anonymously (row 48)."""
     world.account.reply = Reply(401)
     world.deploy("tok-1")
     world.deploy(**KEY)
@@ -207,14 +232,17 @@ def test_identified_events_wait_for_the_next_sign_in(world: World) -> None:
     assert world.anonymous.events == PAIR
     assert len(world.cli.home.spooled()) == 1
     world.account.reply = Reply()
+    due_now(world.cli.home)
     world.deploy("tok-2")
     assert world.account.events == PAIR * 2
     assert world.anonymous.events == PAIR
     assert world.cli.home.spooled() == []
 
 
-def test_who_never_signs_in_again_leaves_nothing_behind_after_seven_days(world: World) -> None:
-    """Whatever runs next drops what waits too long, also where it may not deliver it."""
+def test_events_are_dropped_after_seven_days_if_the_person_never_signs_in_again(
+    world: World,
+) -> None:
+    """The next sender drops what is too old, also in a spool that it may not deliver."""
     world.account.reply = Reply(401)
     world.deploy("tok-1")
     world.deploy("tok-1")
@@ -224,12 +252,12 @@ def test_who_never_signs_in_again_leaves_nothing_behind_after_seven_days(world: 
     world.deploy(**KEY)
     assert world.cli.home.spooled() == [fresh]
     assert world.requests == (1, 1)
-    standing = json.loads((fresh.parent / "standing.json").read_text())
-    assert standing["dropped"] == 2
+    state = json.loads((fresh.parent / "state.json").read_text())
+    assert state["dropped"] == 2
 
 
 def test_anonymous_events_are_not_identified_by_a_later_sign_in(world: World) -> None:
-    """What I did before I signed in is not told of my account."""
+    """Events from before I signed in are not attributed to my account."""
     world.anonymous.reply = Reply(503)
     world.deploy(**KEY)
     due_now(world.cli.home)
@@ -238,14 +266,14 @@ def test_anonymous_events_are_not_identified_by_a_later_sign_in(world: World) ->
     assert len(world.cli.home.spooled()) == 1
 
 
-def test_auth_is_asked_once_for_an_invocation(world: World) -> None:
-    """Not for help, not for a no, and once for a command."""
+def test_auth_is_called_once_in_an_invocation(world: World) -> None:
+    """Not for help, not for a run that is opted out, and once for a command."""
     world.cli.run("deploy", "--help", env={"TOKEN": "tok"})
     world.cli.run("deploy", env={"TOKEN": "tok", "DO_NOT_TRACK": "1"})
     world.cli.run("deploy", env={"TOKEN": "tok", "CI": "true"})
-    assert not world.asked.exists()
+    assert not world.calls.exists()
     world.deploy("tok-1")
-    assert world.asked.read_text() == "asked\n"
+    assert world.calls.read_text() == "called\n"
 
 
 @pytest.mark.parametrize(
@@ -266,29 +294,29 @@ def test_auth_is_asked_once_for_an_invocation(world: World) -> None:
         'return "t" * 20_000',
     ],
 )
-def test_what_is_no_token_leaves_the_run_anonymous(
+def test_value_that_is_no_token_leaves_the_run_anonymous(
     body: str, make_cli: Callable[..., Cli], server: Server
 ) -> None:
-    """An `auth` that fails, or gives what no header can hold: the command does not notice."""
+    """An `auth` that fails, or returns what no header can hold, does not affect the command."""
     source = SIGNED_IN.replace('return os.environ.get("TOKEN")', body)
     cli = make_cli(source.replace("auth=auth", 'auth=auth, write_key="key"'))
-    run = cli.run("deploy", env={"ASKED": os.devnull, "ANONYMOUS_URL": server.url})
+    run = cli.run("deploy", env={"CALLS": os.devnull, "ANONYMOUS_URL": server.url})
     assert (run.stdout, run.stderr, run.returncode) == ("deployed\n", "", 0)
     server.wait_for(2)
     assert authorization(server) == ["Basic a2V5Og=="]
 
 
 def test_slow_auth_costs_its_own_time_once(world: World, tmp_path: Path) -> None:
-    """Nothing of ours calls it a second time, or waits for it elsewhere."""
+    """It is called once, and the sender does not call it."""
     source = SIGNED_IN.replace("    return os", "    import time; time.sleep(0.5)\n    return os")
     world.cli.script.write_text(source)
     world.deploy("tok-1")
-    assert world.asked.read_text() == "asked\n"
+    assert world.calls.read_text() == "called\n"
     assert world.account.events == PAIR
 
 
 def test_redirect_is_not_followed_with_a_token(world: World) -> None:
-    """Another server never sees it, however the first one asks (row 46)."""
+    """Another server never receives it (row 46)."""
     for status in (301, 302, 307, 308):
         world.account.reply = Reply(status, headers={"Location": world.anonymous.url + "/v1/batch"})
         due_now(world.cli.home)
@@ -299,7 +327,7 @@ def test_redirect_is_not_followed_with_a_token(world: World) -> None:
 
 @pytest.mark.parametrize("token", ["tok-1", None], ids=["bearer", "basic"])
 def test_netrc_is_not_read(token: str | None, world: World) -> None:
-    """A `default` entry of mine is for curl, and reaches no server of ours (row 55)."""
+    """A `default` entry of mine reaches no server of the application's (row 55)."""
     netrc = world.cli.home.path / ".netrc"
     netrc.write_text("default login jane password hunter2\n")
     netrc.chmod(0o600)

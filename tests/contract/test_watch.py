@@ -147,7 +147,7 @@ def watch(home: Home, tmp_path: Path) -> Iterator[Watch]:
 
 
 _ALLOWED = (".config", ".config/demo", ".config/demo/telemetry.json")
-"""A stored choice that a test put there."""
+"""A saved setting that a test wrote."""
 
 
 def table(output: str) -> list[str]:
@@ -159,14 +159,14 @@ def table(output: str) -> list[str]:
 
 def story(messages: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     """Event, command, and for the end its exit code and outcome."""
-    told: list[tuple[Any, ...]] = []
+    found: list[tuple[Any, ...]] = []
     for message in messages:
         own = message["properties"]
         entry: tuple[Any, ...] = (message["event"], own["command"])
-        told.append(
+        found.append(
             (*entry, own.get("exit_code"), own["outcome"]) if "outcome" in own else entry,
         )
-    return told
+    return found
 
 
 def test_a_commands_two_events_are_shown(watch: Watch) -> None:
@@ -229,7 +229,7 @@ def test_json_is_two_lines_and_nothing_else(watch: Watch) -> None:
 def test_a_failing_command_keeps_its_exit_code(
     watch: Watch, args: tuple[str, ...], code: int, error: str | None
 ) -> None:
-    """A command that fails ends as it would alone, and the table says what it failed with."""
+    """A command that fails ends as it would alone, and the table shows its error class."""
     run = watch.run("--", "demo-cli", "fail", *args)
     assert run.returncode == code
     completed, ending = table(run.stdout)[1:]
@@ -266,7 +266,7 @@ def test_no_color_holds_on_a_terminal(watch: Watch) -> None:
 
 
 def test_a_chain_gives_a_pair_for_each_command(watch: Watch) -> None:
-    """Commands that follow one another in one line are told one by one."""
+    """Commands that follow one another in one line are shown one by one."""
     run = watch.run("--", "demo-cli", "pipeline", "lint", "test", "build")
     assert run.returncode == 0
     lines = table(run.stdout)
@@ -277,7 +277,7 @@ def test_a_chain_gives_a_pair_for_each_command(watch: Watch) -> None:
 
 
 def test_a_lazy_group_is_seen(watch: Watch) -> None:
-    """A command that is imported when it is named is told like any other."""
+    """A command that is imported when it is named is shown like any other."""
     assert story(watch.messages("--", "demo-cli", "db", "migrate", "--dry-run")) == [
         ("Command Invoked", "demo db migrate"),
         ("Command Completed", "demo db migrate", 0, "success"),
@@ -285,17 +285,17 @@ def test_a_lazy_group_is_seen(watch: Watch) -> None:
 
 
 def test_a_command_killed_while_it_runs_is_unfinished(watch: Watch) -> None:
-    """After SIGKILL the watcher ends with 137, and the run is told as unfinished."""
+    """After SIGKILL the watcher ends with 137, and the run is shown as unfinished."""
     run = watch.run("--", *watch.script(APP), "die")
     assert run.returncode == 137
     invoked, completed, *ending = table(run.stdout)
     assert completed == "HH:MM:SS.mmm  2  Command Completed  acme die"
     assert invoked == "HH:MM:SS.mmm  1  Command Invoked    acme die"
-    assert ending[0].startswith(" " * 17 + "unfinished: its process vanished")
+    assert ending[0].startswith(" " * 17 + "unfinished: its process ended")
 
 
 def test_a_program_that_takes_over_leaves_an_unfinished_run(watch: Watch) -> None:
-    """A command that becomes another program by exec has no end that anybody could tell."""
+    """A command that becomes another program by exec has no end."""
     run = watch.run("--", "demo-cli", "db", "shell", "--exec")
     assert run.returncode == 0
     assert "unfinished" in table(run.stdout)[2]
@@ -321,7 +321,7 @@ def test_whoever_ends_the_watcher_ends_the_command(watch: Watch) -> None:
 
 
 def test_an_event_of_the_applications_own_is_shown_with_its_properties(watch: Watch) -> None:
-    """What the application tracks stands between the pair, and cannot touch the terminal."""
+    """What the application tracks is between the pair, and cannot control the terminal."""
     run = watch.run("--", *watch.script(APP), "change")
     _, event, own, completed = table(run.stdout)
     assert event.endswith("  2  Plan Changed")
@@ -343,14 +343,14 @@ def test_two_applications_are_told_apart(watch: Watch) -> None:
     ]
 
 
-def test_a_no_of_one_of_two_applications_is_told_below_the_table(watch: Watch) -> None:
-    """Where one application sent and the other's person said no, both are told."""
+def test_an_opt_out_of_one_of_two_applications_is_shown_below_the_table(watch: Watch) -> None:
+    """One application sent events, the other was opted out: both are shown."""
     script = watch.script(APP)
     run = watch.run("--", *script, "start", "demo-cli", "status", env={"DEMO_NO_TELEMETRY": "1"})
     assert run.returncode == 0
     assert "2 events arrived from acme through" in run.stdout
     assert run.stdout.splitlines()[-1].startswith(
-        "demo recorded nothing: DEMO_NO_TELEMETRY says no"
+        "demo recorded nothing: DEMO_NO_TELEMETRY opts out"
     )
 
 
@@ -363,11 +363,11 @@ def test_a_process_that_outlives_the_command_is_waited_for(watch: Watch) -> None
 
 
 def test_ctrl_c_ends_the_wait_for_such_a_process(watch: Watch) -> None:
-    """Nobody has to sit through the ten seconds; what did not arrive is told."""
+    """Ten seconds need not be waited for; what did not arrive is reported."""
     line = watch.in_background("demo-cli wait --seconds 60", "exit 0")
     terminal = Terminal(watch.command("--", "sh", "-c", line), watch.environ, watch.home.path)
     terminal.wait_for("Ctrl-C ends the wait")
-    terminal.interrupt("a process that is still alive holds 1 file")
+    terminal.interrupt("a process that is still running writes 1 file")
     assert terminal.close() == 1
     assert "Traceback" not in terminal.shown
 
@@ -388,7 +388,7 @@ def test_a_watched_run_has_an_id_of_the_moment(watch: Watch) -> None:
 
 
 def test_the_child_gets_a_receiver_and_a_private_directory(watch: Watch) -> None:
-    """The state of a watched run is nobody else's, and gone afterwards."""
+    """The state of a watched run is private, and deleted afterwards."""
     run = watch.run("--", *watch.script(APP), "environment")
     address, state, mode = run.stdout.splitlines()[:3]
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", address)
@@ -400,24 +400,24 @@ def test_the_child_gets_a_receiver_and_a_private_directory(watch: Watch) -> None
 @pytest.mark.parametrize(
     ("args", "env", "cause", "fix"),
     [
-        (("--no-telemetry", "deploy"), {}, "--no-telemetry was given", "Leave it out"),
-        (("deploy", "--no-telemetry"), {}, "--no-telemetry was given", "Leave it out"),
-        (("deploy",), {"DO_NOT_TRACK": "1"}, "DO_NOT_TRACK says no", "Unset DO_NOT_TRACK"),
-        (("deploy",), {"NO_ANALYTICS": "1"}, "NO_ANALYTICS says no", "Unset NO_ANALYTICS"),
+        (("--no-telemetry", "deploy"), {}, "--no-telemetry was given", "Omit it"),
+        (("deploy", "--no-telemetry"), {}, "--no-telemetry was given", "Omit it"),
+        (("deploy",), {"DO_NOT_TRACK": "1"}, "DO_NOT_TRACK opts out", "Unset DO_NOT_TRACK"),
+        (("deploy",), {"NO_ANALYTICS": "1"}, "NO_ANALYTICS opts out", "Unset NO_ANALYTICS"),
         (
             ("deploy",),
             {"DEMO_NO_TELEMETRY": "yes"},
-            "DEMO_NO_TELEMETRY says no",
+            "DEMO_NO_TELEMETRY opts out",
             "Unset DEMO_NO_TELEMETRY",
         ),
-        (("deploy",), {"DEMO_TELEMETRY": ""}, "DEMO_TELEMETRY says no", "Unset DEMO_TELEMETRY"),
+        (("deploy",), {"DEMO_TELEMETRY": ""}, "DEMO_TELEMETRY opts out", "Unset DEMO_TELEMETRY"),
         (("deploy",), {"DEMO_TELEMETRY": "log"}, "printed its events on", "unset DEMO_TELEMETRY"),
-        (("--help",), {}, "demo is instrumented, but no command", "Name a command that runs"),
-        (("deploy", "--help"), {}, "demo is instrumented, but no command", "Name a command"),
-        (("--version",), {}, "demo is instrumented, but no command", "Name a command"),
+        (("--help",), {}, "demo is instrumented, but no command", "Watch a command that runs"),
+        (("deploy", "--help"), {}, "demo is instrumented, but no command", "Watch a command"),
+        (("--version",), {}, "demo is instrumented, but no command", "Watch a command"),
     ],
 )
-def test_when_nothing_came_the_reason_is_said(
+def test_when_nothing_arrived_the_reason_is_shown(
     watch: Watch, args: tuple[str, ...], env: dict[str, str], cause: str, fix: str
 ) -> None:
     """A command that succeeded and sent nothing ends with 1, the reason and what to do."""
@@ -433,20 +433,22 @@ def test_when_nothing_came_the_reason_is_said(
 @pytest.mark.parametrize(
     ("content", "cause"),
     [
-        ('{"enabled": false}\n', "disabled by a stored choice"),
-        ('{"enabled": "false"}', "the stored choice cannot be read, which counts as no"),
+        ('{"enabled": false}\n', "disabled by a saved setting"),
+        ('{"enabled": "false"}', "the saved setting cannot be read, so telemetry stays off"),
     ],
 )
-def test_a_stored_no_holds_under_watch(watch: Watch, home: Home, content: str, cause: str) -> None:
-    """The person's own choice file is read, wins, and is told with its fix."""
-    choice = home.choice("demo")
-    choice.parent.mkdir(parents=True)
-    choice.write_text(content)
+def test_a_saved_setting_applies_under_watch(
+    watch: Watch, home: Home, content: str, cause: str
+) -> None:
+    """The saved setting is read and applies, and its fix is shown."""
+    setting = home.choice("demo")
+    setting.parent.mkdir(parents=True)
+    setting.write_text(content)
     run = watch.run("--", "demo-cli", "deploy")
     assert run.returncode == 1
     assert cause in run.stderr
     assert "`telemetry enable`" in run.stderr
-    assert choice.read_text() == content
+    assert setting.read_text() == content
 
 
 @pytest.mark.parametrize(
@@ -454,13 +456,13 @@ def test_a_stored_no_holds_under_watch(watch: Watch, home: Home, content: str, c
     [
         (("hidden",), 1, "exclude"),
         (("--signed-out", "change"), 1, "a group's own callback may have ended it"),
-        (("change", "--no-such-option"), 2, "could not use the command line (exit status 2)"),
+        (("change", "--no-such-option"), 2, "its command line is wrong (exit status 2)"),
     ],
 )
 def test_a_command_that_is_not_recorded_says_why(
     watch: Watch, args: tuple[str, ...], code: int, cause: str
 ) -> None:
-    """Excluded, turned away by its group, used wrongly: each is told apart."""
+    """Excluded, turned away by its group, used wrongly: each has its own message."""
     run = watch.run("--", *watch.script(APP), *args)
     assert run.returncode == code
     assert cause in run.stderr.splitlines()[-1]
@@ -478,7 +480,7 @@ def test_a_run_that_can_store_nothing_says_so(watch: Watch) -> None:
     """Without a home nothing is recorded, and that is the reason given."""
     run = watch.run("--", "demo-cli", "deploy", without=("HOME",))
     assert run.returncode == 1
-    assert "demo was to record, and could store nothing: set HOME" in run.stderr
+    assert "demo recorded events, and could not store them: set HOME" in run.stderr
 
 
 def test_json_says_nothing_on_stdout_when_nothing_came(watch: Watch) -> None:
@@ -495,7 +497,7 @@ def test_a_failing_command_without_events_keeps_its_exit_code(watch: Watch) -> N
 
 @pytest.mark.parametrize(("name", "code"), [("no-such-command", 127), (".", 126)])
 def test_a_command_that_cannot_be_started_names_the_fix(watch: Watch, name: str, code: int) -> None:
-    """The exit status is the shell's, and the message says what to do."""
+    """The exit status is a shell's, and the message names the fix."""
     run = watch.run("--", name, "--flag")
     assert run.returncode == code
     assert run.stdout == ""

@@ -12,31 +12,31 @@ from demo_cli.main import cli
 from click_telemetry import instrument
 from click_telemetry.testing import RecordingClient
 
+from ..harness.demo import CTRL_C, SESSIONS, Session, own_events
 from ..harness.keyboard import Keyboard
-from .sessions import CTRL_C, SESSIONS, Session, told
 
 
 @pytest.fixture
 def client(recording_client: RecordingClient) -> Iterator[RecordingClient]:
-    """Takes the place of the demo's spool."""
+    """Replaces the demo's spool."""
     instrument(cli, client=recording_client)
     yield recording_client
     instrument(cli, client=None)
 
 
 def keyboard(session: Session) -> Keyboard:
-    """Somebody who types a session's answers."""
+    """The keyboard of a person who types a session's answers."""
     return Keyboard("".join(keys for _, keys in session.answers if keys != CTRL_C))
 
 
 @pytest.mark.parametrize("session", SESSIONS, ids=lambda session: session.name)
 def test_session_gives_these_events_and_no_other(session: Session, client: RecordingClient) -> None:
-    """Where people stop and why is in one event, whichever way they went (rows A9 to A16, A18).
+    """One event states where a person stopped and why, in each session (rows A9 to A16, A18).
 
-    What is not asked for is not read: the keyboard's Ctrl-C is where the session's is.
+    Only prompted answers are read: the keyboard's Ctrl-C is where the session's is.
     """
     result = CliRunner().invoke(cli, session.args, input=keyboard(session))
-    assert told(client.events) == session.events
+    assert own_events(client.events) == session.events
     assert result.exit_code == session.code
     assert [one["properties"]["sequence"] for one in client.events] == list(
         range(1, len(session.events) + 1)
@@ -44,7 +44,7 @@ def test_session_gives_these_events_and_no_other(session: Session, client: Recor
     assert "Secret Project" not in json.dumps(client.messages)
 
 
-def test_the_step_trail_is_the_reference_s() -> None:
+def test_the_steps_are_those_of_the_reference() -> None:
     """From the name to the profile, in this order (row A10)."""
     from demo_cli.events import APPLICATION_CREATE
 
@@ -55,7 +55,7 @@ def test_the_step_trail_is_the_reference_s() -> None:
 
 
 def test_where_people_stop_is_one_breakdown(client: RecordingClient) -> None:
-    """Each end tells plan, step and reason by itself: nobody has to join events (rows A9, A11)."""
+    """Each end has plan, step and reason: no query has to join events (rows A9, A11)."""
     stops = []
     for session in SESSIONS[:10]:
         client.clear()

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..demo.sessions import CTRL_C, SESSIONS, Session
+from ..harness.demo import CTRL_C, SESSIONS, Session
 from ..harness.processes import REPOSITORY, Home
 from ..harness.terminal import Terminal
 from .scenario import LINES

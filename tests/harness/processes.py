@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+
+import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -35,6 +38,16 @@ if __name__ == "__main__":
     cli()
 """
 """The smallest application that is worth instrumenting."""
+
+WITH_COMMANDS = APP.replace(
+    "instrumented_group, track", "instrumented_group, telemetry_group"
+).replace("if __name__", "cli.add_command(telemetry_group())\n\nif __name__")
+"""The same, with the telemetry commands."""
+
+as_root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root, to act as another user"
+)
+"""For a test that changes its user or the owner of files."""
 
 
 class Home:
@@ -70,6 +83,14 @@ class Home:
     def files(self) -> list[str]:
         """Every path below the home, relative."""
         return sorted(str(path.relative_to(self.path)) for path in self.path.rglob("*"))
+
+    def digest(self) -> str:
+        """A digest of every path below the home, with its content."""
+        digest = hashlib.sha256()
+        for path in sorted(self.path.rglob("*")):
+            digest.update(str(path).encode())
+            digest.update(path.read_bytes() if path.is_file() else b"/")
+        return digest.hexdigest()
 
 
 class Cli:

@@ -9,6 +9,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .processes import Cli
 
 # A new session has no terminal until somebody in it says which; Popen's `preexec_fn` is not for
 # programs with threads. Tests under `nohup` ignore SIGHUP, which nobody at a terminal does.
@@ -89,3 +93,10 @@ class Terminal:
             return False
         self.shown += piece.decode(errors="replace")
         return bool(piece)
+
+
+def run_in_terminal(cli: Cli, *args: str) -> str:
+    """Run a command that succeeds in a terminal of its own; gives all that the terminal shows."""
+    terminal = Terminal(cli.command(*args), cli.env(), cli.home.path)
+    assert terminal.close() == 0, terminal.shown
+    return terminal.shown

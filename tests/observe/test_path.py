@@ -80,10 +80,22 @@ class Lazy(click.Group):
 
 @pytest.mark.parametrize(
     ("listed", "own_name", "segment"),
-    [(("db",), None, "db"), ((), "database", "database"), ((), None, "<dynamic>")],
-    ids=["listed", "with a name of its own", "made for what was typed"],
+    [
+        (("db",), None, "db"),
+        (("db",), "database", "db"),
+        (("database",), "database", "database"),
+        ((), "database", "<dynamic>"),
+        ((), None, "<dynamic>"),
+    ],
+    ids=[
+        "typed name is listed",
+        "typed name is listed, and the command has another",
+        "command's name is listed",
+        "neither is listed",
+        "created from the typed name",
+    ],
 )
-def test_command_that_is_in_no_registry_is_told_by_what_is_declared(
+def test_command_in_no_registry_is_reported_by_a_name_that_its_group_lists(
     listed: tuple[str, ...], own_name: str | None, segment: str, recording_client: RecordingClient
 ) -> None:
     """A typed name leaves the machine only if the group lists it (rule 26)."""
@@ -91,6 +103,18 @@ def test_command_that_is_in_no_registry_is_told_by_what_is_declared(
     group.listed, group.own_name = listed, own_name
     run(instrumented(recording_client, group), "db")
     assert story(recording_client) == pair(f"acme {segment}")
+
+
+def test_options_of_a_dynamic_command_are_not_reported(recording_client: RecordingClient) -> None:
+    """No group declares the command, so its options may be a person's words too (rule 26)."""
+
+    class Reading(click.Group):
+        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+            return command(cmd_name, click.Option([f"--{cmd_name}-name"]))
+
+    cli = instrumented(recording_client, Reading("cli", params=[click.Option(["--profile"])]))
+    run(cli, "--profile", "p", "jane", "--jane-name", "x")
+    assert story(recording_client) == pair("acme <dynamic>", "profile")
 
 
 def test_listing_is_asked_for_only_at_the_last(recording_client: RecordingClient) -> None:
@@ -139,7 +163,7 @@ def test_lazy_group_stays_lazy(recording_client: RecordingClient) -> None:
 def test_flags_are_names_of_what_was_typed(
     recording_client: RecordingClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every kind of typed option counts, whatever its value; nothing else does (rules 9, 10)."""
+    """Every kind of typed option counts; one that is off by its negative form (rules 9, 10)."""
     cli = instrumented(recording_client)
     cli.add_command(
         command(
@@ -162,7 +186,7 @@ def test_flags_are_names_of_what_was_typed(
     monkeypatch.setenv("ACME_TOKEN", "hunter2")
     typed = "--no-dry-run -vv -m a -m b --region eu --tag --secret s --inner i --early e prod"
     run(cli, "deploy", *typed.split(), input="jane\n", default_map={"deploy": {"size": "xl"}})
-    flags = ["dry_run", "early", "inner", "message", "region", "secret", "tag", "verbose"]
+    flags = ["early", "inner", "message", "no_dry_run", "region", "secret", "tag", "verbose"]
     assert story(recording_client) == pair("acme deploy", *flags)
 
 

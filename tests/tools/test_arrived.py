@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from click_telemetry.tools.arrived import Row, apps, clock, duration, in_order, rows
+from click_telemetry._tools.table import Row, apps, duration, in_order, local_clock, rows
 
 from .messages import Message, pair, track
 
@@ -27,7 +27,7 @@ def test_a_command_is_two_rows(tokyo: None) -> None:
             exit_code="",
             duration="",
             outcome="",
-            ending="",
+            outcome_text="",
             own="",
         ),
         Row(
@@ -40,7 +40,7 @@ def test_a_command_is_two_rows(tokyo: None) -> None:
             exit_code="0",
             duration="1.3 s",
             outcome="",
-            ending="",
+            outcome_text="",
             own="",
         ),
     ]
@@ -69,7 +69,7 @@ def test_a_command_is_two_rows(tokyo: None) -> None:
             (
                 "1",
                 "failure",
-                "failure: OSError (for a class that may not be named: see error_packages)",
+                "failure: OSError (masked: its class is not the application's, see error_packages)",
             ),
         ),
         (
@@ -77,7 +77,7 @@ def test_a_command_is_two_rows(tokyo: None) -> None:
             (
                 "",
                 "unfinished",
-                "unfinished: its process vanished before the command ended (killed, or replaced "
+                "unfinished: its process ended before the command did (killed, or replaced "
                 "by exec)",
             ),
         ),
@@ -90,13 +90,13 @@ def test_a_command_is_two_rows(tokyo: None) -> None:
 def test_an_outcome_that_is_no_plain_success_is_told(
     own: dict[str, Any], expected: tuple[str, str, str]
 ) -> None:
-    """Failure, Ctrl-C and a vanished process are told in words, with the error's class."""
+    """Failure, Ctrl-C and a killed process are shown in words, with the error's class."""
     row = rows(pair(**own))[1]
-    assert (row.exit_code, row.outcome, row.ending) == expected
+    assert (row.exit_code, row.outcome, row.outcome_text) == expected
 
 
 def test_an_event_of_the_applications_own_shows_its_own_properties() -> None:
-    """Beside its name an event shows what only it says, shortly."""
+    """An event shows its name and its own properties, shortened."""
     (row,) = rows(
         [
             track(
@@ -119,17 +119,17 @@ def test_an_event_of_the_applications_own_shows_its_own_properties() -> None:
 def test_an_applications_exit_code_is_a_property_like_any_other() -> None:
     """Only `Command Completed` has an exit code and an outcome of a command."""
     (row,) = rows([track("Job Finished", exit_code=3, outcome="failure", duration_ms=5)])
-    assert (row.exit_code, row.outcome, row.ending, row.duration) == ("", "", "", "5 ms")
+    assert (row.exit_code, row.outcome, row.outcome_text, row.duration) == ("", "", "", "5 ms")
     assert row.own == "exit_code=3, outcome=failure"
 
 
 def test_lost_events_are_shown_where_they_are_counted() -> None:
-    """An event that says how many others were dropped says so in the table too."""
+    """The count of dropped events is in the table too."""
     assert rows([track("One", dropped=4)])[0].own == "dropped=4"
 
 
 def test_rows_stand_by_invocation_then_by_sequence() -> None:
-    """Two commands at a time do not mingle, and each is told in its own order."""
+    """Two concurrent commands are shown one after the other, each in its own order."""
     early = pair("acme a", invocation="z", at="2026-03-01T12:00:00.000Z", first=1)
     early += pair("acme b", invocation="z", at="2026-03-01T12:00:09.000Z", first=3)
     early += [track("Late", "acme b", invocation="z", at="2026-03-01T12:00:09.000Z", sequence=11)]
@@ -149,7 +149,7 @@ def test_identify_is_a_row_only_when_it_names_a_user() -> None:
 
 
 def test_each_application_is_named_once() -> None:
-    """A command that runs another application's is told with both names."""
+    """If a command runs another application, both names are listed."""
     later = pair(app="beta", invocation="two", at="2026-03-01T12:00:01.000Z")
     messages = [*later, *pair(), {"type": "page"}, {"type": "page", "context": None}]
     assert apps(messages) == ["acme", "beta"]
@@ -172,17 +172,17 @@ def test_each_application_is_named_once() -> None:
     ],
 )
 def test_a_duration_is_written_for_people(milliseconds: int, shown: str) -> None:
-    """Nobody has to count zeros."""
+    """Large numbers have larger units."""
     assert duration(milliseconds) == shown
 
 
 def test_a_time_is_local(tokyo: None) -> None:
-    """The clock in the table is the clock on the wall; what is no time stands as it is."""
-    assert clock("2026-03-01T20:15:03.007Z") == "05:15:03.007"
-    assert clock("2026-03-01T20:15:03.007999+02:00") == "03:15:03.007"
-    assert clock("\x1b[31m") == "\\x1b[31m"
-    assert clock("0001-01-01T00:00:00Z") != ""
-    assert clock(7) == ""
+    """Times are local; what is not a time is shown as it is."""
+    assert local_clock("2026-03-01T20:15:03.007Z") == "05:15:03.007"
+    assert local_clock("2026-03-01T20:15:03.007999+02:00") == "03:15:03.007"
+    assert local_clock("\x1b[31m") == "\\x1b[31m"
+    assert local_clock("0001-01-01T00:00:00Z") != ""
+    assert local_clock(7) == ""
 
 
 _json = st.recursive(

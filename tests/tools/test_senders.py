@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from click_telemetry.delivery.spool import SpoolClient
-from click_telemetry.privacy.directories import Directories
-from click_telemetry.privacy.watched import WRITE_KEY
-from click_telemetry.tools.receiver import Receiver
-from click_telemetry.tools.senders import Left, deliver
+from click_telemetry._foreground.watch import WRITE_KEY
+from click_telemetry._recorder import Destination
+from click_telemetry._tools.receiver import Receiver
+from click_telemetry._tools.senders import Remainder, deliver
 
-from .messages import Message, pair
+from ..harness.facts import begin, end, file_name, head, lines
+from ..harness.server import Reply, Server
 
 pytestmark = pytest.mark.contract
 
@@ -27,119 +29,132 @@ def receiver() -> Iterator[Receiver]:
         yield receiver
 
 
-def client(state: Path, host: str, app: str = "acme") -> SpoolClient:
-    """A watched run's spool, as the foreground writes it."""
-    spool = Directories("", str(state / app)).spool(host, WRITE_KEY)
-    return SpoolClient(spool, lambda: None)
+def spool_of(state: Path, host: str, app: str = "acme") -> Path:
+    """A watched run's spool, as the foreground creates it."""
+    spool = state / app / "spool" / Destination(host, WRITE_KEY).digest
+    spool.mkdir(parents=True, mode=0o700, exist_ok=True)
+    for directory in (spool, spool.parent, spool.parent.parent):
+        directory.chmod(0o700)
+    return spool
 
 
-def spooled(state: Path, host: str, messages: list[Message], app: str = "acme") -> None:
-    """A run that has ended."""
-    writer = client(state, host, app)
-    for message in messages:
-        writer.record(message)
-    writer.close()
+def write(
+    state: Path,
+    host: str,
+    *facts: dict[str, Any],
+    number: int = 0,
+    command: str = "acme deploy",
+    app: str = "acme",
+) -> Path:
+    """The file of a run that has ended, of one command by default."""
+    path = spool_of(state, host, app) / file_name(number, at=time.time_ns())
+    path.write_bytes(lines([head(app=app), *(facts or (begin(command=command), end()))]))
+    path.chmod(0o600)
+    return path
 
 
-def delivered(state: Path, host: str, longest: float = 10.0) -> tuple[list[Left], list[str]]:
-    """What is left, and what was said while waiting."""
-    said: list[str] = []
-    left = deliver(str(state), host, stop=lambda: False, say=said.append, longest=longest)
-    return left, said
+def deliver_all(
+    state: Path, host: str, max_wait: float = 10.0
+) -> tuple[list[Remainder], list[str]]:
+    """What remains, and what was printed during the wait."""
+    printed: list[str] = []
+    remainders = deliver(
+        str(state), host, stop=lambda: False, report=printed.append, max_wait=max_wait
+    )
+    return remainders, printed
 
 
 def test_every_applications_spool_is_delivered(tmp_path: Path, receiver: Receiver) -> None:
     """Two applications in one command: all their events arrive, and nothing is left."""
-    spooled(tmp_path, receiver.origin, pair("acme a"))
-    spooled(tmp_path, receiver.origin, pair("acme b", invocation="two"))
-    spooled(tmp_path, receiver.origin, pair("beta c", invocation="three"), app="beta")
-    assert delivered(tmp_path, receiver.origin) == ([], [])
+    write(tmp_path, receiver.origin, command="acme a")
+    write(tmp_path, receiver.origin, number=1, command="acme b")
+    write(tmp_path, receiver.origin, number=2, command="beta c", app="beta")
+    assert deliver_all(tmp_path, receiver.origin) == ([], [])
     commands = sorted(message["properties"]["command"] for message in receiver.messages)
     assert commands == [*["acme a"] * 2, *["acme b"] * 2, *["beta c"] * 2]
-    assert list(tmp_path.rglob("*.jsonl")) == []
+    assert list(tmp_path.rglob("*.facts")) == []
 
 
 def test_nothing_spooled_is_not_waited_for(tmp_path: Path, receiver: Receiver) -> None:
     """A run that recorded nothing is over at once."""
     (tmp_path / "acme" / "spool" / "0123456789abcdef").mkdir(parents=True)
     began = time.monotonic()
-    assert delivered(tmp_path, receiver.origin) == ([], [])
+    assert deliver_all(tmp_path, receiver.origin) == ([], [])
     assert time.monotonic() - began < 1
 
 
-def test_a_proxy_of_the_environment_is_not_asked(
+def test_a_proxy_of_the_environment_is_not_used(
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A company's proxy never gets the events that are for this machine."""
+    """A company's proxy never receives the events for this machine."""
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
-        spooled(tmp_path, receiver.origin, pair())
-        assert delivered(tmp_path, receiver.origin)[0] == []
+        write(tmp_path, receiver.origin)
+        assert deliver_all(tmp_path, receiver.origin)[0] == []
         assert len(receiver.messages) == 2
         proxy.settimeout(0.05)
         with pytest.raises(TimeoutError):
             proxy.accept()
 
 
-def test_a_receiver_that_cannot_be_reached_is_told(tmp_path: Path) -> None:
-    """When the sender cannot deliver, its own word for it is known, and the events are kept."""
+def test_a_receiver_that_cannot_be_reached_is_reported(tmp_path: Path) -> None:
+    """When the sender cannot deliver, its error is known, and the events are kept."""
     with socket.create_server(("127.0.0.1", 0)) as gone:
         host = f"http://127.0.0.1:{gone.getsockname()[1]}"
-    spooled(tmp_path, host, pair())
+    write(tmp_path, host)
     began = time.monotonic()
-    left, _ = delivered(tmp_path, host)
-    assert left == [Left("acme", undelivered=1, error="ConnectionError", exit_status=0)]
+    remainders, _ = deliver_all(tmp_path, host)
+    assert remainders == [Remainder("acme", undelivered=1, error="ConnectionError", exit_status=0)]
     assert time.monotonic() - began < 8
 
 
-def test_a_receiver_that_never_answers_is_given_up(tmp_path: Path) -> None:
-    """The wait has an end, the sender with it, and what was not delivered is told."""
+def test_a_receiver_that_never_responds_is_not_waited_for(tmp_path: Path) -> None:
+    """The wait ends, the sender with it, and what was not delivered is reported."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        spooled(tmp_path, host, pair())
-        left, _ = delivered(tmp_path, host, longest=2.0)
-    assert left == [Left("acme", undelivered=1)]
+        write(tmp_path, host)
+        remainders, _ = deliver_all(tmp_path, host, max_wait=2.0)
+    assert remainders == [Remainder("acme", undelivered=1)]
 
 
-def test_a_living_process_is_waited_for(tmp_path: Path, receiver: Receiver) -> None:
-    """Events that a process still holds are told as held, and the wait for it is said once."""
-    writer = client(tmp_path, receiver.origin)
-    writer.record(pair()[0])
-    left, said = delivered(tmp_path, receiver.origin, longest=1.5)
-    assert left == [Left("acme", held=1)]
-    assert len(said) == 1
-    assert "Ctrl-C" in said[0]
-    writer.close()
-    assert delivered(tmp_path, receiver.origin) == ([], [])
+def test_a_running_process_is_waited_for(tmp_path: Path, receiver: Receiver) -> None:
+    """A file that a process still writes is reported as locked, and the wait is printed once."""
+    path = write(tmp_path, receiver.origin, begin())
+    with path.open("rb") as writer:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        remainders, printed = deliver_all(tmp_path, receiver.origin, max_wait=1.5)
+    assert remainders == [Remainder("acme", locked=1)]
+    assert len(printed) == 1
+    assert "Ctrl-C" in printed[0]
+    assert deliver_all(tmp_path, receiver.origin) == ([], [])
     assert [message["properties"]["outcome"] for message in receiver.messages[1:]] == ["unfinished"]
 
 
-def test_whoever_is_tired_of_waiting_need_not(tmp_path: Path, receiver: Receiver) -> None:
+def test_the_wait_can_be_ended(tmp_path: Path, receiver: Receiver) -> None:
     """Ctrl-C ends the wait for a process that outlives the command."""
-    writer = client(tmp_path, receiver.origin)
-    writer.record(pair()[0])
+    path = write(tmp_path, receiver.origin, begin())
     began = time.monotonic()
-    left = deliver(str(tmp_path), receiver.origin, stop=lambda: True, say=lambda _: None)
-    assert left == [Left("acme", held=1)]
+    with path.open("rb") as writer:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        remainders = deliver(
+            str(tmp_path), receiver.origin, stop=lambda: True, report=lambda _: None
+        )
+    assert remainders == [Remainder("acme", locked=1)]
     assert time.monotonic() - began < 1
-    writer.close()
 
 
-def test_a_message_that_the_receiver_refuses_is_told(tmp_path: Path, receiver: Receiver) -> None:
-    """One message that Segment would not take is counted, its neighbours arrive."""
-    poison = {**pair()[0], "event": "", "messageId": "poison"}
-    spooled(tmp_path, receiver.origin, [*pair(), poison])
-    left, _ = delivered(tmp_path, receiver.origin)
-    assert left == [Left("acme", refused=1, error="http_400", exit_status=0)]
-    assert len(receiver.messages) == 2
+def test_messages_that_a_receiver_rejects_are_reported(tmp_path: Path, server: Server) -> None:
+    """They are counted, with the reason."""
+    server.reply = Reply(400)
+    write(tmp_path, server.url)
+    remainders, _ = deliver_all(tmp_path, server.url)
+    assert remainders == [Remainder("acme", rejected=2, error="http_400", exit_status=0)]
 
 
-def test_a_spool_that_is_not_ours_is_left_alone(tmp_path: Path, receiver: Receiver) -> None:
-    """A file that only looks like one of the spool is neither sent nor waited for long."""
-    spool = Path(Directories("", str(tmp_path / "acme")).spool(receiver.origin, WRITE_KEY))
-    spool.mkdir(parents=True, mode=0o700)
-    os.mkfifo(spool / f"{1:020d}-{1:016x}.jsonl")
-    left, _ = delivered(tmp_path, receiver.origin, longest=0.2)
+def test_a_file_that_is_not_ours_is_left_alone(tmp_path: Path, receiver: Receiver) -> None:
+    """A FIFO with the name of a file of facts is neither sent nor waited for long."""
+    os.mkfifo(spool_of(tmp_path, receiver.origin) / file_name())
+    remainders, _ = deliver_all(tmp_path, receiver.origin, max_wait=0.2)
     assert receiver.messages == []
-    assert left == [Left("acme", held=1)]
+    assert remainders == [Remainder("acme", locked=1)]

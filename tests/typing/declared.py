@@ -1,6 +1,6 @@
 """The public API as a type checker sees it: `mypy --strict` reads this file, and it runs as a test.
 
-What must be refused carries an ignore, which strict mypy reports as unused once it is accepted.
+A line that must be rejected has an ignore, which strict mypy reports as unused if it is accepted.
 """
 
 from __future__ import annotations
@@ -10,12 +10,24 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from click_telemetry import Event, Flow, current, flow, track
+import click
+
+from click_telemetry import (
+    Event,
+    Flow,
+    FlowDefinition,
+    InstrumentedGroup,
+    current,
+    exclude,
+    flow,
+    instrument,
+    instrumented_group,
+    track,
+)
+from click_telemetry.testing import RecordingClient
 
 if TYPE_CHECKING:
     from typing_extensions import assert_type
-
-    from click_telemetry._events.flow_definition import FlowDefinition
 
 
 class Plan(Enum):
@@ -43,7 +55,7 @@ class Exported(Event, name="Invoice Exported"):
 
 
 def typed_events() -> list[Event]:
-    """How events are made and tracked."""
+    """Creates and tracks events."""
     made = PlanChanged(Plan.PRO, direction="downgrade")
     exported = Exported(3, ("pdf",), on=datetime.date(2026, 1, 2))
     if TYPE_CHECKING:
@@ -57,8 +69,8 @@ def typed_events() -> list[Event]:
         return [made, exported]
 
 
-def refused_events() -> None:
-    """What a type checker tells before a test does; never called."""
+def rejected_events() -> None:
+    """Mistakes that a type checker reports before a test does; never called."""
     PlanChanged()  # type: ignore[call-arg]
     PlanChanged("pro")  # type: ignore[arg-type]
     PlanChanged(to_plan=Plan.PRO, direction="sideways")  # type: ignore[arg-type]
@@ -86,23 +98,23 @@ async def import_(name: str) -> str:
 
 
 def flows(f: Flow | None = None) -> int:
-    """How flows are walked."""
+    """Runs flows."""
     f = Flow.of(f)
     f.step("name")
-    with CREATE(plan="pro", when=True) as walked:
-        walked.event("Accepted Terms", plan="pro")
-        walked.set(region=None)
-        walked.complete(region="eu")
+    with CREATE(plan="pro", when=True) as running:
+        running.event("Accepted Terms", plan="pro")
+        running.set(region=None)
+        running.complete(region="eu")
     if TYPE_CHECKING:
-        assert_type(walked, Flow)
+        assert_type(running, Flow)
         assert_type(CREATE(plan="pro"), FlowDefinition)
-        assert_type(walked.confirm("sure", "Sure?"), bool)
+        assert_type(running.confirm("sure", "Sure?"), bool)
         assert_type(create("x", size=2), int)
     return create("x", size=2)
 
 
 async def asynchronous_flows() -> str:
-    """How they are awaited."""
+    """Runs asynchronous flows."""
     async with CREATE as f:
         f.abort("broken")
     found = await import_("x")
@@ -111,11 +123,54 @@ async def asynchronous_flows() -> str:
     return found
 
 
-def refused_flows(f: Flow) -> None:
-    """Likewise never called."""
+def rejected_flows(f: Flow) -> None:
+    """Never called either."""
     f.step()  # type: ignore[call-arg]
     f.step(3)  # type: ignore[arg-type]
     f.abort()  # type: ignore[call-arg]
     create(3)  # type: ignore[arg-type]
     flow(3)  # type: ignore[arg-type]
     flow("Spawn", aborts={int: "x"})  # type: ignore[dict-item]
+
+
+class OwnGroup(click.Group):
+    """A group class of the application's own."""
+
+
+def groups() -> list[click.Group]:
+    """Declares applications: on functions, with and without options, and on groups."""
+
+    @instrumented_group
+    def plain() -> None: ...
+
+    @instrumented_group(
+        app="acme", notice=False, client=RecordingClient(), invoke_without_command=True
+    )
+    def optional() -> None: ...
+
+    @instrumented_group(cls=OwnGroup, app="acme", host=lambda: None)
+    def own() -> None: ...
+
+    @instrumented_group(app="acme", no_telemetry_option="hidden")
+    @click.group(cls=OwnGroup)
+    def existing() -> None: ...
+
+    single = exclude(instrument(click.Command("single"), app="acme", properties={"team": "x"}))
+    if TYPE_CHECKING:
+        assert_type(plain, InstrumentedGroup)
+        assert_type(optional, InstrumentedGroup)
+        assert_type(own, OwnGroup)
+        assert_type(existing, OwnGroup)
+        assert_type(instrument(OwnGroup(), app="acme"), OwnGroup)
+        assert_type(single, click.Command)
+    return [plain, optional, own, existing]
+
+
+def rejected_groups() -> None:
+    """Never called either."""
+    instrument(click.Group(), writekey="key")  # type: ignore[call-arg]
+    instrument(click.Group(), consent="never")  # type: ignore[arg-type]
+    instrument(click.Group(), flush_timeout="1")  # type: ignore[arg-type]
+    instrument(click.Group(), client=print)  # type: ignore[arg-type]
+    instrumented_group(writekey="key")  # type: ignore[call-overload]
+    instrumented_group(app="acme", chain="yes")  # type: ignore[call-overload]

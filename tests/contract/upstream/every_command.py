@@ -1,7 +1,7 @@
-"""A pytest plugin that makes every Click command in somebody else's suite an instrumented root.
+"""A pytest plugin that makes every Click command of another project's suite an instrumented root.
 
-It is copied beside a copy of `click_telemetry` and loaded with `-p`; it knows nothing of our
-tests. Wrapping `Command.__init__` is a device for this, not a way to instrument an application.
+It is copied beside a copy of `click_telemetry` and loaded with `-p`; it imports nothing of our
+tests. Wrapping `Command.__init__` serves this purpose only; applications are instrumented otherwise.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import click
 import pytest
 
 from click_telemetry import instrument
-from click_telemetry.observe.hooks import InvokeHook
+from click_telemetry._instrument import Hook
 from click_telemetry.testing import RecordingClient
 
 FLAG = {"left-out": False, "hidden": "hidden", "shown": True}
@@ -34,11 +34,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Begin before the suite's first module is imported: commands are made at import."""
+    """Begin before the suite's first module is imported: it creates commands at import."""
     options = early_config.known_args_namespace
     instrument_every_command(FLAG[options.telemetry_flag])
     if options.telemetry_break:
-        InvokeHook.__call__ = broken(options.telemetry_break)  # type: ignore[method-assign]
+        Hook.__call__ = broken(options.telemetry_break)  # type: ignore[method-assign]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -59,26 +59,29 @@ def instrument_every_command(flag: object) -> None:
 
 
 def broken(how: str) -> Any:
-    """A hook with one of the mistakes that hooks make."""
-    sound = InvokeHook.__call__
+    """A hook with a mistake in front of `invoke`."""
+    correct = Hook.__call__
 
-    def drop_returns(self: InvokeHook, *args: Any, **kwargs: Any) -> None:
-        sound(self, *args, **kwargs)
+    def drop_returns(self: Hook, *args: Any, **kwargs: Any) -> Any:
+        result = correct(self, *args, **kwargs)
+        return None if self.name == "invoke" else result
 
-    def swallow_exits(self: InvokeHook, *args: Any, **kwargs: Any) -> Any:
+    def swallow_exits(self: Hook, *args: Any, **kwargs: Any) -> Any:
         try:
-            return sound(self, *args, **kwargs)
+            return correct(self, *args, **kwargs)
         except (SystemExit, click.exceptions.Exit):
+            if self.name != "invoke":
+                raise
             return None
 
     return {"returns": drop_returns, "exits": swallow_exits}[how]
 
 
 def runs_of(client: RecordingClient) -> dict[str, int]:
-    """How many runs have their pair, and how many have anything else."""
-    said: dict[object, Counter[str]] = {}
+    """How many runs have their pair of events, and how many have anything else."""
+    names: dict[object, Counter[str]] = {}
     for event in client.events:
-        said.setdefault(event["properties"]["run_id"], Counter())[event["event"]] += 1
+        names.setdefault(event["properties"]["run_id"], Counter())[event["event"]] += 1
     pair = Counter(("Command Invoked", "Command Completed"))
-    paired = sum(events == pair for events in said.values())
-    return {"paired": paired, "unpaired": len(said) - paired}
+    paired = sum(events == pair for events in names.values())
+    return {"paired": paired, "unpaired": len(names) - paired}

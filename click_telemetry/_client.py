@@ -1,0 +1,19 @@
+"""The public protocol of a client of an application's own."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Client(Protocol):
+    """Receives the messages of an application instead of the spool; pass it as `client=`.
+
+    Its methods are called in the foreground, in the order of `sequence`, one call at a time for an
+    invocation. An exception that they raise is caught, and the event counted as dropped.
+    """
+
+    def record(self, message: dict[str, Any], /) -> None:
+        """Receive one Segment message (`track` or `identify`). The client owns it."""
+
+    def close(self) -> None:
+        """An invocation has ended; called at most once for each one that used the client."""

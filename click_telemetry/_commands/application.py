@@ -1,0 +1,392 @@
+"""The application that a telemetry command runs in: what it declared, and every switch's value.
+
+`decide` makes the decision; the switches are evaluated one by one with the functions that it
+calls, in its order.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import stat
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from .._foreground.destination import own_host
+from .._foreground.reasons import REASONS
+from .._instrument import (
+    FLAG,
+    OFF_VARIABLE,
+    contexts_from_root,
+    opt_out_variable,
+    scope_of,
+)
+from .._recorder import (
+    CI_VARIABLES,
+    LOG,
+    OFF,
+    SETTING_LIMIT,
+    TEST_VARIABLES,
+    Decision,
+    Destination,
+    decide,
+    directories_of,
+    find_destination,
+    is_ci,
+    is_other_user,
+    is_storable,
+    is_test_run,
+    read_setting,
+    was_shown,
+)
+from .._storage import DISABLED, ENABLED, NONE, UNREADABLE, read_small
+from .terminal import home_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from .._recorder import Directories, Settings
+
+
+class KnownDestination(NamedTuple):
+    """A destination of the application as it is configured now.
+
+    Attributes:
+        spool: the directory of its queue.
+        destination: its host, with a write key or a token.
+        identified: whether it takes events of signed-in users only. Its token is empty while the
+            user is signed out.
+    """
+
+    spool: str
+    destination: Destination
+    identified: bool
+
+    @property
+    def can_be_sent_to(self) -> bool:
+        """Whether there is all that a sender needs."""
+        return not self.identified or bool(self.destination.token)
+
+
+class Application(NamedTuple):
+    """The application, here and now.
+
+    Attributes:
+        settings: what it declared.
+        environ: the process's environment.
+        directories: its own; None without an absolute path for them.
+        stdout: the process's standard output.
+        flag: whether `--no-telemetry` is on this command line.
+        decision: whether a recorded command would be recorded now.
+        setting: the saved one: NONE, ENABLED, DISABLED or UNREADABLE.
+        group: how the telemetry group was called, such as `acme telemetry`.
+        destinations: where its events are sent.
+    """
+
+    settings: Settings
+    environ: Mapping[str, str]
+    directories: Directories | None
+    stdout: object
+    flag: bool
+    decision: Decision
+    setting: str
+    group: str
+    destinations: list[KnownDestination]
+
+    def own_directories(self) -> Directories:
+        """Its directories, for a command that changes what is in them.
+
+        Raises:
+            click.ClickException: there are none, or they belong to another user.
+        """
+        if is_other_user(self.environ):
+            raise click.ClickException(
+                "Nothing was changed: this process runs as another user, or HOME belongs to "
+                "another user. Run it as the user who owns HOME, without sudo."
+            )
+        if self.directories is None:
+            raise click.ClickException(
+                "There is no directory for it: set HOME to the absolute path of your home "
+                "directory."
+            )
+        return self.directories
+
+    def path(self, path: str) -> str:
+        """A path for people, with `~` for their home."""
+        return home_path(path, self.environ.get("HOME", ""))
+
+    def off_reason(self) -> str:
+        """Why nothing is recorded, as a clause; for the mode OFF."""
+        if self.decision.detail:
+            return f"{self.decision.detail} opts out"
+        return REASONS[self.decision.reason]
+
+
+def application_of(context: click.Context) -> Application:
+    """The application above a telemetry command.
+
+    Raises:
+        click.UsageError: nothing above the command is instrumented.
+    """
+    contexts = contexts_from_root(context)
+    root = scope_of(contexts[0]).root if contexts else None
+    if root is None:
+        raise click.UsageError(
+            "telemetry_group() must be below an instrumented group: put @instrumented_group above "
+            "the application's root."
+        )
+    flag = any(scope_of(one).opted_out == "flag" for one in contexts)
+    group = context.parent.command_path if context.parent is not None else context.command_path
+    return examine(root.settings, os.environ, sys.stdout, flag=flag, group=group)
+
+
+def examine(
+    settings: Settings, environ: Mapping[str, str], stdout: object, *, flag: bool, group: str
+) -> Application:
+    """An application's decision, and what it depends on.
+
+    Args:
+        settings: what the application declared.
+        environ: the process's environment.
+        stdout: the process's standard output.
+        flag: whether `--no-telemetry` is on this command line.
+        group: how the telemetry group was called.
+    """
+    directories = directories_of(settings.app, environ)
+    decision = decide(settings, environ, directories, stdout)
+    return Application(
+        settings,
+        environ,
+        directories,
+        stdout,
+        flag,
+        Decision(OFF, "flag") if flag else decision,
+        read_setting(directories.setting) if directories is not None else NONE,
+        group,
+        _destinations(settings, environ, directories, decision.destination),
+    )
+
+
+def _destinations(
+    settings: Settings,
+    environ: Mapping[str, str],
+    directories: Directories | None,
+    current: Destination | None,
+) -> list[KnownDestination]:
+    """The destination with a write key, then the one for signed-in users, if there are any."""
+    if directories is None:
+        return []
+    found = []
+    signed_out = copy.copy(settings)
+    signed_out.auth = None
+    anonymous = find_destination(signed_out, environ)
+    if anonymous is not None:
+        found.append((anonymous, False))
+    if current is not None and current.token is not None:
+        found.append((current, True))
+    elif settings.auth is not None and settings.declared.get("host") is not None:
+        host = own_host(settings)
+        if host is not None and settings.app_known:
+            found.append((Destination(host, "", ""), True))
+    return [
+        KnownDestination(os.path.join(directories.spool, one.digest), one, identified)
+        for one, identified in found
+    ]
+
+
+# Switches -----------------------------------------------------------------------------------------
+
+OPTS_OUT = "off"
+OPTS_IN = "on"
+NO_EFFECT = "none"
+
+
+class Switch(NamedTuple):
+    """Something that decides whether a run is recorded.
+
+    Attributes:
+        key: a reason of `_foreground.reasons`, or a variable's name.
+        name: for people.
+        value: in words, or as in the environment; None if it is not set.
+        effect: OPTS_OUT, OPTS_IN, LOG or NO_EFFECT.
+    """
+
+    key: str
+    name: str
+    value: str | None
+    effect: str
+
+
+def switches(application: Application) -> list[Switch]:
+    """Every switch, in the order in which `decide` evaluates them; the first OPTS_OUT decides."""
+    flag = ("given", OPTS_OUT) if application.flag else (None, NO_EFFECT)
+    return [
+        Switch("flag", FLAG, *flag),
+        *_variables(application.environ, application.settings.prefix),
+        _saved_setting(application.setting),
+        _user(application.environ),
+        *_circumstances(application),
+    ]
+
+
+def decisive(decision: Decision) -> str:
+    """The key of the switch that decides; empty if none opts out."""
+    return decision.detail or decision.reason if decision.mode == OFF else ""
+
+
+def _variables(environ: Mapping[str, str], prefix: str) -> Iterator[Switch]:
+    own = prefix + "_TELEMETRY"
+    for name in ("DO_NOT_TRACK", "NO_ANALYTICS", OFF_VARIABLE, prefix + "_NO_TELEMETRY", own):
+        value = environ.get(name)
+        if value is None:
+            effect = NO_EFFECT
+        elif opt_out_variable({name: value}, prefix) is not None:
+            effect = OPTS_OUT
+        else:
+            effect = LOG if name == own and value.strip().lower() == LOG else NO_EFFECT
+        yield Switch(name, name, value, effect)
+
+
+def _saved_setting(setting: str) -> Switch:
+    value, effect = {
+        NONE: ("none", NO_EFFECT),
+        ENABLED: ("enabled", OPTS_IN),
+        DISABLED: ("disabled", OPTS_OUT),
+        UNREADABLE: ("cannot be read", OPTS_OUT),
+    }[setting]
+    key = "unreadable_setting" if setting == UNREADABLE else "setting"
+    return Switch(key, "saved setting", value, effect)
+
+
+def _user(environ: Mapping[str, str]) -> Switch:
+    if not is_other_user(environ):
+        return Switch("other_user", "user", "you", NO_EFFECT)
+    if os.getuid() != os.geteuid():
+        value = f"uid {os.getuid()}, with the rights of {os.geteuid()}"
+    else:
+        value = "HOME belongs to another user"
+    return Switch("other_user", "user", value, OPTS_OUT)
+
+
+def _circumstances(application: Application) -> Iterator[Switch]:
+    settings, environ = application.settings, application.environ
+    directories, enabled = application.directories, application.setting == ENABLED
+    tests = [name for name in TEST_VARIABLES if name in environ]
+    services = [name for name in CI_VARIABLES if is_ci({name: environ.get(name, "")})]
+    labelled = " (recorded, with a label)" if services and settings.ci != "off" else ""
+    no_key = "none: no write key" if settings.app_known else "none: the application has no name"
+    hosts = dict.fromkeys(one.destination.host for one in application.destinations)
+    destination = application.decision.destination or find_destination(settings, environ)
+    opt_in = settings.consent == "opt-in"
+    shown = settings.notice is False or (directories is not None and was_shown(directories.notice))
+    notice = "shown" if settings.notice is not False else "left to the application"
+    for key, name, applies, value, otherwise in (
+        (
+            "test_run",
+            "test run",
+            is_test_run(environ, application.stdout),
+            ", ".join(tests) or "in this process",
+            "none",
+        ),
+        (
+            "ci",
+            "CI",
+            settings.ci == "off" and is_ci(environ),
+            ", ".join(services),
+            (", ".join(services) or "none") + labelled,
+        ),
+        (
+            "no_destination",
+            "destination",
+            destination is None,
+            no_key,
+            ", ".join(hosts) or (destination.host if destination is not None else ""),
+        ),
+        (
+            "not_storable",
+            "state directory",
+            directories is None or not is_storable(directories.state),
+            "cannot be used",
+            "can be used",
+        ),
+        (
+            "not_opted_in",
+            "opt-in",
+            opt_in and not enabled,
+            "required, not enabled",
+            "required, enabled" if opt_in else "not required",
+        ),
+        (
+            "notice_not_shown",
+            "notice",
+            not enabled and not shown,
+            "not shown yet",
+            "not required: enabled" if enabled else notice,
+        ),
+    ):
+        if applies:
+            yield Switch(key, name, value, OPTS_OUT)
+        else:
+            yield Switch(key, name, otherwise, NO_EFFECT)
+
+
+# Why the saved setting cannot be read -------------------------------------------------------------
+
+
+def setting_problem(path: str) -> str:
+    """Why a saved setting cannot be read, as the end of a sentence that begins with "it".
+
+    Args:
+        path: of its file.
+
+    Returns:
+        Empty if it can be read, or does not exist.
+    """
+    try:
+        found = os.stat(path)
+        if stat.S_ISDIR(found.st_mode):
+            return "is a directory"
+        if not stat.S_ISREG(found.st_mode):
+            return "is not a regular file"
+        if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
+            return f"belongs to another user (uid {found.st_uid})"
+        if found.st_size > SETTING_LIMIT:
+            return f"is larger than {SETTING_LIMIT // 1024} KB"
+        content = read_small(path, limit=SETTING_LIMIT, follow=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        return f"cannot be opened ({error.strerror or type(error).__name__})"
+    return _content_problem(content)
+
+
+def _content_problem(content: bytes) -> str:
+    if not content.strip():
+        return "is empty"
+    repeated: list[str] = []
+
+    def collect(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        names = [name for name, _ in pairs]
+        repeated.extend(name for name in dict.fromkeys(names) if names.count(name) > 1)
+        return dict(pairs)
+
+    try:
+        saved = json.loads(content.decode("utf-8"), object_pairs_hook=collect)
+    except UnicodeDecodeError:
+        return "is not UTF-8 text"
+    except json.JSONDecodeError as error:
+        return f"is not JSON (line {error.lineno}, column {error.colno})"
+    except (ValueError, RecursionError):
+        return "is not readable JSON"
+    if not isinstance(saved, dict):
+        return "is not a JSON object"
+    if repeated:
+        return f"contains the key {ascii(repeated[0])[:40]} twice"
+    if "enabled" not in saved:
+        return 'has no key "enabled"'
+    if not isinstance(saved["enabled"], bool):
+        return 'has a value for "enabled" that is neither true nor false'
+    return ""

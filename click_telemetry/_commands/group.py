@@ -1,0 +1,232 @@
+"""`telemetry_group`: the commands that an application adds with one line. They are never recorded.
+
+An application pays for one object. Each command is made when it is looked up, and its module is
+loaded when it runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .._instrument import KEY, CommandState, scope_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HELP = "Shows, disables, enables and deletes telemetry."
+
+
+# The commands; each imports its module when it runs -----------------------------------------------
+
+
+def _status(context: click.Context, why: bool, as_json: bool) -> None:
+    """Shows whether telemetry is on, what is queued, what was sent and the last error."""
+    from .status import run
+
+    run(context, why=why, as_json=as_json)
+
+
+def _enable(context: click.Context) -> None:
+    """Enables telemetry. Any other opt-out still takes precedence."""
+    from .changes import enable
+
+    enable(context)
+
+
+def _disable(context: click.Context) -> None:
+    """Disables telemetry, and deletes the ID and the queue."""
+    from .changes import disable
+
+    disable(context)
+
+
+def _show(context: click.Context, as_json: bool) -> None:
+    """Shows the queued messages, exactly as they would be sent."""
+    from .show import run
+
+    run(context, as_json=as_json)
+
+
+def _flush(context: click.Context) -> None:
+    """Sends the queued messages now, and waits for it.
+
+    The exit status is 0 if every queued message was delivered.
+    """
+    from .flush import run
+
+    run(context)
+
+
+def _purge(context: click.Context) -> None:
+    """Deletes the ID and the queue. The saved setting is kept."""
+    from .changes import purge
+
+    purge(context)
+
+
+def _reset_id(context: click.Context) -> None:
+    """Replaces the anonymous ID by a new one."""
+    from .changes import reset_id
+
+    reset_id(context)
+
+
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "status": _status,
+    "enable": _enable,
+    "disable": _disable,
+    "show": _show,
+    "flush": _flush,
+    "purge": _purge,
+    "reset-id": _reset_id,
+}
+_SHORT_HELP = {"status": "Shows whether telemetry is on, the queue and the last error."}
+_OPTIONS = {
+    "status": (
+        ("--why", "why", "List every switch, its value, and the one that decides."),
+        ("--json", "as_json", "Print everything as one JSON object."),
+    ),
+    "show": (("--json", "as_json", "Print each message as one line of JSON."),),
+}
+
+NAMES = tuple(_COMMANDS)
+"""In the order of the help."""
+
+
+# The group ----------------------------------------------------------------------------------------
+
+
+class TelemetryCommand(click.Command):
+    """One of the commands."""
+
+    def get_help(self, ctx: click.Context) -> str:
+        """The help page, in rich-click's style where the application has it."""
+        return _rich_help(self, ctx) or super().get_help(ctx)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options without `--no-telemetry`: nothing is recorded of these commands anyway."""
+        _format_options(self, ctx, formatter)
+
+
+class TelemetryGroup(click.Group):
+    """The group; a command is made when it is looked up."""
+
+    is_telemetry_group = True
+
+    def __init__(self, name: str, help: str) -> None:  # noqa: A002
+        super().__init__(name, help=help)
+        state = CommandState()
+        state.excluded = True
+        self.__dict__[KEY] = state
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Parse the group's own arguments."""
+        with _ending_as_click(parent):
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was named."""
+        with _ending_as_click(ctx.parent):
+            return super().invoke(ctx)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the help."""
+        return [*NAMES]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command, or None if there is none of that name."""
+        if cmd_name not in self.commands and cmd_name in _COMMANDS:
+            self.commands[cmd_name] = _make_command(cmd_name)
+        return self.commands.get(cmd_name)
+
+    def get_help(self, ctx: click.Context) -> str:
+        """As `TelemetryCommand.get_help`."""
+        return _rich_help(self, ctx) or super().get_help(ctx)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """As `TelemetryCommand.format_options`; then the commands."""
+        _format_options(self, ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+
+def telemetry_group(name: str = "telemetry", *, help: str = HELP) -> TelemetryGroup:  # noqa: A002
+    """Commands that show, enable, disable and delete what is recorded of the person who runs them.
+
+        cli.add_command(telemetry_group())
+
+    They work below any instrumented group, use the application's name, and are never recorded.
+    Exit codes: 0 success; 1 failure, explained on stderr; 2 wrong usage.
+
+    Args:
+        name: of the group, below the application.
+        help: its line in the application's help.
+    """
+    return TelemetryGroup(name, help)
+
+
+def _make_command(name: str) -> click.Command:
+    run = _COMMANDS[name]
+    return TelemetryCommand(
+        name,
+        callback=click.pass_context(run),
+        params=[
+            click.Option([flag, parameter], is_flag=True, help=text)
+            for flag, parameter, text in _OPTIONS.get(name, ())
+        ],
+        help=run.__doc__,
+        short_help=_SHORT_HELP.get(name),
+    )
+
+
+def _format_options(
+    command: click.Command, ctx: click.Context, formatter: click.HelpFormatter
+) -> None:
+    params = command.get_params(ctx)
+    flag = scope_of(ctx).option
+    rows = [param.get_help_record(ctx) for param in params if param is not flag]
+    with formatter.section("Options"):
+        formatter.write_dl([row for row in rows if row is not None])
+
+
+def _rich_help(command: click.Command, context: click.Context) -> str | None:
+    """The help page by rich-click, if the application's root uses it."""
+    kinds = type(context.find_root().command).__mro__
+    if not any(kind.__module__.partition(".")[0] == "rich_click" for kind in kinds):
+        return None
+    from .rich_help import help_page
+
+    return help_page(command, context)
+
+
+@contextmanager
+def _ending_as_click(parent: object) -> Iterator[None]:
+    """End as Click does, below an application that contains its own copy of Click.
+
+    The copy (Typer's, since 0.26) does not know the exceptions of this one.
+
+    Args:
+        parent: the context above.
+    """
+    if parent is None or isinstance(parent, click.Context):
+        yield
+        return
+    try:
+        yield
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("Aborted!", err=True)
+        sys.exit(1)

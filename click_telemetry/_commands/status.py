@@ -1,0 +1,274 @@
+"""`status`: a report as values, collected once, and printed as text or as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime, timezone
+from time import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from .._recorder import (
+    CLIENT,
+    CONTAINER_FILES,
+    CONTAINER_VARIABLES,
+    LOG,
+    OFF,
+    SEND,
+    WATCH,
+    was_shown,
+)
+from .._storage import DISABLED, NONE, UNREADABLE
+from .application import (
+    NO_EFFECT,
+    OPTS_OUT,
+    application_of,
+    decisive,
+    setting_problem,
+    switches,
+)
+from .spools import read_spools, stored_id
+from .terminal import counted, delivery_error, local_time, printer, span, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from .application import Application, Switch
+    from .spools import SpoolReport
+
+LABEL_WIDTH = 15
+MAX_VALUE = 40
+"""Characters of a variable's value; `--json` prints all of them."""
+
+_MODES = {
+    SEND: "on: commands are recorded and sent.",
+    LOG: "in log mode: messages are printed on stderr, and none is sent.",
+    CLIENT: "on: the application's own client receives the messages.",
+    WATCH: "on: click-telemetry watch receives the messages on this machine.",
+}
+
+
+class StatusReport(NamedTuple):
+    """Everything that `status` shows.
+
+    Attributes:
+        application: whose.
+        switches: all of them, in the order in which they are evaluated.
+        decisive: the key of the one that decides; empty if none opts out.
+        setting_problem: why the saved setting cannot be read; empty if it can be.
+        anonymous_id: the stored one, or None.
+        notice_shown: whether the notice has been shown.
+        spools: the current destination's first.
+    """
+
+    application: Application
+    switches: list[Switch]
+    decisive: str
+    setting_problem: str
+    anonymous_id: str | None
+    notice_shown: bool
+    spools: list[SpoolReport]
+
+
+def run(context: click.Context, *, why: bool, as_json: bool) -> None:
+    """Print the report.
+
+    Args:
+        context: the command's.
+        why: whether to list the switches.
+        as_json: whether to print JSON, and nothing else.
+    """
+    report = report_of(application_of(context))
+    if as_json:
+        click.echo(json.dumps(report_as_json(report), indent=2, allow_nan=False))
+        return
+    output = printer(context)
+    for line in _report_lines(report):
+        output(line)
+    if why:
+        output("")
+        for line in _switch_lines(report):
+            output(line)
+    output("")
+    for line in _hints(report, why):
+        output(line)
+
+
+def report_of(application: Application) -> StatusReport:
+    """Collect the report; nothing is changed."""
+    directories = application.directories
+    return StatusReport(
+        application,
+        switches(application),
+        decisive(application.decision),
+        setting_problem(directories.setting) if directories is not None else "",
+        stored_id(directories),
+        directories is not None and was_shown(directories.notice),
+        read_spools(directories, application.destinations),
+    )
+
+
+# As JSON ------------------------------------------------------------------------------------------
+
+
+def report_as_json(report: StatusReport) -> dict[str, Any]:
+    """The whole report. Its keys are a public contract; times are RFC 3339 in UTC."""
+    application, spools = report.application, report.spools
+    decision, directories = application.decision, application.directories
+    return {
+        "app": application.settings.app,
+        "mode": decision.mode,
+        "reason": decision.reason or None,
+        "detail": decision.detail or None,
+        "reason_text": application.off_reason() if decision.mode == OFF else None,
+        "switches": [
+            {**switch._asdict(), "wins": switch.key == report.decisive}
+            for switch in report.switches
+        ],
+        "setting": application.setting,
+        "setting_problem": report.setting_problem or None,
+        "notice_shown": report.notice_shown,
+        "anonymous_id": report.anonymous_id,
+        "in_container": _in_container(application.environ),
+        "paths": {
+            "setting": directories.setting if directories is not None else None,
+            "state": directories.state if directories is not None else None,
+        },
+        "queue": {
+            "files": sum(len(spool.files) for spool in spools),
+            "messages": sum(spool.queued for spool in spools),
+            "oldest": _utc(min((s.oldest for s in spools if s.oldest is not None), default=None)),
+        },
+        "delivered": sum(spool.state.delivered for spool in spools),
+        "rejected": sum(spool.state.rejected for spool in spools),
+        "dropped": sum(spool.state.dropped for spool in spools),
+        "destinations": [_spool_as_json(spool) for spool in spools],
+    }
+
+
+def _spool_as_json(spool: SpoolReport) -> dict[str, Any]:
+    known, state = spool.known, spool.state
+    error = state.last_error
+    return {
+        "directory": spool.directory,
+        "current": known is not None,
+        "host": known.destination.host if known is not None else None,
+        "identified": known.identified if known is not None else None,
+        "sending": spool.sending,
+        "files": len(spool.files),
+        "messages": spool.queued,
+        "oldest": _utc(spool.oldest),
+        "delivered": state.delivered,
+        "delivered_at": _utc(state.delivered_at),
+        "rejected": state.rejected,
+        "dropped": state.dropped,
+        "failures": state.failures,
+        "failed_at": _utc(state.failed_at),
+        "last_error": error,
+        "last_error_in_words": delivery_error(error) if error else None,
+        "not_before": _utc(spool.not_before),
+    }
+
+
+def _in_container(environ: Mapping[str, str]) -> bool:
+    return any(name in environ for name in CONTAINER_VARIABLES) or any(
+        os.path.exists(path) for path in CONTAINER_FILES
+    )
+
+
+def _utc(seconds: float | None) -> str | None:
+    """Seconds since the epoch as RFC 3339."""
+    if seconds is None:
+        return None
+    try:
+        found = datetime.fromtimestamp(seconds, timezone.utc)
+    except (OverflowError, OSError, ValueError):
+        return None
+    return found.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+# As text ------------------------------------------------------------------------------------------
+
+
+def _report_lines(report: StatusReport) -> Iterator[str]:
+    application = report.application
+    decision, directories = application.decision, application.directories
+    mode = f"off: {application.off_reason()}." if decision.mode == OFF else _MODES[decision.mode]
+    yield click.style(f"Telemetry for {application.settings.app} is {mode}", bold=True)
+    yield ""
+    if directories is None:
+        yield _line("Directories", "none: HOME is not set to an absolute path", fg="yellow")
+        return
+    if application.setting == UNREADABLE:
+        yield _line(
+            "Saved setting", f"it {report.setting_problem or 'cannot be read'}", fg="yellow"
+        )
+    else:
+        yield _line("Saved setting", application.setting)
+    yield _line("", application.path(directories.setting), dim=True)
+    yield _line("Anonymous ID", report.anonymous_id or NONE)
+    yield _line("Stored in", application.path(directories.state))
+    if not report.spools:
+        yield _line("Queue", "empty")
+    for spool in report.spools:
+        yield from _spool_lines(spool)
+
+
+def _spool_lines(spool: SpoolReport) -> Iterator[str]:
+    known, state = spool.known, spool.state
+    if known is None:
+        yield _line("Destination", "another write key or host than the current one:")
+    elif known.identified:
+        yield _line("Signed in", f"with your account, at {visible(known.destination.host, 50)}:")
+    if spool.oldest is None:
+        yield _line("Queue", "empty")
+    else:
+        size = f"{counted(spool.queued, 'message')} in {counted(len(spool.files), 'file')}"
+        yield _line("Queue", f"{size}, the oldest {span(time() - spool.oldest)} old")
+    last = f", the last at {local_time(state.delivered_at)}" if state.delivered_at else ""
+    yield _line("Delivered", counted(state.delivered, "message") + last)
+    if state.rejected:
+        yield _line("Rejected", f"{counted(state.rejected, 'message')}, by the server")
+    if state.dropped:
+        yield _line("Dropped", f"{counted(state.dropped, 'message')}: too old, many or large")
+    if state.last_error and (state.failures or state.rejected):
+        at = f", at {local_time(state.failed_at)}" if state.failed_at else ""
+        yield _line("Last error", visible(delivery_error(state.last_error), 100) + at, fg="yellow")
+    if spool.sending:
+        yield _line("Sender", "running")
+    elif spool.not_before is not None:
+        yield _line("Next attempt", f"not before {local_time(spool.not_before)}")
+
+
+def _switch_lines(report: StatusReport) -> Iterator[str]:
+    width = max(len(switch.name) for switch in report.switches) + 2
+    yield click.style("The first switch that is off decides.", bold=True)
+    yield ""
+    for switch in report.switches:
+        decides = switch.key == report.decisive
+        value = "not set" if switch.value is None else visible(switch.value, MAX_VALUE) or "empty"
+        line = "  " + click.style(switch.name.ljust(width), bold=decides or None)
+        if switch.effect == NO_EFFECT:
+            line += click.style(value, dim=True)
+        else:
+            color = "red" if switch.effect == OPTS_OUT else "green"
+            line += value + "  " + click.style(switch.effect, fg=color, bold=decides or None)
+        yield line + (click.style("  <- decides", bold=True) if decides else "")
+
+
+def _hints(report: StatusReport, why: bool) -> Iterator[str]:
+    group = report.application.group
+    if not why:
+        yield f"All switches:  {group} status --why"
+    if any(spool.files for spool in report.spools):
+        yield f"Messages:      {group} show"
+    if report.application.setting in (DISABLED, UNREADABLE):
+        yield f"To enable:     {group} enable"
+    else:
+        yield f"To disable:    {group} disable"
+
+
+def _line(label: str, value: str, **style: Any) -> str:
+    return f"  {label:<{LABEL_WIDTH}}" + (click.style(value, **style) if style else value)

@@ -1,0 +1,117 @@
+"""Text for people: printable, coloured only where colour is wanted, numbers and times in words."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import datetime
+from io import TextIOWrapper
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_DELIVERY_ERRORS = {
+    "deadline": "the server took too long",
+    "lock": "the spool cannot be locked",
+    "unlink": "the spool's files cannot be deleted, so nothing was sent",
+    "unwritable": "the spool's files cannot be renamed, so nothing was sent",
+    "html": "a web page answered instead of the server (a network that requires a login, perhaps)",
+    "redirected": "the server redirects to another address, which is not followed",
+    "TooManyRedirects": "the server redirects to another address, which is not followed",
+    "ConnectionError": "the server could not be reached",
+    "ConnectTimeout": "the server could not be reached in time",
+    "ReadTimeout": "the server did not respond in time",
+    "Timeout": "the server did not respond in time",
+    "ChunkedEncodingError": "the server's response was incomplete",
+    "SSLError": "the server's certificate is not trusted",
+    "ProxyError": "the proxy rejected the connection",
+    "http_401": "the server does not accept the application's key (401)",
+    "http_403": "the server does not accept the application's key (403)",
+    "http_404": "the server has no such address (404)",
+    "http_429": "the server asks to wait (429)",
+}
+
+
+def visible(text: str, limit: int | None = None) -> str:
+    """Foreign text as printable characters: nothing in it moves a cursor or turns a direction.
+
+    Args:
+        text: from a message, a file name or a command line.
+        limit: the most characters; a longer text ends in `…`.
+    """
+    shown = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
+    if limit is not None and len(shown) > limit:
+        return shown[: limit - 1] + "…"
+    return shown
+
+
+def printer(context: click.Context) -> Callable[[str], None]:
+    """Prints lines on standard output, coloured if it is a terminal.
+
+    The application's own switch (`context.color`) takes precedence over `NO_COLOR` (no-color.org).
+    """
+    allow_any_text(sys.stdout)
+    color = context.color
+    if color is None and (os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"):
+        color = False
+    return lambda line: click.echo(line, color=color)
+
+
+def allow_any_text(stream: object) -> None:
+    """Let a stream print as escapes what its encoding does not contain: a path may be anything."""
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 message`, `2 messages`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def local_time(seconds: float) -> str:
+    """Seconds since the epoch as local time."""
+    try:
+        return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
+    except (OverflowError, OSError, ValueError):
+        return "an impossible time"
+
+
+def span(seconds: float) -> str:
+    """A number of seconds, roughly: `12 s`, `3 min`, `5 h`, `2 days`."""
+    seconds = max(seconds, 0.0)
+    for unit, size, until in (("s", 1, 90), ("min", 60, 5400), ("h", 3600, 172800)):
+        if seconds < until:
+            return f"{round(seconds / size)} {unit}"
+    return f"{round(seconds / 86400)} days"
+
+
+def home_path(path: str, home: str) -> str:
+    """A path as people write it, with `~` for their home; printable."""
+    home = home.rstrip("/")
+    return visible("~" + path[len(home) :] if home and path.startswith(home + os.sep) else path)
+
+
+def system_error(error: OSError) -> str:
+    """What the operating system calls an error."""
+    return visible(error.strerror or str(error) or type(error).__name__)
+
+
+def delivery_error(error: str) -> str:
+    """A sender's one word for an error, as a clause.
+
+    Args:
+        error: `SenderState.last_error`.
+    """
+    known = _DELIVERY_ERRORS.get(error)
+    if known is not None:
+        return known
+    status = error.removeprefix("http_")
+    if status != error and status.isascii() and status.isdigit():
+        result = "failed" if status.startswith("5") else "rejected the request"
+        return f"the server {result} ({status})"
+    return f"delivery failed ({error})"

@@ -1,0 +1,1 @@
+"""`click-telemetry …`, for the maintainer of an instrumented application."""

@@ -1,0 +1,174 @@
+"""`click-telemetry watch`: runs a command unchanged, then shows which of its events arrived.
+
+Only events of the command itself are received: it gets a receiver, a state directory and an ID of
+its own. Of the person's own files only the saved setting is read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import rich_click as click
+from rich.console import Console
+
+from .. import __version__
+from .._commands.terminal import allow_any_text, counted, visible
+from .._foreground.watch import ADDRESS_VARIABLE, DECISIONS, STATE_VARIABLE
+from .._storage import read_small
+from .child import Signals, run
+from .explanation import DecisionReport, Evidence, explain
+from .receiver import Receiver
+from .senders import deliver
+from .table import EventTable, apps, in_order, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .receiver import Message
+
+MAX_REPORT = 64 * 1024
+"""Bytes of a decision's file."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="click-telemetry")
+def cli() -> None:
+    """Check what an application that is instrumented with click_telemetry sends."""
+
+
+@cli.command(context_settings={"allow_interspersed_args": False})
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print each message as one line on stdout; everything else is printed on stderr.",
+)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="COMMAND...")
+@click.pass_context
+def watch(ctx: click.Context, command: tuple[str, ...], as_json: bool) -> None:
+    """Run COMMAND and show the events that it sends.
+
+    The events pass through the spool, the sender and HTTP to a receiver on this machine. Nothing
+    leaves it, and your own telemetry files are not changed. An opt-out (--no-telemetry,
+    DO_NOT_TRACK, a saved setting) applies here too.
+
+    The exit status is that of COMMAND, or 1 if COMMAND succeeded and no event arrived.
+    """
+    if not command:
+        raise click.UsageError(
+            "Name the command to watch, as in: click-telemetry watch -- demo-cli deploy", ctx
+        )
+    for stream in (sys.stdout, sys.stderr):
+        allow_any_text(stream)
+    messages, evidence = watch_run(command, quiet_stdout=as_json)
+    if as_json:
+        print_json(messages)
+    print_result(messages, evidence, table=not as_json)
+    ctx.exit(evidence.status or (0 if evidence.rows else 1))
+
+
+def watch_run(command: Sequence[str], *, quiet_stdout: bool) -> tuple[list[Message], Evidence]:
+    """Run a command, deliver its events to a receiver, and collect what is known afterwards.
+
+    Args:
+        command: its words.
+        quiet_stdout: whether its standard output is printed on stderr.
+
+    Raises:
+        CannotStart: the command does not exist, or cannot be executed.
+    """
+    with Receiver() as receiver, private_state() as state, Signals() as signals:
+        variables = {ADDRESS_VARIABLE: receiver.origin, STATE_VARIABLE: state}
+        status = run(command, signals, variables, stdout_to_stderr=quiet_stdout)
+        remainders = deliver(state, receiver.origin, stop=lambda: signals.arrived, report=_report)
+        messages = receiver.messages
+        reports = decision_reports(state)
+        return messages, Evidence(
+            command, status, reports, remainders, apps(messages), len(rows(messages))
+        )
+
+
+@contextmanager
+def private_state() -> Iterator[str]:
+    """A state directory for one run, deleted afterwards."""
+    state = os.path.realpath(tempfile.mkdtemp(prefix="click-telemetry-watch-"))
+    try:
+        yield state
+    finally:
+        shutil.rmtree(state, ignore_errors=True)
+
+
+def decision_reports(state: str) -> list[DecisionReport]:
+    """What applications reported, in order; a file that cannot be read is skipped."""
+    directory = os.path.join(state, DECISIONS)
+    found: list[tuple[int, str, DecisionReport]] = []
+    try:
+        names = [name for name in os.listdir(directory) if name.endswith(".json")]
+    except OSError:
+        return []
+    for name in names:
+        path = os.path.join(directory, name)
+        try:
+            values = json.loads(read_small(path, limit=MAX_REPORT))
+            report = DecisionReport(
+                str(values["app"]),
+                values["decided"] is True,
+                *(str(values.get(key, "")) for key in ("mode", "reason", "detail")),
+            )
+            found.append((os.stat(path).st_mtime_ns, name, report))
+        except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
+            continue
+    return [report for _, _, report in sorted(found)]
+
+
+def print_json(messages: Sequence[Message]) -> None:
+    """Print each message as one line, as it arrived: compact, in ASCII."""
+    for message in in_order(messages):
+        click.echo(json.dumps(message, separators=(",", ":"), allow_nan=False))
+
+
+def print_result(messages: Sequence[Message], evidence: Evidence, *, table: bool) -> None:
+    """Print what arrived, or why nothing did, and what else is known.
+
+    Args:
+        messages: what arrived.
+        evidence: what else is known.
+        table: whether to print the table on standard output; without it, everything is printed
+            on standard error.
+    """
+    reasons = explain(evidence)
+    if not evidence.rows:
+        for sentence in ("\nNo event arrived.", *reasons):
+            _report(sentence)
+        return
+    click.echo(f"\n{summary(messages)}", err=not table)
+    if table:
+        click.echo()
+        Console(highlight=False, markup=False, emoji=False).print(EventTable(rows(messages)))
+    for sentence in reasons:
+        click.echo(f"\n{sentence}", err=not table)
+
+
+def summary(messages: Sequence[Message]) -> str:
+    """The line above the table: how many events arrived, and from which applications."""
+    tracks = sum(message["type"] == "track" for message in messages)
+    others = len(messages) - tracks
+    parts = [counted(tracks, "event")] if tracks else []
+    parts += [counted(others, "other message")] if others else []
+    names = [visible(app, 64) for app in apps(messages)]
+    origin = f" from {_listed(names)}" if names else ""
+    return f"{_listed(parts)} arrived{origin} through spool, sender and HTTP."
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join([*([", ".join(words[:-1])] if words[1:] else []), words[-1]])
+
+
+def _report(text: str) -> None:
+    click.echo(text, err=True)

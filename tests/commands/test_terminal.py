@@ -1,0 +1,70 @@
+"""Text on a terminal."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from click_telemetry._commands.terminal import delivery_error, visible
+
+_patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""Hypothesis needs seconds for its first text on a busy machine."""
+
+
+@_patient
+@given(st.text(st.characters(codec=None)))
+def test_nothing_foreign_reaches_a_terminal_unescaped(text: str) -> None:
+    """Whatever a message contains, only printable characters are shown."""
+    shown = visible(text)
+    assert shown.isprintable()
+    shown.encode()
+
+
+@_patient
+@given(st.text(st.characters(codec=None)), st.integers(2, 80))
+def test_a_long_text_is_cut_to_the_length_asked_for(text: str, most: int) -> None:
+    """A value of thousands of characters takes no more room than it was given."""
+    assert len(visible(text, most)) <= most
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("acme deploy", "acme deploy"),
+        ("Größe 大", "Größe 大"),
+        ("\x1b[2J", "\\x1b[2J"),
+        ("\x1b]8;;http://x\x07", "\\x1b]8;;http://x\\x07"),
+        ("\x9b31m", "\\x9b31m"),
+        ("a\nb\tc\r", "a\\nb\\tc\\r"),
+        ("\u202egnp.exe", "\\u202egnp.exe"),
+        ("zero\u200bwidth", "zero\\u200bwidth"),
+        ("\u2028", "\\u2028"),
+        ("\ud800", "\\ud800"),
+        ("[red]markup[/red]", "[red]markup[/red]"),
+    ],
+)
+def test_an_escape_sequence_is_shown_and_not_obeyed(text: str, shown: str) -> None:
+    """A control character is shown as its Python escape."""
+    assert visible(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("ConnectionError", "the server could not be reached"),
+        ("http_401", "the server does not accept the application's key (401)"),
+        ("http_503", "the server failed (503)"),
+        ("http_418", "the server rejected the request (418)"),
+        (
+            "html",
+            "a web page answered instead of the server (a network that requires a login, perhaps)",
+        ),
+        ("SomethingNew", "delivery failed (SomethingNew)"),
+        ("http_", "delivery failed (http_)"),
+        ("", "delivery failed ()"),
+    ],
+)
+def test_a_failed_delivery_is_described_in_words(error: str, words: str) -> None:
+    """An unknown error is shown as it is."""
+    assert delivery_error(error) == words

@@ -1,0 +1,100 @@
+"""What applications report to the receiver, from both sides."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from click_telemetry._foreground.watch import (
+    ADDRESS_VARIABLE,
+    DECISIONS,
+    STATE_VARIABLE,
+    report,
+)
+from click_telemetry._recorder import OFF, WATCH
+from click_telemetry._tools.explanation import DecisionReport
+from click_telemetry._tools.watch_command import decision_reports, private_state
+
+
+@pytest.fixture
+def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """The state directory of a watched run, in its environment."""
+    monkeypatch.setenv(ADDRESS_VARIABLE, "http://127.0.0.1:9")
+    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path))
+    return str(tmp_path)
+
+
+def test_reports_are_read_in_their_order(state: str) -> None:
+    """Of each application the receiver knows what was decided, and why."""
+    expected = [
+        DecisionReport("acme", False),
+        DecisionReport("acme", True, OFF, "variable", "DO_NOT_TRACK"),
+        DecisionReport("beta", False),
+        DecisionReport("beta", True, WATCH),
+    ]
+    assert decision_reports(state) == []
+    known: set[Path] = set()
+    for second, one in enumerate(expected):
+        if one.decided:
+            report(one.app, one.reason, one.detail, one.mode)
+        else:
+            report(one.app, None)
+        (written,) = {*Path(state, DECISIONS).iterdir()} - known
+        os.utime(written, (second, second))
+        known.add(written)
+    assert decision_reports(state) == expected
+
+
+def test_a_run_that_outlives_the_receiver_creates_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """When the receiver's directory is deleted, no application creates it again."""
+    monkeypatch.setenv(ADDRESS_VARIABLE, "http://127.0.0.1:9")
+    with private_state() as state:
+        monkeypatch.setenv(STATE_VARIABLE, state)
+    report("acme", "", mode=WATCH)
+    assert not os.path.lexists(state)
+
+
+def test_without_a_receiver_nothing_is_reported(
+    state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ordinary run writes no report, even if a directory is given."""
+    monkeypatch.delenv(ADDRESS_VARIABLE)
+    report("acme", "", mode=WATCH)
+    assert os.listdir(state) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"7",
+        b"null",
+        b'{"app": "acme"}',
+        b'{"decided": true}',
+        b"\xff",
+        b"[" * 50_000,
+        b'{"app": "acme", "decided": true, "x": "' + b"x" * 70_000 + b'"}',
+    ],
+    ids=range(10),
+)
+def test_a_file_that_is_no_report_is_skipped(state: str, content: bytes) -> None:
+    """A torn or foreign file among the reports is not shown as a reason."""
+    report("acme", None)
+    Path(state, DECISIONS, "junk.json").write_bytes(content)
+    Path(state, DECISIONS, "directory.json").mkdir()
+    os.mkfifo(Path(state, DECISIONS, "fifo.json"))
+    assert decision_reports(state) == [DecisionReport("acme", False)]
+
+
+def test_the_state_is_private_and_temporary() -> None:
+    """No other user can read a watched run, and nothing of it stays."""
+    with private_state() as state:
+        assert os.stat(state).st_mode & 0o777 == 0o700
+        Path(state, "acme").mkdir()
+    assert not os.path.lexists(state)
