@@ -14,7 +14,6 @@ while our code runs does: every `except` here asks `pass_on` first.
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 from threading import get_ident
@@ -249,10 +248,6 @@ class Attributes(dict[str, Any]):
     def items(self) -> Any:
         """Without the hooks."""
         return {name: self[name] for name in self}.items()
-
-    def keys(self) -> Any:
-        """Without the hooks."""
-        return dict.fromkeys(self).keys()
 
     def __iter__(self) -> Any:
         return iter([name for name in dict.__iter__(self) if type(self[name]) is not Hook])
@@ -552,16 +547,20 @@ at_exit: list[Callable[[], None]] = []  # what is to be done when the process en
 
 
 def _exit() -> None:
-    while at_exit:
+    for step in at_exit:
         try:
-            at_exit.pop()()
+            step()
         except BaseException:  # the interpreter would print it
             continue
 
 
-# Registered when the application is imported, so that it runs after the functions that the
-# application registers later: none of them can wait for a process that we start.
-atexit.register(_exit)
+if opt_out_variable(os.environ, "") is None:
+    import atexit  # 0.2 M instructions, which an opted-out run has no use for
+
+    # Registered when this is imported, so that it runs after the functions that the application
+    # registers later: none of them can wait for a process that we start.
+    atexit.register(_exit)
+
 
 if WATCH_VARIABLE in os.environ:
     from ._foreground import watch

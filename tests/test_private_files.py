@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from click_telemetry import _launcher
+from click_telemetry import _spool
 from click_telemetry._storage import (
     DISABLED,
     ENABLED,
@@ -673,4 +673,4 @@ def test_missing_setting_is_none_and_a_foreign_one_unreadable(tmp_path: Path) ->
 
 def test_lowest_descriptor_is_the_same_in_the_foreground() -> None:
     """Its modules do not load this one."""
-    assert _launcher.LOWEST_DESCRIPTOR == LOWEST_DESCRIPTOR
+    assert _spool.LOWEST_DESCRIPTOR == LOWEST_DESCRIPTOR

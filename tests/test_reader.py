@@ -619,7 +619,7 @@ def test_name_that_is_not_a_files_of_ours_is_an_error(name: str) -> None:
 def test_reader_loads_nothing_but_dates() -> None:
     """Log mode composes in the command's own process; JSON is loaded by the sender alone."""
     source = """
-import click_telemetry
+import click_telemetry, typing  # Click loads typing
 before = set(sys.modules)
 import click_telemetry._reader
 expensive = {"dataclasses", "enum", "hashlib", "json", "platform", "re", "typing", "uuid"}

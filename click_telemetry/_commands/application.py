@@ -281,7 +281,7 @@ def _circumstances(application: Application) -> Iterator[Switch]:
     hosts = dict.fromkeys(one.destination.host for one in application.destinations)
     destination = application.decision.destination or find_destination(settings, environ)
     opt_in = settings.consent == "opt-in"
-    told = settings.notice is False or (directories is not None and was_shown(directories.notice))
+    shown = settings.notice is False or (directories is not None and was_shown(directories.notice))
     notice = "shown" if settings.notice is not False else "left to the application"
     for key, name, applies, value, otherwise in (
         (
@@ -322,7 +322,7 @@ def _circumstances(application: Application) -> Iterator[Switch]:
         (
             "notice_not_shown",
             "notice",
-            not enabled and not told,
+            not enabled and not shown,
             "not shown yet",
             "not required: enabled" if enabled else notice,
         ),

@@ -1,4 +1,4 @@
-"""Foreign text on a terminal."""
+"""Text on a terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from click_telemetry._commands.terminal import visible
+from click_telemetry._commands.terminal import delivery_error, visible
 
 _patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """Hypothesis needs seconds for its first text on a busy machine."""
@@ -15,7 +15,7 @@ _patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @_patient
 @given(st.text(st.characters(codec=None)))
 def test_nothing_foreign_reaches_a_terminal_unescaped(text: str) -> None:
-    """Whatever a message says, only printable characters are shown."""
+    """Whatever a message contains, only printable characters are shown."""
     shown = visible(text)
     assert shown.isprintable()
     shown.encode()
@@ -45,5 +45,26 @@ def test_a_long_text_is_cut_to_the_length_asked_for(text: str, most: int) -> Non
     ],
 )
 def test_an_escape_sequence_is_shown_and_not_obeyed(text: str, shown: str) -> None:
-    """A control character stands there as Python would write it."""
+    """A control character is shown as its Python escape."""
     assert visible(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("ConnectionError", "the server could not be reached"),
+        ("http_401", "the server does not accept the application's key (401)"),
+        ("http_503", "the server failed (503)"),
+        ("http_418", "the server rejected the request (418)"),
+        (
+            "html",
+            "a web page answered instead of the server (a network that requires a login, perhaps)",
+        ),
+        ("SomethingNew", "delivery failed (SomethingNew)"),
+        ("http_", "delivery failed (http_)"),
+        ("", "delivery failed ()"),
+    ],
+)
+def test_a_failed_delivery_is_described_in_words(error: str, words: str) -> None:
+    """An unknown error is shown as it is."""
+    assert delivery_error(error) == words

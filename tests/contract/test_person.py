@@ -1,4 +1,4 @@
-"""The person at the prompt: told first, believed when they say no, able to see what is sent."""
+"""The person at the prompt: the notice is first, opt-outs apply, what is sent can be seen."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DEMO = str(Path(sys.executable).with_name("demo-cli"))
 
 @pytest.fixture
 def polite(make_cli: Callable[..., Cli], server: Server) -> Cli:
-    """The small application, which tells people first."""
+    """The small application, with the notice."""
     made = make_cli(APP.replace(", notice=False", ""))
     made.environ["ACME_TELEMETRY_HOST"] = server.url
     return made
@@ -47,7 +47,7 @@ def tree(home: Home) -> str:
     return digest.hexdigest()
 
 
-def test_first_run_tells_and_records_nothing_and_the_second_records(
+def test_the_first_run_shows_the_notice_and_the_second_one_records(
     polite: Cli, server: Server, home: Home
 ) -> None:
     """Notice first: on a terminal, once, and nothing is recorded before it."""
@@ -60,7 +60,7 @@ def test_first_run_tells_and_records_nothing_and_the_second_records(
     assert len(server.wait_for(2)) == 2
 
 
-def test_without_a_terminal_nobody_was_told_and_nothing_is_recorded(
+def test_without_a_terminal_the_notice_is_not_shown_and_nothing_is_recorded(
     polite: Cli, server: Server, home: Home
 ) -> None:
     """A first run in a script leaves no trace, however often."""
@@ -75,11 +75,11 @@ NO = {
     "the flag": (("--no-telemetry",), {}, None),
     "DO_NOT_TRACK": ((), {"DO_NOT_TRACK": "1"}, None),
     "NO_ANALYTICS": ((), {"NO_ANALYTICS": "yes"}, None),
-    "its own no": ((), {"ACME_NO_TELEMETRY": "true"}, None),
-    "its own switch": ((), {"ACME_TELEMETRY": "0"}, None),
-    "its own switch, empty": ((), {"ACME_TELEMETRY": ""}, None),
-    "a stored choice": ((), {}, '{"enabled": false}'),
-    "a choice that cannot be read": ((), {}, '{"enabled": "false"'),
+    "its own opt-out": ((), {"ACME_NO_TELEMETRY": "true"}, None),
+    "its own variable": ((), {"ACME_TELEMETRY": "0"}, None),
+    "its own variable, empty": ((), {"ACME_TELEMETRY": ""}, None),
+    "a saved setting": ((), {}, '{"enabled": false}'),
+    "a setting that cannot be read": ((), {}, '{"enabled": "false"'),
     "CI": ((), {"CI": "true"}, None),
     "a test run": ((), {"PYTEST_CURRENT_TEST": "x"}, None),
 }
@@ -87,7 +87,7 @@ NO = {
 
 @pytest.mark.parametrize(("flags", "environ", "stored"), list(NO.values()), ids=list(NO))
 @pytest.mark.parametrize("command", ["deploy", "fail"])
-def test_no_means_zero_bytes_zero_processes_zero_connections(
+def test_an_opt_out_means_zero_bytes_zero_processes_zero_connections(
     flags: tuple[str, ...],
     environ: dict[str, str],
     stored: str | None,
@@ -96,7 +96,7 @@ def test_no_means_zero_bytes_zero_processes_zero_connections(
     server: Server,
     home: Home,
 ) -> None:
-    """Whatever says it, whether the command succeeds or fails (row 83)."""
+    """With each opt-out, whether the command succeeds or fails."""
     if stored is not None:
         home.choice().parent.mkdir(parents=True)
         home.choice().write_text(stored)
@@ -108,14 +108,14 @@ def test_no_means_zero_bytes_zero_processes_zero_connections(
     assert server.requests == []
 
 
-def test_no_of_a_variable_stops_nothing_that_another_run_recorded(
+def test_a_variable_of_one_run_does_not_affect_what_another_one_recorded(
     cli: Cli, server: Server, home: Home
 ) -> None:
     """It is for that run: nothing is sent in it, and nothing is lost."""
     cli.run("deploy", env={"ACME_TELEMETRY_HOST": "http://127.0.0.1:9"})
-    waiting = home.spooled()
+    queued = home.spooled()
     cli.run("deploy", env={"DO_NOT_TRACK": "1"})
-    assert home.spooled() == waiting
+    assert home.spooled() == queued
 
 
 def demo(home: Home, *args: str, **environ: str) -> subprocess.CompletedProcess[bytes]:

@@ -424,7 +424,7 @@ def test_a_command_that_is_running_records_nothing_more(
     wait_until(lambda: any(path.stat().st_size for path in home.spooled()))
     acme.run("telemetry", command)
     before = tree(home)
-    running.send_signal(signal.SIGINT)  # it ends as cancelled, and would say so
+    running.send_signal(signal.SIGINT)  # it ends as cancelled, which it would record
     assert "Aborted!" in running.communicate(timeout=60)[1]
     assert tree(home) == before
     assert server.requests == []
@@ -433,7 +433,7 @@ def test_a_command_that_is_running_records_nothing_more(
 @needs_strace
 @pytest.mark.parametrize("at", [1, 3])
 def test_a_purge_that_is_killed_has_purged(acme: Cli, server: Server, home: Home, at: int) -> None:
-    """All spools go at one moment: nobody sends what is left of them, and the next purge has it."""
+    """All spools are moved at once: no sender sends the rest, and the next purge deletes it."""
     acme.run("deploy")
     senders = sender_processes(home)
     killed = subprocess.run(
@@ -465,7 +465,7 @@ def test_what_is_recorded_after_a_purge_is_delivered(acme: Cli, server: Server, 
 
 
 def test_many_commands_and_purges_at_once_end_clean(offline: Cli, home: Home) -> None:
-    """Whoever comes when: after the last purge nothing is left, and no command noticed."""
+    """In any order: after the last purge nothing is left, and every command succeeds."""
     running = [
         offline.start(*words) for _ in range(6) for words in (("deploy",), ("telemetry", "purge"))
     ]
@@ -709,7 +709,7 @@ def colours(shown: str) -> list[str]:
 # For another user ----------------------------------------------------------------------------
 
 as_root = pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root, to be somebody else"
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root, to be another user"
 )
 
 
@@ -737,7 +737,7 @@ def test_a_setuid_application_changes_nothing(acme: Cli, home: Home) -> None:
 
 
 def as_another(cli: Cli, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run it as a setuid program would: started by somebody, with root's rights."""
+    """Run it as a setuid program would: started by another user, with root's rights."""
     source = f"import os, sys; os.setresuid({NOBODY}, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"
     return subprocess.run(
         [sys.executable, "-c", source, *cli.command(*words)],

@@ -159,14 +159,14 @@ def table(output: str) -> list[str]:
 
 def story(messages: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     """Event, command, and for the end its exit code and outcome."""
-    told: list[tuple[Any, ...]] = []
+    found: list[tuple[Any, ...]] = []
     for message in messages:
         own = message["properties"]
         entry: tuple[Any, ...] = (message["event"], own["command"])
-        told.append(
+        found.append(
             (*entry, own.get("exit_code"), own["outcome"]) if "outcome" in own else entry,
         )
-    return told
+    return found
 
 
 def test_a_commands_two_events_are_shown(watch: Watch) -> None:
@@ -229,7 +229,7 @@ def test_json_is_two_lines_and_nothing_else(watch: Watch) -> None:
 def test_a_failing_command_keeps_its_exit_code(
     watch: Watch, args: tuple[str, ...], code: int, error: str | None
 ) -> None:
-    """A command that fails ends as it would alone, and the table says what it failed with."""
+    """A command that fails ends as it would alone, and the table shows its error class."""
     run = watch.run("--", "demo-cli", "fail", *args)
     assert run.returncode == code
     completed, ending = table(run.stdout)[1:]
@@ -266,7 +266,7 @@ def test_no_color_holds_on_a_terminal(watch: Watch) -> None:
 
 
 def test_a_chain_gives_a_pair_for_each_command(watch: Watch) -> None:
-    """Commands that follow one another in one line are told one by one."""
+    """Commands that follow one another in one line are shown one by one."""
     run = watch.run("--", "demo-cli", "pipeline", "lint", "test", "build")
     assert run.returncode == 0
     lines = table(run.stdout)
@@ -277,7 +277,7 @@ def test_a_chain_gives_a_pair_for_each_command(watch: Watch) -> None:
 
 
 def test_a_lazy_group_is_seen(watch: Watch) -> None:
-    """A command that is imported when it is named is told like any other."""
+    """A command that is imported when it is named is shown like any other."""
     assert story(watch.messages("--", "demo-cli", "db", "migrate", "--dry-run")) == [
         ("Command Invoked", "demo db migrate"),
         ("Command Completed", "demo db migrate", 0, "success"),
@@ -285,7 +285,7 @@ def test_a_lazy_group_is_seen(watch: Watch) -> None:
 
 
 def test_a_command_killed_while_it_runs_is_unfinished(watch: Watch) -> None:
-    """After SIGKILL the watcher ends with 137, and the run is told as unfinished."""
+    """After SIGKILL the watcher ends with 137, and the run is shown as unfinished."""
     run = watch.run("--", *watch.script(APP), "die")
     assert run.returncode == 137
     invoked, completed, *ending = table(run.stdout)
@@ -295,7 +295,7 @@ def test_a_command_killed_while_it_runs_is_unfinished(watch: Watch) -> None:
 
 
 def test_a_program_that_takes_over_leaves_an_unfinished_run(watch: Watch) -> None:
-    """A command that becomes another program by exec has no end that anybody could tell."""
+    """A command that becomes another program by exec has no end."""
     run = watch.run("--", "demo-cli", "db", "shell", "--exec")
     assert run.returncode == 0
     assert "unfinished" in table(run.stdout)[2]
@@ -321,7 +321,7 @@ def test_whoever_ends_the_watcher_ends_the_command(watch: Watch) -> None:
 
 
 def test_an_event_of_the_applications_own_is_shown_with_its_properties(watch: Watch) -> None:
-    """What the application tracks stands between the pair, and cannot touch the terminal."""
+    """What the application tracks is between the pair, and cannot control the terminal."""
     run = watch.run("--", *watch.script(APP), "change")
     _, event, own, completed = table(run.stdout)
     assert event.endswith("  2  Plan Changed")
@@ -363,7 +363,7 @@ def test_a_process_that_outlives_the_command_is_waited_for(watch: Watch) -> None
 
 
 def test_ctrl_c_ends_the_wait_for_such_a_process(watch: Watch) -> None:
-    """Nobody has to sit through the ten seconds; what did not arrive is told."""
+    """Ten seconds need not be waited for; what did not arrive is reported."""
     line = watch.in_background("demo-cli wait --seconds 60", "exit 0")
     terminal = Terminal(watch.command("--", "sh", "-c", line), watch.environ, watch.home.path)
     terminal.wait_for("Ctrl-C ends the wait")
@@ -388,7 +388,7 @@ def test_a_watched_run_has_an_id_of_the_moment(watch: Watch) -> None:
 
 
 def test_the_child_gets_a_receiver_and_a_private_directory(watch: Watch) -> None:
-    """The state of a watched run is nobody else's, and gone afterwards."""
+    """The state of a watched run is private, and deleted afterwards."""
     run = watch.run("--", *watch.script(APP), "environment")
     address, state, mode = run.stdout.splitlines()[:3]
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", address)
@@ -462,7 +462,7 @@ def test_a_saved_setting_applies_under_watch(
 def test_a_command_that_is_not_recorded_says_why(
     watch: Watch, args: tuple[str, ...], code: int, cause: str
 ) -> None:
-    """Excluded, turned away by its group, used wrongly: each is told apart."""
+    """Excluded, turned away by its group, used wrongly: each has its own message."""
     run = watch.run("--", *watch.script(APP), *args)
     assert run.returncode == code
     assert cause in run.stderr.splitlines()[-1]
@@ -497,7 +497,7 @@ def test_a_failing_command_without_events_keeps_its_exit_code(watch: Watch) -> N
 
 @pytest.mark.parametrize(("name", "code"), [("no-such-command", 127), (".", 126)])
 def test_a_command_that_cannot_be_started_names_the_fix(watch: Watch, name: str, code: int) -> None:
-    """The exit status is the shell's, and the message says what to do."""
+    """The exit status is a shell's, and the message names the fix."""
     run = watch.run("--", name, "--flag")
     assert run.returncode == code
     assert run.stdout == ""

@@ -18,7 +18,7 @@ from click_telemetry._reader import Composer
 from click_telemetry._recorder import Settings, encode, head_of
 
 from ..harness import facts
-from ..harness.interpreters import environment, python
+from ..harness.interpreter import environment, python
 
 SESSION = "8b6f1f1e-0f6c-4f0e-9d6e-6a1c5f0b2a77"
 

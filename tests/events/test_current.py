@@ -28,7 +28,7 @@ from click_telemetry._events.current import (
 from click_telemetry._instrument import SCOPES
 from click_telemetry.testing import RecordingClient
 
-from ..harness.interpreters import environment, python
+from ..harness.interpreter import environment, python
 from ..harness.recording import Recording, entered, in_a_thread, in_threads
 from ..harness.stories import run
 

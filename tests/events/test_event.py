@@ -22,7 +22,7 @@ from click_telemetry._reader import BASE_PROPERTIES
 from click_telemetry.testing import RecordingClient
 
 from ..harness.flows import Keeping, at_a_prompt, command, dropped, own_events, walk
-from ..harness.interpreters import environment, python
+from ..harness.interpreter import environment, python
 from ..harness.stories import run
 from ..harness.values import BrokenText, Faceless
 

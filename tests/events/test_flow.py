@@ -21,7 +21,7 @@ from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry.testing import RecordingClient
 
 from ..harness.flows import Keeping, OwnEvents, at_a_prompt, command, own_events, walk
-from ..harness.interpreters import environment, python
+from ..harness.interpreter import environment, python
 from ..harness.processes import Cli
 from ..harness.stories import run
 

@@ -24,7 +24,7 @@ from click_telemetry._events.records import (
 )
 from click_telemetry._storage import open_private, try_lock
 
-from ..harness.interpreters import environment, python, race
+from ..harness.interpreter import environment, python, race
 
 AN_ID = "8b6f1f1e-0f6c-4f0e-9d6e-6a1c5f0b2a77"
 FULL = {

@@ -29,7 +29,7 @@ from click_telemetry._events.state import (
 from click_telemetry._reader import BASE_PROPERTIES, COMMAND_COMPLETED, COMMAND_INVOKED
 from click_telemetry._recorder import Invocation, encode
 
-from ..harness.interpreters import environment, python
+from ..harness.interpreter import environment, python
 from ..harness.recording import FactSink, Recording, in_threads
 
 SEGMENT_LIMIT = 32 * 1024

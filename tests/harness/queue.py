@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import click_telemetry
-from click_telemetry._spool import GUARD, NOT_BEFORE
 from click_telemetry._reader import compose
 from click_telemetry._sender.state import SenderState
+from click_telemetry._spool import GUARD, NOT_BEFORE
 
 from .facts import Fact, file_name, head, lines, pair
 from .server import Server

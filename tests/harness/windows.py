@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from click_telemetry import windows
+from click_telemetry._foreground import windows
 
 
 class Runtime:

@@ -90,13 +90,13 @@ def test_a_command_is_two_rows(tokyo: None) -> None:
 def test_an_outcome_that_is_no_plain_success_is_told(
     own: dict[str, Any], expected: tuple[str, str, str]
 ) -> None:
-    """Failure, Ctrl-C and a vanished process are told in words, with the error's class."""
+    """Failure, Ctrl-C and a killed process are shown in words, with the error's class."""
     row = rows(pair(**own))[1]
     assert (row.exit_code, row.outcome, row.outcome_text) == expected
 
 
 def test_an_event_of_the_applications_own_shows_its_own_properties() -> None:
-    """Beside its name an event shows what only it says, shortly."""
+    """An event shows its name and its own properties, shortened."""
     (row,) = rows(
         [
             track(
@@ -124,12 +124,12 @@ def test_an_applications_exit_code_is_a_property_like_any_other() -> None:
 
 
 def test_lost_events_are_shown_where_they_are_counted() -> None:
-    """An event that says how many others were dropped says so in the table too."""
+    """The count of dropped events is in the table too."""
     assert rows([track("One", dropped=4)])[0].own == "dropped=4"
 
 
 def test_rows_stand_by_invocation_then_by_sequence() -> None:
-    """Two commands at a time do not mingle, and each is told in its own order."""
+    """Two concurrent commands are shown one after the other, each in its own order."""
     early = pair("acme a", invocation="z", at="2026-03-01T12:00:00.000Z", first=1)
     early += pair("acme b", invocation="z", at="2026-03-01T12:00:09.000Z", first=3)
     early += [track("Late", "acme b", invocation="z", at="2026-03-01T12:00:09.000Z", sequence=11)]
@@ -149,7 +149,7 @@ def test_identify_is_a_row_only_when_it_names_a_user() -> None:
 
 
 def test_each_application_is_named_once() -> None:
-    """A command that runs another application's is told with both names."""
+    """If a command runs another application, both names are listed."""
     later = pair(app="beta", invocation="two", at="2026-03-01T12:00:01.000Z")
     messages = [*later, *pair(), {"type": "page"}, {"type": "page", "context": None}]
     assert apps(messages) == ["acme", "beta"]
@@ -172,12 +172,12 @@ def test_each_application_is_named_once() -> None:
     ],
 )
 def test_a_duration_is_written_for_people(milliseconds: int, shown: str) -> None:
-    """Nobody has to count zeros."""
+    """Large numbers have larger units."""
     assert duration(milliseconds) == shown
 
 
 def test_a_time_is_local(tokyo: None) -> None:
-    """The clock in the table is the clock on the wall; what is no time stands as it is."""
+    """Times are local; what is not a time is shown as it is."""
     assert local_clock("2026-03-01T20:15:03.007Z") == "05:15:03.007"
     assert local_clock("2026-03-01T20:15:03.007999+02:00") == "03:15:03.007"
     assert local_clock("\x1b[31m") == "\\x1b[31m"

@@ -23,7 +23,7 @@ def test_the_childs_own_exit_status_is_given() -> None:
 
 
 def test_a_command_that_a_signal_ended_has_a_shells_status() -> None:
-    """Killed by signal N is 128 + N, as `$?` would say."""
+    """Killed by signal N is 128 + N, as in `$?`."""
     assert start("/bin/sh", "-c", "kill -9 $$") == 128 + signal.SIGKILL
 
 
@@ -99,10 +99,10 @@ def test_a_command_beside_us_that_is_not_on_path_is_named(
 ) -> None:
     """Without the environment activated, the path to write is given."""
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    beside = executable(tmp_path / "some-cli", "#!/bin/sh\n")
+    neighbour = executable(tmp_path / "some-cli", "#!/bin/sh\n")
     code, message = refused("some-cli")
     assert code == 127
-    assert message.endswith(f"or use {beside}")
+    assert message.endswith(f"or use {neighbour}")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_command_beside_us_that_is_not_on_path_is_named(
 def test_a_file_that_cannot_be_executed_names_the_fix(
     tmp_path: Path, content: str, mode: int, expected: str
 ) -> None:
-    """A script without its bit, its interpreter or its first line is 126, and says which."""
+    """A script without its bit, its interpreter or its first line is 126, and is explained."""
     script = Path(executable(tmp_path / "script", content))
     script.chmod(mode)
     code, message = refused(str(script))

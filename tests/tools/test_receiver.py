@@ -70,11 +70,11 @@ def test_a_gzipped_batch_is_kept_as_it_came(receiver: Receiver) -> None:
 
 @pytest.mark.parametrize("path", [path for path in PATHS if path != "/v1/batch"])
 def test_each_call_of_the_api_has_its_path(receiver: Receiver, path: str) -> None:
-    """A single message is kept with the type that its path says."""
+    """A single message is kept with the type of its path."""
     kind = path.removeprefix("/v1/")
-    said = {"userId": "ada", "event": "One"} if kind == "track" else {"userId": "ada"}
-    assert send(receiver, said, path + "?debug=1") == (200, {"success": True})
-    assert receiver.messages == [{"type": kind, **said}]
+    body = {"userId": "ada", "event": "One"} if kind == "track" else {"userId": "ada"}
+    assert send(receiver, body, path + "?debug=1") == (200, {"success": True})
+    assert receiver.messages == [{"type": kind, **body}]
 
 
 def test_a_message_that_comes_again_is_kept_once(receiver: Receiver) -> None:
@@ -135,7 +135,7 @@ def test_what_is_no_message_is_refused(
         (b'{"batch": []}', "br"),
         (gzip.compress(b'{"batch": []}'), ""),
     ],
-    ids=("no gzip", "cut short", "goes on", "unknown", "not said"),
+    ids=("no gzip", "cut short", "goes on", "unknown", "not declared"),
 )
 def test_a_body_that_is_not_what_it_says_is_refused(
     receiver: Receiver, body: bytes, encoding: str
@@ -176,7 +176,7 @@ def test_there_is_nothing_at_another_path(receiver: Receiver) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS"])
 def test_only_posts_are_answered_well(receiver: Receiver, method: str) -> None:
-    """Somebody who opens the address in a browser gets an answer in JSON, and no page."""
+    """A browser gets JSON, and no page."""
     status, answer = send(receiver, b"", method=method)
     assert (status, answer["success"]) == (501, False)
 
@@ -224,7 +224,7 @@ def test_a_client_that_resets_its_connection_disturbs_nobody(
 
 
 def test_it_listens_on_loopback_alone(receiver: Receiver) -> None:
-    """Nobody on the network can reach a watched run."""
+    """No other machine can reach a watched run."""
     assert receiver.origin.startswith("http://127.0.0.1:")
     host, port = address(receiver)
     with socket.create_connection((host, port)) as connection:
@@ -234,7 +234,7 @@ def test_it_listens_on_loopback_alone(receiver: Receiver) -> None:
 
 
 def test_it_is_gone_when_it_is_left() -> None:
-    """After the run nobody listens any more."""
+    """After the run the port is closed."""
     with Receiver() as receiver:
         assert send(receiver, {"batch": []}) == (200, {"success": True})
     with pytest.raises(ConnectionRefusedError):

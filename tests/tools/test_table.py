@@ -26,7 +26,7 @@ def printed(messages: list[Message], *, encoding: str = "utf-8", **options: Any)
 
 
 def test_a_command_fits_eighty_columns() -> None:
-    """A pair stands on two lines of at most 80 columns, with no space at their ends."""
+    """A pair takes two lines of at most 80 columns, with no space at their ends."""
     lines = printed(pair("demo deploy", "dry_run", "region"))
     assert lines == [
         "time          #  event              command      flags            exit  duration",
@@ -49,7 +49,7 @@ def test_how_it_ended_stands_below_where_it_is_news() -> None:
 
 
 def test_an_event_of_the_applications_own_has_its_properties_below() -> None:
-    """What an event says by itself stands on a line below it, folded where it is long."""
+    """Its own properties are on a line below it, folded if it is long."""
     lines = printed([track("Plan Changed", plan="pro", seats=3, why="because " * 12)])
     assert lines[2:] == [
         "12:00:00.123  1  Plan Changed  acme deploy",
@@ -109,7 +109,7 @@ def test_wide_characters_keep_the_columns_straight() -> None:
 
 
 def test_invocations_are_apart() -> None:
-    """An empty line stands between one invocation and the next, none within a chain."""
+    """An empty line is between one invocation and the next, none within a chain."""
     messages = [
         *pair("demo a"),
         *pair("demo b", first=3),

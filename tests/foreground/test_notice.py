@@ -1,4 +1,4 @@
-"""The notice: shown once, on a terminal, and only what was shown permits recording."""
+"""The notice: shown once, on a terminal; only a notice that was shown permits recording."""
 
 from __future__ import annotations
 
@@ -14,18 +14,27 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 
-from click_telemetry.privacy.notice import STALE_AFTER, show, text, was_shown
-from click_telemetry.storage import Unusable
+from click_telemetry import _recorder
+from click_telemetry._foreground.notice import (
+    STALE_AFTER,
+    notice_text,
+    show,
+    text,
+    was_shown,
+)
+from click_telemetry._recorder import SHOWN
+from click_telemetry._storage import Unusable
 
-from .racing import environment, python, race
+from ..harness.declared import acme
+from ..harness.interpreter import environment, python, race
 
 pty = pytest.importorskip("pty", reason="needs a terminal")
 fcntl = pytest.importorskip("fcntl")
 
-TOLD = "We count commands.\n"
-SHOWN = b"shown  \n"
+NOTICE = "We count commands.\n"
 
 
 @pytest.fixture
@@ -34,7 +43,7 @@ def path(tmp_path: Path) -> Path:
 
 
 class Terminal:
-    """A terminal, and what stands on it."""
+    """A terminal, and the text on it."""
 
     def __init__(self) -> None:
         self._here, self.device = pty.openpty()
@@ -50,7 +59,7 @@ class Terminal:
             pass
         return self._text
 
-    def show(self, path: Path | str, text: str = TOLD) -> bool:
+    def show(self, path: Path | str, text: str = NOTICE) -> bool:
         """Show the notice with this terminal for stderr."""
         with (
             open(self.device, "w", encoding="utf-8", closefd=False) as stderr,
@@ -73,7 +82,7 @@ def terminal() -> Iterator[Terminal]:
 
 
 class Stderr(io.StringIO):
-    """A terminal that does something of its own when it is written to."""
+    """A terminal that runs a function when it is written to."""
 
     def __init__(self, then: Callable[[], object]) -> None:
         super().__init__()
@@ -93,14 +102,15 @@ def marked(path: Path, content: bytes) -> str:
     return str(path)
 
 
-def test_the_notice_is_shown_once(path: Path, terminal: Terminal) -> None:
-    """I am told at the first run, and never again."""
+def test_notice_is_shown_once(path: Path, terminal: Terminal) -> None:
+    """At the first run, and never again."""
     assert not was_shown(str(path))
     assert terminal.show(path)
-    assert terminal.text == TOLD
+    assert terminal.text == NOTICE
     assert was_shown(str(path))
+    assert _recorder.was_shown(str(path))
     assert not terminal.show(path)
-    assert terminal.text == TOLD
+    assert terminal.text == NOTICE
     assert path.read_bytes() == SHOWN
 
 
@@ -108,50 +118,51 @@ def test_the_notice_is_shown_once(path: Path, terminal: Terminal) -> None:
     "content",
     [b"", b"claimed\n", b"shown", b"shown  ", b"shown  \nx", b"Shown  \n", SHOWN * 2, b"x" * 1000],
 )
-def test_only_shown_counts_as_shown(path: Path, content: bytes, terminal: Terminal) -> None:
-    """A mark that was torn, or only claimed, permits nothing; I am told again."""
+def test_only_a_complete_marker_counts(path: Path, content: bytes, terminal: Terminal) -> None:
+    """After a torn or claimed one the notice is shown again."""
     assert not was_shown(marked(path, content))
+    assert not _recorder.was_shown(str(path))
     assert terminal.show(path)
-    assert terminal.text == TOLD
+    assert terminal.text == NOTICE
     assert path.read_bytes() == SHOWN
 
 
-def test_of_many_first_runs_one_shows_the_notice(path: Path, terminal: Terminal) -> None:
-    """Twelve commands at a time tell me once."""
-    said = race(
+def test_one_of_many_first_runs_shows_the_notice(path: Path, terminal: Terminal) -> None:
+    """Twelve commands at a time show it once."""
+    printed = race(
         12,
-        "from click_telemetry.privacy.notice import show",
+        "from click_telemetry._foreground.notice import show",
         "print(show(sys.argv[1], sys.argv[2]))",
         path,
-        TOLD,
+        NOTICE,
         stderr=terminal.device,
     )
-    assert sorted(said) == ["False\n"] * 11 + ["True\n"]
-    assert terminal.text == TOLD
+    assert sorted(printed) == ["False\n"] * 11 + ["True\n"]
+    assert terminal.text == NOTICE
     assert was_shown(str(path))
 
 
-def test_nobody_else_shows_it_while_it_is_being_shown(
+def test_second_command_does_not_show_it_meanwhile(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A second command that comes meanwhile says nothing, and takes nothing for shown."""
+    """Nor does it find it shown before it is."""
     meanwhile: list[bool] = []
 
     def second() -> None:
-        meanwhile.extend([was_shown(str(path)), show(str(path), TOLD)])
+        meanwhile.extend([was_shown(str(path)), show(str(path), NOTICE)])
 
     stderr = Stderr(second)
     monkeypatch.setattr(sys, "stderr", stderr)
-    assert show(str(path), TOLD)
+    assert show(str(path), NOTICE)
     assert meanwhile == [False, False]
-    assert stderr.getvalue() == TOLD
+    assert stderr.getvalue() == NOTICE
 
 
-def test_a_claim_whose_process_was_killed_is_taken_again(path: Path, terminal: Terminal) -> None:
-    """A notice that never came counts for nothing, and comes at the next run."""
+def test_claim_of_a_killed_process_is_free(path: Path, terminal: Terminal) -> None:
+    """A notice that was not shown is shown at the next run."""
     source = """
 import os, signal
-from click_telemetry.privacy.notice import show
+from click_telemetry._foreground.notice import show
 class Stderr:
     def isatty(self): return True
     def write(self, text): os.kill(os.getpid(), signal.SIGKILL)
@@ -163,27 +174,27 @@ show(sys.argv[1], "We count commands.")
     assert path.read_bytes() == b"claimed\n"
     assert not was_shown(str(path))
     assert terminal.show(path)
-    assert terminal.text == TOLD
+    assert terminal.text == NOTICE
 
 
-def test_a_terminal_that_goes_away_leaves_the_notice_for_later(
+def test_notice_that_cannot_be_written_is_not_marked(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What could not be written was not shown."""
+    """The terminal was closed: it is shown at the next run."""
 
     def hang_up() -> None:
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(sys, "stderr", Stderr(hang_up))
     with pytest.raises(OSError, match="Input/output"):
-        show(str(path), TOLD)
+        show(str(path), NOTICE)
     assert not was_shown(str(path))
     monkeypatch.setattr(sys, "stderr", Stderr(lambda: None))
-    assert show(str(path), TOLD)
+    assert show(str(path), NOTICE)
 
 
 class TestWithoutLocks:
-    """A network drive whose locks do not work: age tells the living from the dead (row 23)."""
+    """A network drive without locks: a claim is free after a minute."""
 
     @pytest.fixture(autouse=True)
     def no_locks(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,16 +203,16 @@ class TestWithoutLocks:
 
         monkeypatch.setattr(fcntl, "flock", flock)
 
-    def test_the_notice_is_shown_once(self, path: Path, terminal: Terminal) -> None:
-        """I am told once there too."""
+    def test_notice_is_shown_once(self, path: Path, terminal: Terminal) -> None:
+        """There as well."""
         assert [terminal.show(path) for _ in range(3)] == [True, False, False]
-        assert terminal.text == TOLD
+        assert terminal.text == NOTICE
 
     @pytest.mark.parametrize(("age", "taken"), [(0, False), (50, False), (70, True), (-100, True)])
-    def test_a_claim_is_stale_after_a_minute(
+    def test_claim_is_stale_after_a_minute(
         self, path: Path, terminal: Terminal, age: int, taken: bool
     ) -> None:
-        """A claim is respected for a minute; one from the future is nobody's."""
+        """One from the future is stale at once."""
         marked(path, b"claimed\n")
         then = time.time() - age
         os.utime(path, (then, then))
@@ -209,10 +220,8 @@ class TestWithoutLocks:
         assert bool(terminal.text) is taken
         assert STALE_AFTER == 60
 
-    def test_what_was_shown_long_ago_is_not_shown_again(
-        self, path: Path, terminal: Terminal
-    ) -> None:
-        """A mark does not grow stale."""
+    def test_marker_never_becomes_stale(self, path: Path, terminal: Terminal) -> None:
+        """Only a claim does."""
         os.utime(marked(path, SHOWN), (0, 0))
         assert not terminal.show(path)
         assert terminal.text == ""
@@ -225,21 +234,21 @@ def closed() -> io.StringIO:
 
 
 @pytest.mark.parametrize("stderr", [io.StringIO(), None, closed(), object()])
-def test_without_a_terminal_nothing_is_shown_and_nothing_made(
+def test_without_a_terminal_nothing_is_shown_or_created(
     path: Path, stderr: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A script, a pipe or a closed stderr gets no notice, and is no reason to think I had one."""
+    """A notice in a pipe or on a closed stderr is read by no person."""
     monkeypatch.setattr(sys, "stderr", stderr)
-    assert not show(str(path), TOLD)
+    assert not show(str(path), NOTICE)
     assert not path.parent.exists()
 
 
-def test_on_a_full_disk_nothing_is_shown(path: Path, terminal: Terminal) -> None:
-    """What cannot be marked is not shown: I would be told at every run."""
+def test_notice_is_not_shown_on_a_full_disk(path: Path, terminal: Terminal) -> None:
+    """Without a marker it would be shown at every run."""
     resource = pytest.importorskip("resource")
     source = """
 import errno, resource
-from click_telemetry.privacy.notice import show
+from click_telemetry._foreground.notice import show
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
 try:
     show(sys.argv[1], "We count commands.")
@@ -260,14 +269,14 @@ except OSError as error:
     assert not was_shown(str(path))
 
 
-def test_a_disk_that_is_full_after_the_claim_has_room_for_the_mark(
+def test_disk_that_is_full_after_the_claim_has_room_for_the_marker(
     path: Path, terminal: Terminal
 ) -> None:
-    """The mark is as long as the claim: it goes where the claim has room already."""
+    """The marker is as long as the claim, and overwrites it."""
     pytest.importorskip("resource")
     source = """
 import resource
-from click_telemetry.privacy.notice import show
+from click_telemetry._foreground.notice import show
 resource.setrlimit(resource.RLIMIT_FSIZE, (8, resource.RLIM_INFINITY))
 print(show(sys.argv[1], "We count commands.\\n"))
 """
@@ -279,12 +288,12 @@ print(show(sys.argv[1], "We count commands.\\n"))
         text=True,
         check=True,
     )
-    assert (done.stdout, terminal.text) == ("True\n", TOLD)
+    assert (done.stdout, terminal.text) == ("True\n", NOTICE)
     assert was_shown(str(path))
 
 
-def test_where_nothing_can_be_stored_nothing_is_shown(path: Path, terminal: Terminal) -> None:
-    """A notice that could not be remembered is not shown at all."""
+def test_notice_is_not_shown_where_nothing_can_be_stored(path: Path, terminal: Terminal) -> None:
+    """Without a marker it would be shown at every run."""
     path.parent.parent.write_text("in the way")
     with pytest.raises(NotADirectoryError):
         terminal.show(path)
@@ -292,8 +301,10 @@ def test_where_nothing_can_be_stored_nothing_is_shown(path: Path, terminal: Term
 
 
 @pytest.mark.parametrize("kind", ["link", "fifo", "directory"])
-def test_what_is_no_file_of_ours_is_left_alone(path: Path, terminal: Terminal, kind: str) -> None:
-    """Nothing is shown where the mark's place is taken, and nothing there is touched (row 19)."""
+def test_path_that_is_not_a_file_of_ours_is_left_alone(
+    path: Path, terminal: Terminal, kind: str
+) -> None:
+    """Nothing is shown, and a link's target is not written to."""
     path.parent.mkdir(parents=True, mode=0o700)
     target = path.parent.parent / "elsewhere"
     if kind == "link":
@@ -313,8 +324,8 @@ def test_what_is_no_file_of_ours_is_left_alone(path: Path, terminal: Terminal, k
         assert target.read_bytes() == b"mine"
 
 
-def test_a_mark_that_is_linked_from_elsewhere_is_none(path: Path, tmp_path: Path) -> None:
-    """A mark must be mine: one that came with somebody's dotfiles is not."""
+def test_linked_marker_does_not_count(path: Path, tmp_path: Path) -> None:
+    """It may have come with another user's dotfiles."""
     target = tmp_path / "elsewhere"
     target.write_bytes(SHOWN)
     path.parent.mkdir(parents=True, mode=0o700)
@@ -322,8 +333,10 @@ def test_a_mark_that_is_linked_from_elsewhere_is_none(path: Path, tmp_path: Path
     assert not was_shown(str(path))
 
 
-def test_in_a_directory_of_others_nothing_is_shown(path: Path, terminal: Terminal) -> None:
-    """Where anybody may write, nobody's mark counts (row 20)."""
+def test_nothing_is_shown_in_a_directory_that_others_may_write_to(
+    path: Path, terminal: Terminal
+) -> None:
+    """Others could plant a marker there."""
     path.parent.mkdir(parents=True)
     path.parent.chmod(0o777)
     with pytest.raises(Unusable):
@@ -331,47 +344,40 @@ def test_in_a_directory_of_others_nothing_is_shown(path: Path, terminal: Termina
     assert terminal.text == ""
 
 
-def test_the_mark_is_private(path: Path, terminal: Terminal) -> None:
-    """Files 0600, directory 0700 (row 25)."""
+def test_marker_is_private(path: Path, terminal: Terminal) -> None:
+    """Files 0600, directory 0700."""
     terminal.show(path)
     assert terminal.text
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-def test_the_notice_says_what_is_recorded_and_how_to_say_no() -> None:
-    """Everything that I can do about it stands in it, with my application's own variable."""
-    assert text("acme-cli", "ACME_CLI", flag="--no-telemetry", group=None) == (
-        "acme-cli records which of its commands are used, to improve it: their names,\n"
-        "the names of their flags and how they end. Never a value, an argument, a path\n"
-        "or a message.\n"
-        "  Say no:   --no-telemetry, ACME_CLI_NO_TELEMETRY=1 or DO_NOT_TRACK=1\n"
-        "  See more: ACME_CLI_TELEMETRY=log shows what would be sent, and sends nothing\n"
-        "Nothing was recorded this time.\n"
-    )
+def test_notice_names_every_way_to_opt_out() -> None:
+    """With the application's own variable, and what shows the data."""
+    shown = text("acme-cli", "ACME_CLI", flag="--no-telemetry", group=None)
+    for words in (
+        *("acme-cli", "--no-telemetry", "ACME_CLI_NO_TELEMETRY=1", "DO_NOT_TRACK=1"),
+        *("ACME_CLI_TELEMETRY=log", "Nothing was recorded this time."),
+    ):
+        assert words in shown
 
 
-def test_the_notice_names_the_telemetry_commands_where_there_are_some() -> None:
-    """What I can type here to say no, and to read more."""
-    assert text("acme", "ACME", flag="--no-telemetry", group="acme telemetry") == (
-        "acme records which of its commands are used, to improve it: their names, the\n"
-        "names of their flags and how they end. Never a value, an argument, a path or a\n"
-        "message.\n"
-        "  Say no:   acme telemetry disable (for one run: --no-telemetry)\n"
-        "  See more: acme telemetry status\n"
-        "Nothing was recorded this time.\n"
-    )
+def test_notice_names_the_telemetry_commands_where_they_exist() -> None:
+    """As they can be typed."""
+    shown = text("acme", "ACME", flag="--no-telemetry", group="acme telemetry")
+    for words in ("acme telemetry disable", "--no-telemetry", "acme telemetry status"):
+        assert words in shown
 
 
 @pytest.mark.parametrize("group", [None, "acme telemetry"])
-def test_the_notice_names_no_flag_where_the_application_has_none(group: str | None) -> None:
-    """I am not sent to an option that does not exist."""
+def test_notice_names_no_flag_where_the_application_has_none(group: str | None) -> None:
+    """No option is named that does not exist."""
     assert "--no-telemetry" not in text("acme", "ACME", flag=None, group=group)
 
 
 @pytest.mark.parametrize("app", ["a", "acme", "acme-cli", "acme-tools"])
-def test_the_notice_fits_a_terminal_of_80_columns(app: str) -> None:
-    """Six lines at most, none of them cut."""
+def test_notice_fits_a_terminal_of_80_columns(app: str) -> None:
+    """Six lines at most, and ASCII alone."""
     prefix = app.upper().replace("-", "_")
     for group in (None, f"{app} telemetry"):
         lines = text(app, prefix, flag="--no-telemetry", group=group).splitlines()
@@ -380,7 +386,30 @@ def test_the_notice_fits_a_terminal_of_80_columns(app: str) -> None:
         assert all(line.isascii() for line in lines)
 
 
-def test_a_text_is_shown_as_it_is(path: Path, terminal: Terminal) -> None:
-    """An application's own words are not changed."""
+def test_applications_own_text_is_shown_as_it_is(path: Path, terminal: Terminal) -> None:
+    """Nothing in it is replaced."""
     assert terminal.show(path, "Wir zählen {app} 100%.\n")
     assert terminal.text == "Wir zählen {app} 100%.\n"
+
+
+def test_applications_own_text_replaces_ours() -> None:
+    """With a newline at its end, and no other change."""
+    context = click.Context(click.Group("acme"), info_name="acme")
+    for own in ("We count {commands}.", "We count {commands}.\n"):
+        assert notice_text(acme(notice=own), context) == "We count {commands}.\n"
+
+
+class TelemetryGroup(click.Group):
+    is_telemetry_group = True
+
+
+@pytest.mark.parametrize("flag", [True, False, "hidden"])
+def test_notice_names_the_telemetry_group_by_its_path(flag: bool | str) -> None:
+    """Also where it is below another group."""
+    root, below = click.Group("acme"), click.Group("settings")
+    root.add_command(below)
+    below.add_command(TelemetryGroup("telemetry"))
+    context = click.Context(root, info_name="acme")
+    shown = notice_text(acme(no_telemetry_option=flag), context)
+    assert "acme settings telemetry disable" in shown
+    assert ("--no-telemetry" in shown) is bool(flag)

@@ -1,4 +1,4 @@
-"""What an application declares: a mistake raises at import, and its message names the fix."""
+"""What an application declares: an error is raised at import, and its message names the fix."""
 
 from __future__ import annotations
 
@@ -6,44 +6,46 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from click_telemetry.privacy.declaration import unknown_option
-from click_telemetry.privacy.settings import (
-    DEFAULT_HOST,
+from click_telemetry._foreground import declaration
+from click_telemetry._foreground.declaration import (
     OPTIONS,
     DeclarationError,
-    Settings,
+    unknown_option,
     variable_prefix,
 )
+from click_telemetry._instrument import KEY, instrument
+from click_telemetry._recorder import DEFAULT_HOST, Settings, head_of, settings_of
 from click_telemetry.testing import RecordingClient
 
+from ..harness import facts
+from ..harness.declared import settings_of as declare
 
-def declare(**options: Any) -> Settings:
-    return Settings("acme", "", options)
 
-
-def mistake(**options: Any) -> str:
+def message_of(**options: Any) -> str:
     """The message of the error that a declaration raises."""
     with pytest.raises(DeclarationError) as caught:
         declare(**options)
     return str(caught.value)
 
 
-def test_a_mistake_counts_as_type_error_and_as_value_error() -> None:
-    """Whichever of the two somebody catches, they catch a wrong declaration."""
+def test_error_is_a_type_error_and_a_value_error() -> None:
+    """A caller may catch either."""
     with pytest.raises(TypeError):
         declare(app="")
     with pytest.raises(ValueError, match="app"):
         declare(app="")
 
 
-def test_declaring_nothing_gives_the_documented_defaults() -> None:
-    """The table of options says what happens without them, and that is what happens."""
+def test_defaults_are_the_documented_ones() -> None:
+    """As in the README's table of options."""
     settings = declare()
     assert {name: getattr(settings, name) for name in OPTIONS} == {
         "app": "acme",
@@ -114,7 +116,7 @@ GOOD: list[tuple[str, Any, Any]] = [
 
 @pytest.mark.parametrize(("option", "value", "kept"), GOOD)
 def test_every_documented_value_is_accepted(option: str, value: Any, kept: Any) -> None:
-    """What the table of options allows can be written."""
+    """As in the README's table of options."""
     found = getattr(declare(**{option: value}), option)
     assert found == kept
     assert type(found) is type(kept)
@@ -262,17 +264,17 @@ BAD: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("option", "value", "fix"), BAD)
-def test_a_value_that_cannot_be_used_raises_and_the_message_names_the_fix(
+def test_message_of_an_error_names_the_option_and_the_fix(
     option: str, value: Any, fix: str
 ) -> None:
-    """I see at import which option is wrong, and what to write instead."""
-    message = mistake(**{option: value})
+    """At import, not while a command runs."""
+    message = message_of(**{option: value})
     assert option in message
     assert fix in message
 
 
-def test_every_option_has_values_that_are_refused() -> None:
-    """No option is taken unseen."""
+def test_every_option_is_validated() -> None:
+    """Each one refuses a value."""
     assert {option for option, _, _ in BAD} == set(OPTIONS)
 
 
@@ -287,24 +289,22 @@ def test_every_option_has_values_that_are_refused() -> None:
         ("flush_timout", "flush_timeout"),
     ],
 )
-def test_a_misspelt_option_is_answered_with_the_one_that_was_meant(
-    written: str, meant: str
-) -> None:
-    """A typing error does not switch anything off in silence."""
-    assert f"did you mean {meant!r}?" in mistake(**{written: "x"})
+def test_misspelt_option_raises_and_names_the_nearest_one(written: str, meant: str) -> None:
+    """A typing error changes nothing in silence."""
+    assert f"did you mean {meant!r}?" in message_of(**{written: "x"})
 
 
-def test_an_unknown_option_is_answered_with_the_list_of_all() -> None:
-    """Where nothing is near, I see what there is."""
-    message = mistake(colour="red")
+def test_unknown_option_raises_and_names_all() -> None:
+    """Where no name is near."""
+    message = message_of(colour="red")
     assert "unknown telemetry option 'colour'; the options are " in message
     assert all(name in message for name in OPTIONS)
     assert unknown_option(42).startswith("unknown telemetry option 42; the options are app, ")
 
 
 @given(st.text(st.characters(exclude_categories=()), max_size=80))
-def test_any_text_is_an_application_name_or_is_answered_with_one(text: str) -> None:
-    """The name that an error proposes can be used as it stands."""
+def test_error_for_any_name_proposes_a_usable_one(text: str) -> None:
+    """It can be used as it is."""
     try:
         settings = declare(app=text)
     except DeclarationError as error:
@@ -335,18 +335,18 @@ def test_any_text_is_an_application_name_or_is_answered_with_one(text: str) -> N
         ("", "", "app", False),
     ],
 )
-def test_a_name_that_is_not_declared_is_derived(
+def test_name_that_is_not_declared_is_derived(
     package: str, fallback: str, app: str, known: bool
 ) -> None:
-    """Without `app=` the callback's package gives the name; a script has none that may send."""
-    settings = Settings(package, fallback, {})
+    """From the callback's package; a script has no name that may send."""
+    settings = declare(package, fallback)
     assert (settings.app, settings.app_known) == (app, known)
 
 
 @given(st.text(st.characters(exclude_categories=())), st.text(st.characters(exclude_categories=())))
 def test_deriving_a_name_never_raises(package: str, fallback: str) -> None:
-    """What I did not write cannot be my mistake: the name found is always a valid one."""
-    found = Settings(package, fallback, {}).app
+    """A name that the application did not write is not its error."""
+    found = declare(package, fallback).app
     assert declare(app=found).app == found
 
 
@@ -367,14 +367,14 @@ def test_deriving_a_name_never_raises(package: str, fallback: str) -> None:
     ],
 )
 def test_variables_are_named_after_the_application(app: str, prefix: str) -> None:
-    """`acme-cli` listens to `ACME_CLI_NO_TELEMETRY`: every run of other characters is one `_`."""
+    """`acme-cli` has `ACME_CLI_NO_TELEMETRY`: each run of other characters is one `_`."""
     assert variable_prefix(app) == prefix
-    assert declare(app=app).variable_prefix == prefix
+    assert declare(app=app).prefix == prefix
 
 
 @given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}[A-Za-z0-9]", fullmatch=True))
-def test_a_prefix_is_what_the_rule_says(app: str) -> None:
-    """The rule in one line: capitals, and one underscore for each run of other characters."""
+def test_prefix_follows_its_rule(app: str) -> None:
+    """Capitals, and one underscore for each run of other characters."""
     assert variable_prefix(app) == re.sub(r"[^A-Z0-9]+", "_", app.upper())
 
 
@@ -383,7 +383,12 @@ class Loud:
 
     @property
     def __version__(self) -> str:
-        raise DeprecationWarning("ask importlib.metadata")
+        raise DeprecationWarning("use importlib.metadata")
+
+
+def version_of(settings: Settings) -> Any:
+    """The version that is recorded."""
+    return head_of(settings, {}, facts.ANONYMOUS)["version"]
 
 
 @pytest.mark.parametrize(
@@ -399,30 +404,30 @@ class Loud:
         (None, None),
     ],
 )
-def test_the_version_is_the_package_s_own_where_none_is_declared(
+def test_version_that_is_not_declared_is_the_packages_own(
     module: Any, version: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A package with a `__version__` need not repeat it; one without has none, and no error."""
+    """A package without one has none, and no code of it runs."""
     monkeypatch.setitem(sys.modules, "acme_with_a_version", module)
-    assert Settings("acme_with_a_version", "", {}).current_version == version
-    assert Settings("acme_with_a_version", "", {"version": "9"}).current_version == "9"
+    assert version_of(declare("acme_with_a_version")) == version
+    assert version_of(declare("acme_with_a_version", version="9")) == "9"
 
 
-def test_a_package_that_is_not_loaded_has_no_version() -> None:
-    """Nothing is imported to find a version."""
-    assert Settings("acme_that_nobody_has", "", {}).current_version is None
+def test_package_that_is_not_loaded_has_no_version() -> None:
+    """Nothing is imported to find one."""
+    assert version_of(declare("acme_that_is_not_installed")) is None
 
 
-def test_properties_are_copied_when_they_are_declared() -> None:
-    """What I do to my dictionary afterwards changes nothing."""
+def test_properties_are_copied() -> None:
+    """A later change of the dictionary changes nothing."""
     given_: dict[str, Any] = {"team": "factory"}
     settings = declare(properties=given_)
     given_["os"] = "plan9"
     assert settings.properties == {"team": "factory"}
 
 
-def test_functions_are_not_called_when_they_are_declared() -> None:
-    """Importing the application asks nobody for a token, a host or a property."""
+def test_functions_are_not_called_at_import() -> None:
+    """Neither for a token, nor for a host or a property."""
 
     def never() -> Any:
         raise AssertionError("called at import")
@@ -431,12 +436,59 @@ def test_functions_are_not_called_when_they_are_declared() -> None:
     assert (settings.auth, settings.host) == (never, never)
 
 
-def test_a_client_of_any_class_is_accepted() -> None:
-    """Whatever has `record` and `close` is a client; no class of ours is needed."""
+def test_client_of_any_class_is_accepted() -> None:
+    """It has `record` and `close`; no class of ours is needed."""
     client = Whole()
     assert declare(client=client).client is client
 
 
-def test_error_messages_never_show_a_write_key() -> None:
-    """A wrong key is a key still: it does not end in a log."""
-    assert "sk_4711" not in mistake(write_key="sk_4711\n")
+def test_messages_of_errors_never_contain_a_write_key() -> None:
+    """They end up in logs."""
+    assert "sk_4711" not in message_of(write_key="sk_4711\n")
+
+
+def test_second_declaration_keeps_what_it_does_not_change() -> None:
+    """A class may instrument itself, and a decorator add to it."""
+    command = click.Command("cli")
+    instrument(command, app="acme", version="1", write_key="key")
+    instrument(command, version="2", consent="opt-in")
+    settings = command.__dict__[KEY].settings
+    assert (settings.app, settings.version, settings.write_key) == ("acme", "2", "key")
+    assert settings.consent == "opt-in"
+
+
+TEXTS = st.text(st.characters(exclude_categories=()), max_size=70) | st.from_regex(
+    r"[A-Za-z0-9 .]{1,66}", fullmatch=True
+)
+
+
+@given(TEXTS, st.none() | TEXTS, st.none() | TEXTS)
+def test_plain_declaration_is_what_the_full_rule_makes_of_it(
+    app: str, version: str | None, write_key: str | None
+) -> None:
+    """The fast path accepts nothing that the full rule refuses or changes."""
+    texts = {"app": app, "version": version, "write_key": write_key}
+    options = {name: text for name, text in texts.items() if text is not None}
+
+    def callback() -> None: ...
+
+    callback.__module__ = "acme_cli.main"
+    plain, full = (click.Command("cli", callback=callback) for _ in range(2))
+    messages = []
+    for declared in (
+        lambda: declaration.declare(full, options),
+        lambda: instrument(plain, **options),
+    ):
+        try:
+            declared()
+        except DeclarationError as error:
+            messages.append(str(error))
+    if messages:
+        assert messages == messages[:1] * 2
+        return
+    scope: Any = SimpleNamespace(state=plain.__dict__[KEY], root=SimpleNamespace(command=plain))
+    found, expected = settings_of(scope), full.__dict__[KEY].settings
+    for name in (*OPTIONS, "app_known", "package", "prefix", "declared"):
+        assert getattr(found, name) == getattr(expected, name), name
+    assert plain.__dict__[KEY].prefix == full.__dict__[KEY].prefix
+    assert plain.__dict__[KEY].flag == full.__dict__[KEY].flag

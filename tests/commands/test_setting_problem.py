@@ -1,4 +1,4 @@
-"""What is wrong, in words: a saved setting that cannot be read, a delivery that failed."""
+"""Why a saved setting cannot be read, in words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from click_telemetry._commands.application import setting_problem
-from click_telemetry._commands.terminal import delivery_error
 from click_telemetry._recorder import read_setting
 
 CONTENTS = {
@@ -143,24 +142,3 @@ def test_exactly_what_cannot_be_read_has_a_problem(
     path = tmp_path_factory.mktemp("setting") / "telemetry.json"
     path.write_bytes(content)
     assert bool(setting_problem(str(path))) == (read_setting(str(path)) == "unreadable")
-
-
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        ("ConnectionError", "the server could not be reached"),
-        ("http_401", "the server does not accept the application's key (401)"),
-        ("http_503", "the server failed (503)"),
-        ("http_418", "the server rejected the request (418)"),
-        (
-            "html",
-            "a web page answered instead of the server (a network that requires a login, perhaps)",
-        ),
-        ("SomethingNew", "delivery failed (SomethingNew)"),
-        ("http_", "delivery failed (http_)"),
-        ("", "delivery failed ()"),
-    ],
-)
-def test_a_failed_delivery_is_described_in_words(error: str, words: str) -> None:
-    """An unknown error is shown as it is."""
-    assert delivery_error(error) == words

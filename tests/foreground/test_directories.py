@@ -1,4 +1,4 @@
-"""Where an application's telemetry lives: the answers of platformdirs, and nothing in the cwd."""
+"""An application's directories: the answers of platformdirs, and none in the cwd."""
 
 from __future__ import annotations
 
@@ -12,20 +12,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from click_telemetry.privacy import directories as module
-from click_telemetry.privacy.directories import (
-    Directories,
-    destination_digest,
-    directories,
-    plain_directories,
-    platform_directories,
-)
+from click_telemetry._foreground.directories import platform_directories
+from click_telemetry._recorder import Destination, Directories, directories_of
 
-from .racing import environment, python
+from ..harness.interpreter import environment, python
 
 PLATFORMDIRS = tuple(int(part) for part in platformdirs.__version__.split(".")[:3])
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="XDG's rules are asked on Linux alone")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the XDG rules apply on Linux")
 
 ALWAYS = (4, 4, 0)
 ABSOLUTE_ONLY = (4, 12, 0)
@@ -73,8 +67,8 @@ TABLE: list[Row] = [
     ({"HOME": "/h", "XDG_CONFIG_HOME": "/c "}, ("/c ", "/h/.local/state"), UNSTRIPPED),
     ({"HOME": "/h", "XDG_CONFIG_HOME": "/c\n"}, ("/c\n", "/h/.local/state"), UNSTRIPPED),
 ]
-"""An environment, where the two directories are (None: nowhere), and since when platformdirs
-answers the same."""
+"""An environment, the two directories in it (None: there are none), and the first platformdirs
+with the same answer."""
 
 
 def places(app: str, found: tuple[str, str] | None) -> tuple[str, str] | None:
@@ -84,35 +78,40 @@ def places(app: str, found: tuple[str, str] | None) -> tuple[str, str] | None:
 
 
 def pair(found: Directories | None) -> tuple[str, str] | None:
-    return None if found is None else (found.config, found.state)
+    return None if found is None else (os.path.dirname(found.setting), found.state)
+
+
+def digest(host: str, key: str, token: str | None = None) -> str:
+    return Destination(host, key, token).digest
 
 
 @linux
 @pytest.mark.parametrize(("environ", "expected", "since"), TABLE)
-def test_directories_are_xdg_s_on_linux(
+def test_xdg_variables_are_followed_on_linux(
     environ: dict[str, str], expected: tuple[str, str] | None, since: tuple[int, int, int]
 ) -> None:
-    """My variables are followed where they are absolute, else HOME, else nothing is stored."""
-    assert pair(directories("acme", environ)) == places("acme", expected)
+    """Where they are absolute; else HOME; else nothing is stored."""
+    assert pair(directories_of("acme", environ)) == places("acme", expected)
 
 
 @linux
 @pytest.mark.parametrize(
     ("environ", "expected", "since"), [row for row in TABLE if row[1] and row[2] <= PLATFORMDIRS]
 )
-def test_our_own_answer_is_the_one_of_platformdirs(
+def test_platformdirs_has_the_same_answer(
     environ: dict[str, str],
     expected: tuple[str, str] | None,
     since: tuple[int, int, int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An application that asks platformdirs finds its own choice file where we left it."""
+    """An application finds the saved setting in its own directory."""
     for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    found = platform_directories("acme")
-    assert pair(found) == pair(plain_directories("acme", environ))
+    assert pair(platform_directories("acme", {"HOME": "/"})) == pair(
+        directories_of("acme", environ)
+    )
 
 
 LOCATIONS = st.none() | st.sampled_from(
@@ -122,13 +121,13 @@ LOCATIONS = st.none() | st.sampled_from(
 
 @linux
 @given(home=LOCATIONS, config=LOCATIONS, state=LOCATIONS)
-def test_what_platformdirs_says_of_any_environment_we_say_or_refuse(
+def test_any_environment_has_the_answer_of_platformdirs_or_none(
     home: str | None, config: str | None, state: str | None
 ) -> None:
-    """There is one answer, or none; never a second place for a person's choice."""
+    """There is never a second place for a saved setting."""
     given_ = {"HOME": home, "XDG_CONFIG_HOME": config, "XDG_STATE_HOME": state}
     environ = {name: value for name, value in given_.items() if value is not None}
-    ours = directories("acme", environ)
+    ours = directories_of("acme", environ)
     if ours is None:
         return
     with pytest.MonkeyPatch.context() as patch:
@@ -137,8 +136,8 @@ def test_what_platformdirs_says_of_any_environment_we_say_or_refuse(
                 patch.delenv(name, raising=False)
             else:
                 patch.setenv(name, value)
-        theirs = platform_directories("acme")
-    for our, their in ((ours.config, theirs.config), (ours.state, theirs.state)):
+        theirs = platform_directories("acme", {"HOME": "/"})
+    for our, their in zip(pair(ours) or (), pair(theirs) or ("", ""), strict=True):
         assert os.path.isabs(our)
         # An old platformdirs follows a relative directory, into whatever is the cwd.
         assert our == their or not (os.path.isabs(their) or PLATFORMDIRS >= ABSOLUTE_ONLY)
@@ -149,20 +148,20 @@ def test_what_platformdirs_says_of_any_environment_we_say_or_refuse(
 def test_without_an_absolute_home_there_are_no_directories(
     home: str | None, platform: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No user database is asked, no network name service started, nothing written to the cwd."""
+    """The user database is not read, which may open a socket; nothing is written to the cwd."""
     monkeypatch.setattr(sys, "platform", platform)
     environ = {} if home is None else {"HOME": home}
-    assert directories("acme", environ) is None
+    assert directories_of("acme", environ) is None
 
 
 @linux
-def test_nothing_but_the_standard_library_is_loaded_on_linux(tmp_path: Path) -> None:
-    """Finding two directories costs no import."""
+def test_only_the_standard_library_is_loaded_on_linux(tmp_path: Path) -> None:
+    """Platformdirs takes 9 ms."""
     source = """
 import os, sys
-from click_telemetry.privacy.directories import directories
-assert directories("acme", os.environ) is not None
-assert directories("acme", {"HOME": "jane"}) is None
+from click_telemetry._recorder import directories_of
+assert directories_of("acme", os.environ) is not None
+assert directories_of("acme", {"HOME": "jane"}) is None
 print(*{name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names - {"__main__"})
 """
     found = subprocess.run(
@@ -176,38 +175,36 @@ print(*{name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_name
     assert list(tmp_path.iterdir()) == []
 
 
-def test_directories_are_named_and_not_made(tmp_path: Path) -> None:
-    """Asking where something would be leaves no trace."""
-    home = str(tmp_path)
-    found = directories("acme", {"HOME": home}) or platform_directories("acme")
-    found.spool("https://api.segment.io", "key")
+def test_directories_are_named_and_not_created(tmp_path: Path) -> None:
+    """The question leaves no trace."""
+    assert platform_directories("acme", {"HOME": str(tmp_path)}) is not None
+    directories_of("acme", {"HOME": str(tmp_path)})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_choice_is_configuration_and_all_else_is_state() -> None:
-    """People commit their dotfiles: an ID or an event must not travel with them."""
+def test_saved_setting_is_configuration_and_the_rest_is_state() -> None:
+    """People commit their dotfiles: an ID or an event must not be among them."""
     found = Directories("/c/acme", "/s/acme/telemetry")
-    assert found.choice == "/c/acme/telemetry.json"
+    assert found.setting == "/c/acme/telemetry.json"
     assert found.anonymous_id == "/s/acme/telemetry/id"
     assert found.notice == "/s/acme/telemetry/notice"
-    assert found.spool("https://a.example", "key").startswith("/s/acme/telemetry/spool/")
+    assert found.spool == "/s/acme/telemetry/spool"
 
 
+@linux
 def test_two_applications_share_no_directory() -> None:
-    """One application's choice says nothing about another."""
-    acme, other = (plain_directories(app, {"HOME": "/h"}) for app in ("acme", "acme-cli"))
+    """A setting for one of them does not apply to the other."""
+    acme, other = (pair(directories_of(app, {"HOME": "/h"})) for app in ("acme", "acme-cli"))
     assert acme is not None
     assert other is not None
-    assert acme.config != other.config
-    assert acme.state != other.state
+    assert not set(acme) & set(other)
 
 
-def test_each_destination_has_a_spool_of_its_own() -> None:
-    """No run can deliver what was meant for another server, or under another key."""
-    found = Directories("/c", "/s")
-    assert found.spool("https://a.example", "key") == found.spool("https://a.example", "key")
+def test_each_destination_has_its_own_spool() -> None:
+    """No event reaches another server, or goes under another key."""
+    assert digest("https://a.example", "key") == digest("https://a.example", "key")
     spools = {
-        found.spool(host, key)
+        digest(host, key)
         for host in ("https://a.example", "https://b.example", "https://a.example:8443")
         for key in ("key", "Key", "")
     }
@@ -217,23 +214,24 @@ def test_each_destination_has_a_spool_of_its_own() -> None:
 @given(
     st.text(st.characters(exclude_characters="\0")), st.text(st.characters(exclude_characters="\0"))
 )
-def test_a_token_s_spool_is_never_another_s(host: str, key: str) -> None:
-    """Whatever host and key: who has no token never finds what was said with one."""
-    assert destination_digest(host, key) != destination_digest(host, key, identified=True)
+def test_signed_in_users_spool_is_never_anothers(host: str, key: str) -> None:
+    """A run without a token never sends what was recorded with one; tokens may change."""
+    assert digest(host, key) != digest(host, key, "token")
+    assert digest(host, key, "token") == digest(host, key, "another")
 
 
 @given(st.text(st.characters(exclude_categories=())), st.text(st.characters(exclude_categories=())))
 @example("https://a.example", "\ud800")
-def test_a_digest_is_sixteen_hexadecimal_digits_of_any_text(host: str, key: str) -> None:
-    """Whatever a host and a key are, they name a directory on every system."""
-    digest = destination_digest(host, key)
-    assert len(digest) == 16
-    assert set(digest) <= set("0123456789abcdef")
+def test_digest_is_sixteen_hexadecimal_digits_of_any_text(host: str, key: str) -> None:
+    """It names a directory on every system."""
+    found = digest(host, key)
+    assert len(found) == 16
+    assert set(found) <= set("0123456789abcdef")
 
 
-def test_a_digest_is_the_same_in_every_process_and_every_release() -> None:
-    """What one version spooled, the next one delivers."""
-    assert destination_digest("https://api.segment.io", "key") == "38f0122b5bed05f6"
+def test_digest_is_the_same_in_every_process_and_every_release() -> None:
+    """The next version delivers what this one spooled."""
+    assert digest("https://api.segment.io", "key") == "38f0122b5bed05f6"
 
 
 @pytest.mark.parametrize(
@@ -244,7 +242,7 @@ def test_a_digest_is_the_same_in_every_process_and_every_release() -> None:
     ("config", "state", "usable"),
     [("/c", "/s", True), ("c", "/s", False), ("/c", "s", False), ("~/c", "~/s", False)],
 )
-def test_elsewhere_platformdirs_is_asked_and_must_be_absolute(
+def test_other_systems_use_platformdirs_if_its_answer_is_absolute(
     platform: str,
     environ: dict[str, str],
     config: str,
@@ -252,20 +250,22 @@ def test_elsewhere_platformdirs_is_asked_and_must_be_absolute(
     usable: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """On macOS and Windows its answer is the application's own; a relative one is no place."""
+    """On macOS and Windows; nothing is stored in a relative directory."""
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setattr(platformdirs, "user_config_dir", lambda app, appauthor: f"{config}/{app}")
     monkeypatch.setattr(platformdirs, "user_state_dir", lambda app, appauthor: f"{state}/{app}")
     expected = ("/c/acme", "/s/acme/telemetry") if usable else None
-    assert pair(directories("acme", environ)) == expected
+    assert pair(directories_of("acme", environ)) == expected
 
 
-def test_a_home_that_platformdirs_gives_up_on_is_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no directory can be told, nothing is stored and nothing raises."""
+def test_error_of_platformdirs_means_that_nothing_is_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And it does not reach the command."""
 
-    def lost(*_: object, **__: object) -> str:
+    def fail(*_: object, **__: object) -> str:
         raise RuntimeError("could not determine the home directory")
 
     monkeypatch.setattr(sys, "platform", "freebsd14")
-    monkeypatch.setattr(platformdirs, "user_config_dir", lost)
-    assert module.directories("acme", {"HOME": "/home/jane"}) is None
+    monkeypatch.setattr(platformdirs, "user_config_dir", fail)
+    assert directories_of("acme", {"HOME": "/home/jane"}) is None

@@ -1,8 +1,9 @@
-"""The anonymous ID: random, one per installation and application, made once."""
+"""The anonymous ID: random, one per installation and application, created once."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 import threading
@@ -16,12 +17,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from click_telemetry import storage
-from click_telemetry.privacy.identity import fresh, parse, read, read_or_create
+from click_telemetry import _storage as storage
+from click_telemetry._foreground.identity import (
+    is_random_id,
+    parse,
+    random_id,
+    read,
+    read_or_create,
+    replace,
+)
 
-from .opened import descriptors
-from .racing import race
+from ..harness.interpreter import open_descriptors, race
+from ..harness.processes import Cli, Home
 
+RFC_4122 = "specified in RFC 4122"
 AN_ID = "8b6f1f1e-0f6c-4f0e-9d6e-6a1c5f0b2a77"
 
 posix = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs, symlinks and modes")
@@ -37,9 +46,9 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_descriptor_is_left() -> Iterator[None]:
-    before = descriptors()
+    before = open_descriptors()
     yield
-    assert descriptors() == before
+    assert open_descriptors() == before
 
 
 @pytest.fixture
@@ -55,8 +64,8 @@ def stored(path: Path, content: bytes) -> str:
     return str(path)
 
 
-def together(count: int, path: Path, *, mending: bool = False) -> list[str]:
-    """What so many threads get that ask at once; one that mends may give up waiting."""
+def at_once(count: int, path: Path, *, repairing: bool = False) -> list[str]:
+    """What so many threads get at once; one that repairs an ID may give up waiting for the lock."""
     barrier = threading.Barrier(count)
     found: list[str] = []
     gave_up: list[storage.Unusable] = []
@@ -75,12 +84,12 @@ def together(count: int, path: Path, *, mending: bool = False) -> list[str]:
         thread.join()
     assert len(found) + len(gave_up) == count
     assert found
-    assert mending or not gave_up
+    assert repairing or not gave_up
     assert all("by another process" in str(busy) for busy in gave_up)
     return found
 
 
-def test_the_first_run_makes_an_id_and_every_later_one_finds_it(path: Path) -> None:
+def test_first_run_creates_the_id_and_every_later_one_reads_it(path: Path) -> None:
     """My installation keeps one ID."""
     assert read(str(path)) is None
     made = read_or_create(str(path))
@@ -90,23 +99,23 @@ def test_the_first_run_makes_an_id_and_every_later_one_finds_it(path: Path) -> N
     assert os.listdir(path.parent) == ["id"]
 
 
-def test_reading_an_id_makes_none(path: Path) -> None:
-    """Log mode, status and tests look for an ID without leaving one."""
+def test_reading_creates_no_id(path: Path) -> None:
+    """Log mode and `status` leave none."""
     assert read(str(path)) is None
     assert not path.parent.exists()
 
 
 def test_two_installations_have_two_ids(tmp_path: Path) -> None:
-    """The ID is random: nothing of the machine or the user is in it."""
+    """The ID contains nothing of the machine or the user."""
     found = {read_or_create(str(tmp_path / f"home{n}" / "id")) for n in range(20)}
     assert len(found) == 20
     assert len({UUID(one).node for one in found}) == 20
 
 
-def test_a_fresh_id_is_stored_nowhere_and_never_the_same() -> None:
-    """An ID of the moment links nothing to anything."""
-    assert len({fresh() for _ in range(100)}) == 100
-    assert all(parse(fresh().encode()) for _ in range(100))
+def test_temporary_id_is_a_new_one_each_time() -> None:
+    """It links no run to another one."""
+    assert len({random_id() for _ in range(100)}) == 100
+    assert all(parse(random_id().encode()) for _ in range(100))
 
 
 @pytest.mark.parametrize(
@@ -138,19 +147,19 @@ def test_a_fresh_id_is_stored_nowhere_and_never_the_same() -> None:
         ("8b6f1f1e-0f6c-4f0e-9d6e-6a1c5f0b2a7\u0667".encode(), None),
     ],
 )
-def test_only_a_random_id_in_its_one_spelling_is_an_id(content: bytes, found: str | None) -> None:
-    """An address, a machine's ID or a copied line is never sent as mine (row 82)."""
+def test_only_a_random_id_in_its_canonical_form_is_an_id(content: bytes, found: str | None) -> None:
+    """An address, a machine's ID or a foreign line is never sent as one."""
     assert parse(content) == found
 
 
 @given(st.binary(max_size=100))
-def test_no_content_makes_reading_an_id_raise(content: bytes) -> None:
-    """Whatever lies there, my command runs."""
+def test_no_content_raises(content: bytes) -> None:
+    """Whatever the file contains, my command runs."""
     found = parse(content)
     assert found is None or UUID(found).version == 4
 
 
-JUNK = {
+INVALID = {
     "empty": b"",
     "torn": AN_ID.encode()[:20],
     "NULs": b"\0" * 37,
@@ -163,29 +172,29 @@ JUNK = {
 }
 
 
-@pytest.mark.parametrize("case", JUNK)
-def test_an_invalid_id_is_mended_once(path: Path, case: str) -> None:
-    """Junk in its place gives a new ID, and that one stays (row 82)."""
-    junk = stored(path, JUNK[case])
-    assert read(junk) is None
-    mended = read_or_create(junk)
-    assert path.read_bytes() == mended.encode() + b"\n"
-    assert read(junk) == read_or_create(junk) == mended
-    assert mended.encode() not in JUNK[case]
+@pytest.mark.parametrize("case", INVALID)
+def test_invalid_id_is_replaced_once(path: Path, case: str) -> None:
+    """The new one is kept."""
+    invalid = stored(path, INVALID[case])
+    assert read(invalid) is None
+    repaired = read_or_create(invalid)
+    assert path.read_bytes() == repaired.encode() + b"\n"
+    assert read(invalid) == read_or_create(invalid) == repaired
+    assert repaired.encode() not in INVALID[case]
     assert os.listdir(path.parent) == ["id"]
 
 
 def test_200_threads_agree_on_the_first_id(path: Path) -> None:
-    """However many commands run at first, there is one ID (row 38)."""
-    assert len(set(together(200, path))) == 1
+    """However many commands run at first, there is one ID."""
+    assert len(set(at_once(200, path))) == 1
     assert os.listdir(path.parent) == ["id"]
 
 
 @pytest.mark.parametrize("case", ["empty", "torn", "too long"])
-def test_50_threads_agree_on_the_mended_id(path: Path, case: str) -> None:
-    """Mending is done once, however many find the junk."""
-    stored(path, JUNK[case])
-    assert len(set(together(50, path, mending=True))) == 1
+def test_50_threads_agree_on_the_replaced_id(path: Path, case: str) -> None:
+    """It is replaced once, however many find it invalid."""
+    stored(path, INVALID[case])
+    assert len(set(at_once(50, path, repairing=True))) == 1
 
 
 ASK = """
@@ -194,7 +203,7 @@ try:
 except OSError as error:
     print(error)
 """
-IMPORT = "from click_telemetry.privacy.identity import read_or_create"
+IMPORT = "from click_telemetry._foreground.identity import read_or_create"
 NO_LINKS = """
 import os
 def link(*_, **__):
@@ -204,83 +213,83 @@ os.link = link
 
 
 def test_20_processes_agree_on_the_first_id(path: Path) -> None:
-    """A script that starts my commands in parallel makes one ID (row 38)."""
+    """A script that runs my commands in parallel creates one ID."""
     assert Counter(race(20, IMPORT, ASK, path)) == {path.read_text(): 20}
     assert os.listdir(path.parent) == ["id"]
 
 
-@pytest.mark.parametrize(("preamble", "junk"), [(IMPORT, b"junk"), (NO_LINKS + IMPORT, None)])
-def test_20_processes_never_have_two_ids(path: Path, preamble: str, junk: bytes | None) -> None:
-    """Where it takes a lock, one that waited too long goes without an ID for once."""
-    if junk is not None:
-        stored(path, junk)
+@pytest.mark.parametrize(("preamble", "content"), [(IMPORT, b"invalid"), (NO_LINKS + IMPORT, None)])
+def test_20_processes_never_have_two_ids(path: Path, preamble: str, content: bytes | None) -> None:
+    """Where a lock is needed, a process that waited too long has no ID for once."""
+    if content is not None:
+        stored(path, content)
     found = Counter(race(20, preamble, ASK, path))
-    assert set(found) <= {path.read_text(), f"{path} is being mended by another process\n"}
+    assert set(found) <= {path.read_text(), f"{path} is being repaired by another process\n"}
     assert found[path.read_text()]
     assert os.listdir(path.parent) == ["id"]
 
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS])
-def test_a_file_system_without_hard_links_keeps_one_id_too(
+def test_file_system_without_hard_links_has_one_id_too(
     path: Path, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On exFAT and some network drives the first runs still agree."""
+    """On exFAT and some network drives the first runs agree as well."""
 
     def link(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "link", link)
-    found = together(100, path, mending=True)
+    found = at_once(100, path, repairing=True)
     assert len(set(found)) == 1
     assert path.read_text() == found[0] + "\n"
     assert os.listdir(path.parent) == ["id"]
 
 
-@pytest.mark.parametrize("junk", [None, b"junk"])
-def test_a_system_without_positioned_reads_keeps_its_id(
-    path: Path, junk: bytes | None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("content", [None, b"invalid"])
+def test_system_without_positioned_reads_has_one_id_too(
+    path: Path, content: bytes | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Windows has no `pread`, no `flock` and no `O_NOFOLLOW`."""
+    """Windows has no `pread`."""
     for name in ("pread", "pwrite"):
         monkeypatch.delattr(os, name, raising=False)
-    if junk is not None:
-        stored(path, junk)
+    if content is not None:
+        stored(path, content)
     made = read_or_create(str(path))
     assert read_or_create(str(path)) == made
 
 
-def test_without_locks_junk_is_mended_all_the_same(
+def test_invalid_id_is_replaced_without_locks_too(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file system whose locks do not work still gets an ID (row 23)."""
+    """The last one stays."""
     fcntl = pytest.importorskip("fcntl")
 
     def flock(*_: object) -> None:
         raise OSError(errno.ENOLCK, "no locks")
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    made = read_or_create(stored(path, b"junk"))
+    made = read_or_create(stored(path, b"invalid"))
     assert path.read_bytes() == made.encode() + b"\n"
     assert read_or_create(str(path)) == made
 
 
-def test_a_lock_that_is_not_given_back_is_not_waited_for_long(path: Path) -> None:
-    """Somebody who was stopped while mending does not stop my command, and gives me no other ID."""
+def test_lock_that_is_never_released_does_not_block(path: Path) -> None:
+    """A process that was stopped while it repaired the ID does not stop my command."""
     fcntl = pytest.importorskip("fcntl")
-    with open(stored(path, b"junk"), "r+b") as other:
+    with open(stored(path, b"invalid"), "r+b") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         started = monotonic()
         with pytest.raises(storage.Unusable, match="by another process"):
             read_or_create(str(path))
         assert monotonic() - started < 5
-        assert path.read_bytes() == b"junk"
+        assert path.read_bytes() == b"invalid"
     assert read_or_create(str(path)) == read(str(path))
 
 
 @posix
 @pytest.mark.parametrize("umask", [0, 0o022, 0o777], indirect=True)
-def test_an_id_is_mine_alone_to_read(path: Path, umask: None) -> None:
-    """Files 0600, directory 0700, whatever the umask (row 25)."""
+def test_id_is_private(path: Path, umask: None) -> None:
+    """Files 0600, directory 0700, whatever the umask."""
     read_or_create(str(path))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     for directory in (path.parent, path.parent.parent):
@@ -294,11 +303,9 @@ def test_an_id_is_mine_alone_to_read(path: Path, umask: None) -> None:
 
 
 @posix
-@pytest.mark.parametrize("content", [AN_ID.encode() + b"\n", b"junk", None])
-def test_a_symlink_in_its_place_is_not_followed(
-    path: Path, tmp_path: Path, content: bytes | None
-) -> None:
-    """An ID is not taken from elsewhere, and nothing elsewhere is overwritten (row 19)."""
+@pytest.mark.parametrize("content", [AN_ID.encode() + b"\n", b"invalid", None])
+def test_symlink_is_not_followed(path: Path, tmp_path: Path, content: bytes | None) -> None:
+    """No ID is read from its target, and its target is not overwritten."""
     target = tmp_path / "elsewhere"
     if content is not None:
         target.write_bytes(content)
@@ -314,8 +321,8 @@ def test_a_symlink_in_its_place_is_not_followed(
 
 @posix
 @pytest.mark.parametrize("kind", ["fifo", "directory", "socket"])
-def test_what_is_no_file_is_left_alone(path: Path, kind: str) -> None:
-    """A pipe in its place is neither waited for nor replaced (row 19)."""
+def test_path_that_is_not_a_file_is_left_alone(path: Path, kind: str) -> None:
+    """A FIFO neither blocks nor is replaced."""
     path.parent.mkdir(parents=True, mode=0o700)
     if kind == "fifo":
         os.mkfifo(path)
@@ -332,8 +339,8 @@ def test_what_is_no_file_is_left_alone(path: Path, kind: str) -> None:
 
 
 @root
-def test_somebody_else_s_id_is_not_mine(path: Path) -> None:
-    """A file that another user put there is neither read nor written."""
+def test_another_users_id_is_not_used(path: Path) -> None:
+    """The file is neither read nor written."""
     stored(path, AN_ID.encode())
     os.chown(path, 65534, 65534)
     assert read(str(path)) is None
@@ -343,8 +350,8 @@ def test_somebody_else_s_id_is_not_mine(path: Path) -> None:
 
 
 @posix
-def test_a_directory_that_others_may_write_to_gets_no_id(path: Path) -> None:
-    """Where anybody could plant files, nothing of mine is stored (row 20)."""
+def test_directory_that_others_may_write_to_gets_no_id(path: Path) -> None:
+    """Others could plant files there."""
     path.parent.mkdir(parents=True)
     path.parent.chmod(0o777)
     with pytest.raises(storage.Unusable):
@@ -352,16 +359,16 @@ def test_a_directory_that_others_may_write_to_gets_no_id(path: Path) -> None:
     assert os.listdir(path.parent) == []
 
 
-def test_an_id_that_cannot_be_stored_raises(tmp_path: Path) -> None:
-    """Without a place for it there is no ID, rather than a new one at each run."""
+def test_id_that_cannot_be_stored_raises(tmp_path: Path) -> None:
+    """There is none, rather than a new one at each run."""
     (tmp_path / "acme").write_text("in the way")
     with pytest.raises(NotADirectoryError):
         read_or_create(str(tmp_path / "acme" / "id"))
     assert (tmp_path / "acme").read_text() == "in the way"
 
 
-def test_no_half_an_id_is_ever_seen(path: Path) -> None:
-    """Whoever reads while it is made finds nothing, or all of it."""
+def test_id_appears_complete(path: Path) -> None:
+    """A reader finds nothing, or all of it."""
     done = threading.Event()
     seen: set[str | None] = set()
 
@@ -371,12 +378,70 @@ def test_no_half_an_id_is_ever_seen(path: Path) -> None:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    made = together(20, path)[0]
+    made = at_once(20, path)[0]
     done.set()
     watcher.join()
     assert seen <= {None, made + "\n"}
 
 
-def test_an_id_is_unlike_every_uuid_that_a_machine_gives_away() -> None:
-    """No ID is made of a clock, a network card or a name."""
-    assert {UUID(fresh()).version for _ in range(50)} == {uuid4().version}
+def test_id_is_not_derived_from_the_machine() -> None:
+    """It is random: no clock, network card or name is in it."""
+    assert {UUID(random_id()).version for _ in range(50)} == {uuid4().version}
+
+
+def test_ids_are_canonical_random_uuids() -> None:
+    """Version 4, variant of RFC 9562, as the module `uuid` reads them."""
+    for text in (random_id() for _ in range(1000)):
+        found = UUID(text)
+        assert (str(found), found.version, found.variant) == (text, 4, RFC_4122)
+
+
+@given(st.uuids())
+def test_uuid_of_version_4_and_no_other_is_recognised(found: UUID) -> None:
+    """As the module `uuid` has it."""
+    assert is_random_id(str(found)) is (found.version == 4 and found.variant == RFC_4122)
+    assert is_random_id(str(uuid4()))
+
+
+@given(st.text(max_size=40) | st.from_regex(r"[0-9a-fA-F-]{36}", fullmatch=True))
+def test_recognised_text_is_canonical(text: str) -> None:
+    """Any other text is refused, and none raises."""
+    if is_random_id(text):
+        assert str(UUID(text)) == text
+
+
+def test_reset_replaces_a_stored_id_and_creates_none(path: Path) -> None:
+    """An invalid one is replaced as well."""
+    assert replace(str(path)) is None
+    assert not path.parent.exists()
+    before = read_or_create(str(path))
+    after = replace(str(path))
+    assert after is not None
+    assert after != before
+    assert read(str(path)) == after
+    path.write_bytes(b"invalid")
+    assert replace(str(path)) == read(str(path))
+    assert os.listdir(path.parent) == ["id"]
+
+
+COPIES = {
+    "uppercase": AN_ID.upper().encode() + b"\n",
+    "another variant": b"8b6f1f1e-0f6c-4f0e-0d6e-6a1c5f0b2a77\n",
+    "an address": b"jane.doe@work.4cme.example.com, 2026",
+    "without dashes": b"8b6f1f1e00f6c04f0e09d6e06a1c5f0b2a77",
+    "not hexadecimal": b"xxxxxxxx-xxxx-4xxx-8xxx-xxxxxxxxxxxx",
+}
+
+
+@pytest.mark.contract
+@pytest.mark.parametrize("case", COPIES)
+def test_invalid_id_is_never_recorded(case: str, cli: Cli, home: Home) -> None:
+    """A command that finds one in the file replaces it, as long as it may be."""
+    assert len(COPIES[case].strip()) == 36
+    assert COPIES[case][14:15] == b"4"
+    stored(home.state() / "id", COPIES[case])
+    cli.run("deploy")
+    (file,) = home.spooled()
+    head = json.loads(file.read_text().splitlines()[0])
+    assert is_random_id(head["id"])
+    assert (home.state() / "id").read_text() == head["id"] + "\n"

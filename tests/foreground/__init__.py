@@ -1,0 +1,1 @@
+"""The foreground: what a user's command runs of this library."""
