@@ -148,7 +148,7 @@ ENDINGS: dict[str, tuple[Callable[[], Any], list[tuple[Any, ...]]]] = {
 def test_every_way_to_end_is_told_as_the_shell_saw_it(
     callback: Callable[[], Any], found: list[tuple[Any, ...]], recording_client: RecordingClient
 ) -> None:
-    """Exit code, outcome and class; never a message."""
+    """Exit code, outcome and class; never a message (rules 12, 13)."""
     command = instrument(click.Command("x", callback=callback), app="acme", client=recording_client)
     context = command.make_context("x", [])
     with context, contextlib.suppress(BaseException):

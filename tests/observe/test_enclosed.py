@@ -75,7 +75,7 @@ WAYS = ("nested", "in_runner", "in_thread", "in_child", "in_task", "in_other_app
 def test_opt_out_applies_to_what_the_command_starts(
     make_cli: MakeCli, how: str, tracks: bool
 ) -> None:
-    """`acme up --no-telemetry` records nothing, whatever `up` runs."""
+    """`acme up --no-telemetry` records nothing, whatever `up` runs (rule 41)."""
     cli = make_cli(SOURCE.replace("{imports}", ", track" if tracks else ""))
     ran = cli.run("up", how, "--no-telemetry")
     assert (ran.returncode, ran.stderr, ran.stdout.splitlines()[-1]) == (0, "", "up")

@@ -1,4 +1,4 @@
-"""Environments with the libraries that live beside us in real applications; made once, with uv."""
+"""Environments with libraries that real applications use beside ours; created once, with uv."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ PROLOGUE = '''
 import json, sys
 
 class Client:
-    """Keeps what was recorded."""
+    """Keeps the messages."""
+    test_double = True
     def __init__(self): self.messages = []
     def record(self, message): self.messages.append(message)
     def close(self): pass
@@ -26,13 +27,13 @@ class Client:
 client = Client()
 
 def go(application, *args, **kwargs):
-    """Runs a command line, and tells its status and what was recorded of it."""
+    """Runs a command line, and prints its status and its events."""
     client.messages.clear()
     try:
         status = application(list(args), **kwargs)
     except SystemExit as end:
         status = end.code
-    told = []
+    events = []
     for message in client.messages:
         if message["type"] != "track":
             continue
@@ -41,41 +42,41 @@ def go(application, *args, **kwargs):
                  properties["flags"]]
         if "exit_code" in properties:
             entry += [properties["exit_code"], properties.get("error_class")]
-        told.append(entry)
-    print("\\nTOLD", json.dumps([status, told]))
+        events.append(entry)
+    print("\\nRUN", json.dumps([status, events]))
 '''
-"""What every application of these tests begins with."""
+"""The beginning of each application."""
 
 
-class Seen(NamedTuple):
-    """What an application showed.
+class Shown(NamedTuple):
+    """What an application printed.
 
     Attributes:
-        told: for each of its `go` lines, its status and what was recorded.
+        runs: for each of its `go` lines, the exit status and the events.
         output: its stdout.
     """
 
-    told: list[Any]
+    runs: list[Any]
     output: str
 
 
-Tell = Callable[[tuple[str, ...], str], Seen]
+RunScript = Callable[[tuple[str, ...], str], Shown]
 
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Makes a virtual environment with us and some others, once; gives its interpreter."""
+    """Creates a virtual environment with some libraries, once; gives its interpreter."""
 
     @cache
     def make(*requirements: str) -> Path:
-        room = tmp_path_factory.mktemp("neighbours") / "venv"
-        python = room / "bin" / "python"
+        directory = tmp_path_factory.mktemp("neighbours") / "venv"
+        python = directory / "bin" / "python"
         for command in (
-            ["venv", "--python", sys.executable, str(room)],
+            ["venv", "--python", sys.executable, str(directory)],
             ["pip", "install", "--python", str(python), "-e", str(REPOSITORY), *requirements],
         ):
             subprocess.run(
-                ["uv", *command], check=True, capture_output=True, text=True, cwd=room.parent
+                ["uv", *command], check=True, capture_output=True, text=True, cwd=directory.parent
             )
         return python
 
@@ -83,10 +84,10 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
 
 
 @pytest.fixture
-def tell(environment: Callable[..., Path], tmp_path: Path) -> Tell:
-    """Runs an application beside some libraries."""
+def run_script(environment: Callable[..., Path], tmp_path: Path) -> RunScript:
+    """Runs an application with some libraries."""
 
-    def run(requirements: tuple[str, ...], source: str) -> Seen:
+    def run(requirements: tuple[str, ...], source: str) -> Shown:
         home = Home(tmp_path / "home")
         script = tmp_path / "application.py"
         script.write_text(PROLOGUE + source)
@@ -102,7 +103,7 @@ def tell(environment: Callable[..., Path], tmp_path: Path) -> Tell:
         )
         assert "Traceback" not in ended.stderr, ended.stderr
         lines = ended.stdout.splitlines()
-        told = [json.loads(line[5:]) for line in lines if line.startswith("TOLD ")]
-        return Seen(told, ended.stdout)
+        runs = [json.loads(line[4:]) for line in lines if line.startswith("RUN ")]
+        return Shown(runs, ended.stdout)
 
     return run

@@ -1,6 +1,6 @@
-"""Typer, cloup, click-extra, Flask and others, each as its users use it, with us beside it.
+"""Typer, cloup, click-extra, Flask and other libraries, each as it is commonly used, with ours.
 
-Run with `pytest -m slow tests/contract/neighbours`: they ask a package index.
+Run with `pytest -m slow tests/contract/neighbours`; a package index is needed.
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 
-from .conftest import Tell
+from .conftest import RunScript
 
 pytestmark = [pytest.mark.contract, pytest.mark.slow]
 
 
-def told(command: str, *flags: str, code: int = 0, error: str | None = None) -> list[Any]:
-    """A status, and the pair of one command."""
+def recorded(command: str, *flags: str, code: int = 0, error: str | None = None) -> list[Any]:
+    """An exit status, and the pair of events of one command."""
     return [
         code,
         [["Invoked", command, [*flags]], ["Completed", command, [*flags], code, error]],
     ]
 
 
-SILENT: list[Any] = [0, []]
+NOTHING: list[Any] = [0, []]
 
 TYPER = """
 import typer
@@ -65,21 +65,53 @@ go(app, "hello", "--unknown")
 
 
 @pytest.mark.parametrize("version", ["typer==0.25.1", "typer"], ids=["on Click", "with its own"])
-def test_typer_is_observed_on_both_sides_of_its_own_copy_of_click(version: str, tell: Tell) -> None:
+def test_typer_is_observed_on_both_sides_of_its_own_copy_of_click(
+    version: str, run_script: RunScript
+) -> None:
     """From 0.26 Typer carries a copy of Click; its Ctrl-C is 130 (rules 7, 12)."""
     abort = "typer.exceptions.Abort" if version == "typer" else "click.exceptions.Abort"
-    seen = tell((version,), TYPER)
-    assert seen.told == [
-        told("acme hello", "loud", "verbose"),
-        told("acme sub stop", code=130, error="KeyboardInterrupt"),
-        told("acme sub leave", code=4),
-        told("acme sub give-up", code=1, error=abort),
-        SILENT,
-        SILENT,
-        SILENT,
+    shown = run_script((version,), TYPER)
+    assert shown.runs == [
+        recorded("acme hello", "loud", "verbose"),
+        recorded("acme sub stop", code=130, error="KeyboardInterrupt"),
+        recorded("acme sub leave", code=4),
+        recorded("acme sub give-up", code=1, error=abort),
+        NOTHING,
+        NOTHING,
+        NOTHING,
         [2, []],
     ]
-    assert "--no-telemetry" in seen.output
+    assert "--no-telemetry" in shown.output
+
+
+BELOW_CLICK = """
+import click, typer
+from click_telemetry import instrument
+
+app = typer.Typer()
+
+@app.command()
+def hello(name: str = "x", loud: bool = typer.Option(False)): print("hello", name)
+
+@app.command()
+def leave(): raise typer.Exit(4)
+
+root = click.Group("root", params=[click.Option(["--profile"])])
+root.add_command(typer.main.get_command(app), "sub")
+instrument(root, app="acme", client=client)
+
+go(root, "--profile", "p", "sub", "hello", "--name", "y")
+go(root, "sub", "hello", "--no-telemetry")
+"""
+
+
+@pytest.mark.parametrize("version", ["typer==0.25.1", "typer"], ids=["on Click", "with its own"])
+def test_typer_application_below_a_click_group_is_recorded(
+    version: str, run_script: RunScript
+) -> None:
+    """Each command's option is made of its own Click, whose parser takes no other (rule 44)."""
+    shown = run_script((version, "click"), BELOW_CLICK)
+    assert shown.runs == [recorded("acme sub hello", "name", "profile"), NOTHING]
 
 
 QUESTION = """
@@ -107,11 +139,13 @@ go(app, "ask")
 
 
 @pytest.mark.parametrize("version", ["typer==0.25.1", "typer"], ids=["on Click", "with its own"])
-def test_a_question_in_typer_is_asked_by_its_own_copy_of_click(version: str, tell: Tell) -> None:
+def test_a_question_in_typer_is_asked_by_its_own_copy_of_click(
+    version: str, run_script: RunScript
+) -> None:
     """The end of the input is that copy's Abort, which Typer understands."""
     abort = "typer.exceptions.Abort" if version == "typer" else "click.exceptions.Abort"
-    seen = tell((version,), QUESTION)
-    ((status, events),) = seen.told
+    shown = run_script((version,), QUESTION)
+    ((status, events),) = shown.runs
     assert (status, [event[0] for event in events], events[-1][-1]) == (
         1,
         [
@@ -126,7 +160,7 @@ def test_a_question_in_typer_is_asked_by_its_own_copy_of_click(version: str, tel
     )
 
 
-def test_cloup_shows_the_flag_among_its_ungrouped_options(tell: Tell) -> None:
+def test_cloup_shows_the_flag_among_its_ungrouped_options(run_script: RunScript) -> None:
     """Its help is built from `get_ungrouped_options` (rule 27)."""
     source = """
 import cloup
@@ -145,12 +179,12 @@ go(cli, "run", "--one", "1", "--three", "3")
 go(cli, "run", "--no-telemetry")
 go(cli, "run", "--help")
 """
-    seen = tell(("cloup",), source)
-    assert seen.told == [told("acme run", "one", "three"), SILENT, SILENT]
-    assert "--no-telemetry" in seen.output
+    shown = run_script(("cloup",), source)
+    assert shown.runs == [recorded("acme run", "one", "three"), NOTHING, NOTHING]
+    assert "--no-telemetry" in shown.output
 
 
-def test_click_extra_is_observed(tell: Tell) -> None:
+def test_click_extra_is_observed(run_script: RunScript) -> None:
     """With its own option classes and help."""
     source = """
 import click_extra
@@ -169,12 +203,12 @@ go(cli, "--no-telemetry", "run")
 go(cli, "run", "--no-telemetry")
 go(cli, "run", "--help")
 """
-    seen = tell(("click-extra",), source)
-    assert seen.told == [told("acme run", "one"), SILENT, SILENT, SILENT]
-    assert "--no-telemetry" in seen.output
+    shown = run_script(("click-extra",), source)
+    assert shown.runs == [recorded("acme run", "one"), NOTHING, NOTHING, NOTHING]
+    assert "--no-telemetry" in shown.output
 
 
-def test_default_command_groups_keep_their_default(tell: Tell) -> None:
+def test_default_command_groups_keep_their_default(run_script: RunScript) -> None:
     """The flag before the default command's arguments is not one of them (rule 30)."""
     source = """
 import click
@@ -197,16 +231,16 @@ go(cli, "--no-telemetry")
 go(cli, "--no-telemetry", "a")
 go(cli, "--no-telemetry", "--x", "1")
 """
-    seen = tell(("click-default-group",), source)
-    assert seen.told == [
-        told("acme show"),
-        told("acme show"),
-        told("acme show", "x"),
-        SILENT,
-        SILENT,
-        SILENT,
+    shown = run_script(("click-default-group",), source)
+    assert shown.runs == [
+        recorded("acme show"),
+        recorded("acme show"),
+        recorded("acme show", "x"),
+        NOTHING,
+        NOTHING,
+        NOTHING,
     ]
-    shown = [line for line in seen.output.splitlines() if "showing" in line]
+    shown = [line for line in shown.output.splitlines() if "showing" in line]
     assert shown == [
         "showing None ()",
         "showing None ('a',)",
@@ -217,7 +251,7 @@ go(cli, "--no-telemetry", "--x", "1")
     ]
 
 
-def test_every_line_of_click_repl_is_a_run(tell: Tell) -> None:
+def test_every_line_of_click_repl_is_a_run(run_script: RunScript) -> None:
     """It invokes one context again and again; a silenced line silences itself (rule 24)."""
     source = """
 import io
@@ -237,21 +271,21 @@ register_repl(cli)
 sys.stdin = io.StringIO("run\\nrun --x 1\\nrun --no-telemetry\\nunknown\\nrun\\n")
 go(cli, "repl")
 """
-    (repl,) = tell(("click-repl",), source).told
+    (repl,) = run_script(("click-repl",), source).runs
     assert repl == [
         0,
         [
             ["Invoked", "acme repl", []],
-            *told("acme run")[1],
-            *told("acme run", "x")[1],
-            *told("acme run")[1],
+            *recorded("acme run")[1],
+            *recorded("acme run", "x")[1],
+            *recorded("acme run")[1],
             ["Completed", "acme repl", [], 0, None],
         ],
     ]
 
 
-def test_what_a_line_of_click_repl_sets_stays_for_the_next(tell: Tell) -> None:
-    """Its lines are one invocation: context and user are, and slash-commands are told (row D4)."""
+def test_what_a_line_of_click_repl_sets_stays_for_the_next(run_script: RunScript) -> None:
+    """Its lines are one invocation, with one context and one user (row D4)."""
     source = """
 import io
 import click
@@ -284,28 +318,28 @@ print("before", said.index("claude"), named.index("user-42"), len(set(said)), le
 print("sources", [m["properties"].get("source") for m in tracks].count("skill"))
 print("children", [sorted(child) for child in children])
 """
-    seen = tell(("click-repl",), source)
-    (repl,) = seen.told
-    line = [*told("acme review")[1]]
+    shown = run_script(("click-repl",), source)
+    (repl,) = shown.runs
+    line = [*recorded("acme review")[1]]
     asked = [["Invoked", "acme ask", []], *line, ["Completed", "acme ask", [], 0, None]]
     assert repl == [
         0,
         [
             ["Invoked", "acme repl", []],
             *asked,
-            *told("acme login")[1],
+            *recorded("acme login")[1],
             *asked,
             *asked,
             ["Completed", "acme repl", [], 0, None],
         ],
     ]
-    assert "before 6 6 2 2\n" in seen.output
-    assert "sources 6\n" in seen.output
+    assert "before 6 6 2 2\n" in shown.output
+    assert "sources 6\n" in shown.output
     session, off = ["CLICK_TELEMETRY_SESSION_ID"], ["CLICK_TELEMETRY_OFF"]
-    assert f"children {[session, session, off, session]}\n" in seen.output
+    assert f"children {[session, session, off, session]}\n" in shown.output
 
 
-def test_flask_loads_its_application_as_without_us(tell: Tell) -> None:
+def test_flask_loads_its_application_as_without_us(run_script: RunScript) -> None:
     """Its group loads the application to list commands, and offers the application's own."""
     source = """
 import click, flask
@@ -331,18 +365,18 @@ print("loads", len(loads))
 go(cli, "own", "--no-telemetry")
 go(cli, "--debug", "routes", "--sort", "rule")
 """
-    seen = tell(("flask",), source)
-    assert seen.told == [
-        told("acme own", "y"),
-        SILENT,
-        told("acme routes", "debug", "sort"),
+    shown = run_script(("flask",), source)
+    assert shown.runs == [
+        recorded("acme own", "y"),
+        NOTHING,
+        recorded("acme routes", "debug", "sort"),
     ]
-    assert "loads 1\n" in seen.output
+    assert "loads 1\n" in shown.output
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_opentelemetry_beside_us_sees_what_it_would_see(first: bool, tell: Tell) -> None:
-    """It patches `Command.invoke`, before us or after; both tell the command (rule 2)."""
+def test_opentelemetry_beside_us_sees_what_it_would_see(first: bool, run_script: RunScript) -> None:
+    """It patches `Command.invoke`, before us or after; both record the command (rule 2)."""
     instrumentor = """
 from opentelemetry.instrumentation.click import ClickInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
@@ -367,12 +401,12 @@ print("spans", [span.name for span in spans.get_finished_spans()])
 """
     parts = (instrumentor, source) if first else (source, instrumentor)
     requirements = ("opentelemetry-sdk", "opentelemetry-instrumentation-click")
-    seen = tell(requirements, "".join(parts) + end)
-    assert seen.told == [told("acme go")]
-    assert "spans ['go']" in seen.output
+    shown = run_script(requirements, "".join(parts) + end)
+    assert shown.runs == [recorded("acme go")]
+    assert "spans ['go']" in shown.output
 
 
-def test_sentry_beside_us_gets_the_very_exception(tell: Tell) -> None:
+def test_sentry_beside_us_gets_the_very_exception(run_script: RunScript) -> None:
     """Its report of a crash holds the application's frames and none of ours."""
     source = """
 import click, sentry_sdk
@@ -401,6 +435,6 @@ frames = reports[0]["exception"]["values"][-1]["stacktrace"]["frames"]
 print("frames", [frame["function"] for frame in frames if "telemetry" in frame["module"]])
 print("last", frames[-1]["function"], [m["event"] for m in client.messages])
 """
-    seen = tell(("sentry-sdk",), source)
-    assert "frames []\n" in seen.output
-    assert "last fail ['Command Invoked', 'Command Completed']" in seen.output
+    shown = run_script(("sentry-sdk",), source)
+    assert "frames []\n" in shown.output
+    assert "last fail ['Command Invoked', 'Command Completed']" in shown.output
