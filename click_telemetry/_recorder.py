@@ -359,6 +359,19 @@ def read_setting(path: str) -> str:
     return plain
 
 
+def is_random_id(text: str) -> bool:
+    """Whether a text is a random UUID (RFC 9562, version 4) in its canonical form."""
+    digits = text.replace("-", "")
+    return (
+        len(text) == 36
+        and len(digits) == 32
+        and text[8:24:5] == "----"
+        and not digits.strip("0123456789abcdef")
+        and text[14] == "4"
+        and text[19] in "89ab"
+    )
+
+
 def read_file(path: str, limit: int, *, follow: bool = False) -> bytes | None:
     """Read a whole regular file of this user; None where there is none.
 
@@ -739,7 +752,7 @@ def _open(root: Scope, context: Any) -> Invocation | None:
             pass_on(error)
             content = None
         anonymous_id = (content or b"").decode("ascii", "replace").removesuffix("\n")
-        if len(anonymous_id) != 36 or anonymous_id[14] != "4":
+        if not is_random_id(anonymous_id):
             from ._foreground import identity
 
             anonymous_id = identity.read_or_create(directories.anonymous_id)
