@@ -43,7 +43,7 @@ def test_a_row_names_tests_that_exist(row: str) -> None:
     claim = ROWS[row]
     named = NAMED.findall(claim)
     assert named or claim.startswith(NOTHING_YET), (
-        f"{row} says neither a test nor that there is none"
+        f"{row} names no test, nor states that there is none"
     )
     assert claim.count("::") == len(named), f"{row} names something else than a test"
     for path, name in named:

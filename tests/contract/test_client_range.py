@@ -1,4 +1,4 @@
-"""Both ends of what the Segment client may be: real installations, from a package index."""
+"""The oldest and the newest supported Segment client: real installations, from a package index."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ ENDS = {
     "oldest": ["segment-analytics-python==2.4.0", "requests==2.28.2", "urllib3==1.26.20"],
     "newest": ["segment-analytics-python>=2.4,<3"],
 }
-"""The oldest pulls in nothing older than what a `pip install` beside botocore still gives."""
+"""The oldest has the versions that a `pip install` with botocore still gives."""
 
 
 @pytest.mark.parametrize("end", ENDS)
 def test_network_promises_hold_with_each_client(end: str, tmp_path: Path) -> None:
-    """The client, requests and urllib3, whose insides the sender does not rely on."""
+    """The sender does not rely on internals of the client, requests or urllib3."""
     python = tmp_path / "venv/bin/python"
     for command in (
         ["uv", "venv", "--quiet", str(tmp_path / "venv")],
         ["uv", "pip", "install", "--quiet", "--python", str(python), "--group", "test",
          "-e", ".", "-e", "examples/demo_cli", *ENDS[end]],
         [str(python), "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider",
-         "tests/contract/test_network.py", "tests/contract/test_tls_and_proxies.py"],
+         "tests/sender/test_network.py", "tests/sender/test_tls_and_proxies.py"],
     ):  # fmt: skip
         done = subprocess.run(
             command, cwd=REPOSITORY, capture_output=True, text=True, timeout=600, check=False

@@ -1,7 +1,7 @@
-"""Every way a command can end: what the person sees is byte for byte what it is without us.
+"""Every way a command can end: stdout, stderr and status are byte for byte those without us.
 
-Each ending runs twice in a real process, bare and instrumented; the recorded exit code is the one
-that the shell saw, except where nobody is left to record it or something fails later.
+Each runs twice in a real process, bare and instrumented; the recorded exit code is the one that the
+shell saw, unless the process was killed or something fails later.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import click
 from click_telemetry import instrument, track
 
 class FileClient:
+    test_double = True
     def record(self, message):
         with open(os.environ["EVENTS"], "a") as file:
             file.write(json.dumps(message) + "\\n")
@@ -52,7 +53,7 @@ class OwnBase(BaseException):
     pass
 
 class Mute(Exception):
-    def __str__(self): raise RuntimeError("no words")
+    def __str__(self): raise RuntimeError("no text")
     __repr__ = __str__
 
 class Meta(type):
@@ -95,11 +96,11 @@ if __name__ == "__main__":
 """
 
 SAME = "same"
-"""Completed carries the status that the shell saw."""
+"""Completed has the exit status that the shell saw."""
 NONE = "none"
-"""Nobody was left to say how it ended."""
+"""The process ended before it could record a Completed."""
 
-ENDINGS: dict[str, tuple[str, Any]] = {
+OUTCOMES: dict[str, tuple[str, Any]] = {
     "return": ("return None", SAME),
     "return a value": ("return 7", SAME),
     "ctx.exit()": ("ctx.exit()", SAME),
@@ -115,7 +116,7 @@ ENDINGS: dict[str, tuple[str, Any]] = {
     "sys.exit(-1)": ("sys.exit(-1)", SAME),
     "sys.exit(True)": ("sys.exit(True)", SAME),
     "sys.exit(False)": ("sys.exit(False)", SAME),
-    "sys.exit(words)": ("sys.exit('words')", SAME),
+    "sys.exit(text)": ("sys.exit('words')", SAME),
     "sys.exit(empty)": ("sys.exit('')", SAME),
     "sys.exit(1.5)": ("sys.exit(1.5)", SAME),
     "sys.exit(list)": ("sys.exit([])", SAME),
@@ -166,7 +167,7 @@ ENDINGS: dict[str, tuple[str, Any]] = {
     "asyncio.run": ("async def f(): raise ValueError('x')\nasyncio.run(f())", SAME),
     "MemoryError": ("raise MemoryError", SAME),
     "BaseException of the application's": ("raise OwnBase('x')", SAME),
-    "hostile words": ("raise Mute()", SAME),
+    "hostile str": ("raise Mute()", SAME),
     "hostile metaclass": ("raise Hostile('x')", SAME),
     "a changed traceback": ("raise ValueError('x').with_traceback(None)", SAME),
     "warning": ("warnings.warn('x')", SAME),
@@ -217,7 +218,8 @@ def indented(body: str) -> str:
     return "\n".join("    " + line for line in body.splitlines())
 
 
-def look(cli: Cli, events: Path, bare: str) -> tuple[int, bytes, bytes]:
+def result_of(cli: Cli, events: Path, bare: str) -> tuple[int, bytes, bytes]:
+    """Exit status, stdout and stderr of a run."""
     run = subprocess.run(
         cli.command("go"),
         env=cli.env({"BARE": bare, "EVENTS": str(events)}),
@@ -230,30 +232,30 @@ def look(cli: Cli, events: Path, bare: str) -> tuple[int, bytes, bytes]:
     return run.returncode, run.stdout, run.stderr
 
 
-@pytest.mark.parametrize(("body", "told"), list(ENDINGS.values()), ids=list(ENDINGS))
-def test_ending_is_the_bare_one_and_is_told_right(
-    body: str, told: Any, make_cli: Callable[..., Cli], home: Home, tmp_path: Path
+@pytest.mark.parametrize(("body", "code"), list(OUTCOMES.values()), ids=list(OUTCOMES))
+def test_command_ends_as_without_us_and_with_the_right_exit_code(
+    body: str, code: Any, make_cli: Callable[..., Cli], home: Home, tmp_path: Path
 ) -> None:
-    """Same bytes, same status or signal; told as the shell saw it, or not at all (rule 16)."""
+    """Same bytes, same status or signal; recorded as the shell saw it, or not at all (rule 16)."""
     cli = make_cli(SOURCE.replace("{body}", indented(body)))
     events = tmp_path / "events"
-    bare, instrumented = look(cli, events, "1"), look(cli, events, "")
+    bare, instrumented = result_of(cli, events, "1"), result_of(cli, events, "")
     assert instrumented == bare
     messages = [json.loads(line) for line in events.read_text().splitlines()]
     names = [message["event"] for message in messages]
-    if told == NONE:
+    if code == NONE:
         assert names == ["Command Invoked"]
         return
     assert names == ["Command Invoked", "Command Completed"]
-    expected = bare[0] if told == SAME else told
+    expected = bare[0] if code == SAME else code
     assert messages[1]["properties"]["exit_code"] == expected
 
 
 def test_stack_overflow_ends_as_it_does_bare(make_cli: Callable[..., Cli], tmp_path: Path) -> None:
-    """Its traceback counts repeated frames, which a frame more of ours shifts by as many."""
+    """Its traceback counts repeated frames, and our frames change that count."""
     cli = make_cli(SOURCE.replace("{body}", indented("deep(0)")))
     events = tmp_path / "events"
-    bare, instrumented = look(cli, events, "1"), look(cli, events, "")
+    bare, instrumented = result_of(cli, events, "1"), result_of(cli, events, "")
     assert instrumented[:2] == bare[:2]
     assert instrumented[2].splitlines()[-1] == bare[2].splitlines()[-1]
     completed = json.loads(events.read_text().splitlines()[1])
@@ -265,18 +267,18 @@ def test_stack_overflow_ends_as_it_does_bare(make_cli: Callable[..., Cli], tmp_p
 def test_group_of_exceptions_ends_as_it_does_bare(
     kind: str, make_cli: Callable[..., Cli], tmp_path: Path
 ) -> None:
-    """With all of its branches on stderr, and no word of them in the event."""
+    """With all of its branches on stderr, and none of their text in the event."""
     body = (
         f"raise {kind}('secret', [ValueError('a'), KeyboardInterrupt()][:{1 + (kind[0] == 'B')}])"
     )
     cli = make_cli(SOURCE.replace("{body}", indented(body)))
     events = tmp_path / "events"
-    assert look(cli, events, "") == look(cli, events, "1")
+    assert result_of(cli, events, "") == result_of(cli, events, "1")
     completed = json.loads(events.read_text().splitlines()[1])
     assert completed["properties"]["error_class"] == kind
     assert "secret" not in events.read_text()
 
 
-def test_more_than_48_endings_are_compared() -> None:
-    """So that none gets lost."""
-    assert len(ENDINGS) >= 48
+def test_at_least_48_ways_to_end_are_compared() -> None:
+    """None was removed by mistake."""
+    assert len(OUTCOMES) >= 48

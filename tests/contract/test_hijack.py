@@ -1,4 +1,4 @@
-"""The sender runs what was installed, nothing that merely lies around, and takes nothing along."""
+"""The sender runs only installed code, and inherits nothing of the application's process."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ TRAPS = [
     *("brotli.py", "brotlicffi.py", "zstandard.py", "h2.py", "cryptography.py"),
     *("json.py", "ssl.py", "random.py", "sitecustomize.py", "usercustomize.py"),
 ]
-"""What the sender imports, or would like to."""
+"""Modules that the sender imports, or tries to import."""
 
 OWN = {b"PATH", b"NETRC", b"CLICK_TELEMETRY_SENDER"}
 
 
 def trap(source: str, ran: Path) -> str:
-    """Code that tells when a sender runs it."""
+    """Code that writes a line when a sender runs it."""
     return textwrap.dedent(
         f"""
         import os
@@ -57,7 +57,7 @@ def trap(source: str, ran: Path) -> str:
 
 
 def plant(directory: Path, ran: Path) -> None:
-    """Lay every trap in a directory, but those that would stop the application itself."""
+    """Write every trap to a directory."""
     for name in TRAPS:
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def environ_of(pid: int) -> dict[bytes, bytes]:
 
 
 def all_kinds(home: Home) -> dict[str, int]:
-    """The sender's shell, its sleep and its Python, each by its name, as they come."""
+    """The running processes of a sender, by name: its shell, its sleep, its Python."""
     found: dict[str, int] = {}
     for pid in sender_processes(home):
         try:
@@ -82,18 +82,18 @@ def all_kinds(home: Home) -> dict[str, int]:
 
 @pytest.fixture
 def ran(tmp_path: Path) -> Path:
-    """Where a trap tells that it was executed."""
+    """The file that a trap writes to."""
     return tmp_path / "ran"
 
 
 class TestModules:
-    """Row 91: what is imported."""
+    """Imported modules (row 91)."""
 
     @pytest.mark.parametrize("where", ["cwd", "PYTHONPATH", "both, relative"])
     def test_planted_module_is_not_executed(
         self, where: str, server: Server, home: Home, tmp_path: Path, ran: Path
     ) -> None:
-        """Neither from the directory where I stand, nor from a path in my environment."""
+        """Neither from my working directory, nor from a path in my environment."""
         planted = tmp_path / "planted"
         plant(planted, ran)
         python = virtual_environment(tmp_path / "venv")
@@ -105,7 +105,7 @@ class TestModules:
         line = [python, str(app), "deploy"]
         if where != "cwd":
             for name in ("json.py", "ssl.py", "random.py", "click_telemetry/__init__.py"):
-                (planted / name).unlink()  # these would stop the application itself
+                (planted / name).unlink()  # they would stop the application itself
             env["PYTHONPATH"] = str(planted) if where == "PYTHONPATH" else "."
         run = subprocess.run(line, env=env, cwd=cwd, capture_output=True, text=True, check=True)
         assert run.stdout == "deployed\n"
@@ -116,10 +116,10 @@ class TestModules:
     def test_planted_module_is_not_executed_inline(
         self, server: Server, home: Home, tmp_path: Path, ran: Path, make_cli: Callable[..., Cli]
     ) -> None:
-        """Nor by a child that is waited for, which stands where I stand when it starts."""
+        """Nor in a child that is waited for, which starts in my working directory."""
         plant(home.path, ran)
-        patient = 'notice=False, delivery="inline", flush_timeout=3'
-        cli = make_cli(APP.replace("notice=False", patient))
+        inline = 'notice=False, delivery="inline", flush_timeout=3'
+        cli = make_cli(APP.replace("notice=False", inline))
         for _ in range(5):
             cli.run("deploy", env={"ACME_TELEMETRY_HOST": server.url})
             if server.events:
@@ -127,21 +127,21 @@ class TestModules:
         assert server.events[:2] == PAIR
         assert not ran.exists(), ran.read_text()
 
-    def test_traps_do_tell(self, tmp_path: Path, ran: Path) -> None:
-        """The positive control: a child that is started carelessly runs them."""
+    def test_traps_are_executed_by_an_unprotected_child(self, tmp_path: Path, ran: Path) -> None:
+        """The positive control."""
         plant(tmp_path / "planted", ran)
         env = {"CLICK_TELEMETRY_SENDER": "1", "PYTHONPATH": str(tmp_path / "planted")}
         for line in (["-c", "import requests"], ["-m", "segment.analytics"]):
             subprocess.run(
                 [sys.executable, *line], env=env, cwd=tmp_path / "planted", capture_output=True
             )
-        told = set(ran.read_text().split())
-        assert told >= {"sitecustomize.py", "requests.py", "segment/__init__.py"}
+        executed = set(ran.read_text().split())
+        assert executed >= {"sitecustomize.py", "requests.py", "segment/__init__.py"}
 
     def test_variables_of_python_s_are_not_passed_on(
         self, server: Server, home: Home, make_cli: Callable[..., Cli], tmp_path: Path
     ) -> None:
-        """A home of another Python would stop the sender, a startup file would run in it."""
+        """A PYTHONHOME of another Python would stop the sender, a startup file would run in it."""
         startup = tmp_path / "startup.py"
         startup.write_text("raise SystemExit(9)")
         variables = {
@@ -159,10 +159,10 @@ class TestModules:
 
 
 class TestLayouts:
-    """Row 92: however the application was installed, the sender finds what it needs."""
+    """The sender finds its modules, however the application was installed (row 92)."""
 
     def run(self, line: list[str], home: Home, server: Server, cwd: Path, **env: str) -> None:
-        """Run the command by a command line, and see its events arrive."""
+        """Run the command, and check that its events are delivered."""
         ran = subprocess.run(
             [*line, "deploy"],
             env={**home.environ, "ACME_TELEMETRY_HOST": server.url, **env},
@@ -178,14 +178,14 @@ class TestLayouts:
 
     @pytest.fixture
     def script(self, tmp_path: Path) -> str:
-        """The application, which tells in which layout it runs."""
+        """The application."""
         path = tmp_path / "app" / "acme.py"
         path.parent.mkdir()
         path.write_text(APP)
         return str(path)
 
     def test_editable(self, cli: Cli, server: Server) -> None:
-        """As this very test run is installed."""
+        """As this test run is installed."""
         cli.run("deploy")
         server.wait_for(2)
 
@@ -203,7 +203,7 @@ class TestLayouts:
     def test_prefix_of_its_own(
         self, script: str, home: Home, server: Server, tmp_path: Path
     ) -> None:
-        """A whole Python beside the application, as conda makes them."""
+        """A complete Python with the application, as conda creates them."""
         self.run([prefix_of_its_own(tmp_path / "conda"), script], home, server, tmp_path)
 
     def test_isolated_python(self, script: str, home: Home, server: Server, tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ class TestLayouts:
     def test_each_package_in_a_directory_of_its_own(
         self, home: Home, server: Server, tmp_path: Path
     ) -> None:
-        """As an unpacked PEX, Bazel and Nix lay them out; planted ones in the cwd do not count."""
+        """As in an unpacked PEX, Bazel or Nix; planted modules in the cwd are not executed."""
         link_packages(tmp_path / "all")
         roots = []
         for package in sorted((tmp_path / "all").iterdir()):
@@ -240,12 +240,12 @@ class TestLayouts:
 
 
 class TestEnvironment:
-    """Rows 93, 94: what the sender, its shell and its sleep see."""
+    """The environment of the sender, its shell and its sleep (rows 93, 94)."""
 
     def test_nothing_is_passed_on_but_proxies_and_certificates(
         self, cli: Cli, server: Server, home: Home
     ) -> None:
-        """No library is loaded into it, no key of TLS is written down for anybody."""
+        """No library is preloaded into it, and no TLS key is logged."""
         kept = {
             "HTTPS_PROXY": "http://127.0.0.1:9",
             "no_proxy": "example.com",
@@ -269,7 +269,7 @@ class TestEnvironment:
         cli.run("deploy", env={**kept, **dropped})
         seen: dict[str, set[bytes]] = {}
 
-        def looked() -> bool:
+        def delivered() -> bool:
             for kind, pid in all_kinds(home).items():
                 try:
                     found = environ_of(pid)
@@ -278,7 +278,7 @@ class TestEnvironment:
                 seen[kind] = set(found) - {b"PWD", b"SHLVL", b"_"}
             return len(server.requests) == 1
 
-        wait_until(looked)
+        wait_until(delivered)
         expected = OWN | {name.encode() for name in kept}
         assert seen
         assert {kind: names for kind, names in seen.items() if names != expected} == {}
@@ -286,7 +286,7 @@ class TestEnvironment:
         assert "sleep" in seen, seen
 
     def test_path_is_the_system_s(self, cli: Cli, home: Home) -> None:
-        """Whatever mine says."""
+        """Whatever my own PATH is."""
         cli.run("deploy", env={"PATH": f".:{os.environ['PATH']}"})
         (pid, *_) = sender_processes(home)
         assert environ_of(pid)[b"PATH"] == b"/usr/bin:/bin:/usr/sbin:/sbin"
@@ -295,7 +295,7 @@ class TestEnvironment:
     def test_program_in_the_cwd_is_not_executed(
         self, name: str, make_cli: Callable[..., Cli], server: Server, home: Home, tmp_path: Path
     ) -> None:
-        """Though `.` stands first on my PATH (row 100)."""
+        """Though `.` is first on my PATH (row 100)."""
         ran = tmp_path / "ran"
         planted = home.path / name
         planted.write_text(f"#!/bin/sh\necho {name} >> {shlex.quote(str(ran))}\n")
@@ -307,13 +307,11 @@ class TestEnvironment:
         assert not ran.exists()
 
 
-class TestWhatItHolds:
-    """Row 95: descriptors, standard streams, terminal, directory."""
+class TestProcess:
+    """Descriptors, standard streams, terminal, directory, signals (row 95)."""
 
-    def test_only_the_lock_and_the_letter_are_open(
-        self, cli: Cli, server: Server, home: Home
-    ) -> None:
-        """Of all that the command had open, in the shell and in the sender."""
+    def test_only_the_lock_and_the_job_are_open(self, cli: Cli, server: Server, home: Home) -> None:
+        """Of the command's open files none is open in the shell or in the sender."""
         server.reply = Reply(delay=2.0)
         line = 'exec 7<"$0" 8>held 9<>held 63</dev/null; "$@"'
         subprocess.run(
@@ -325,7 +323,7 @@ class TestWhatItHolds:
         )
         opened: dict[str, set[str]] = {}
 
-        def looked() -> bool:
+        def delivered() -> bool:
             for kind, pid in all_kinds(home).items():
                 try:
                     names = os.listdir(f"/proc/{pid}/fd")
@@ -335,7 +333,7 @@ class TestWhatItHolds:
                 opened.setdefault(kind, set()).update(paths)
             return len(server.requests) == 1
 
-        wait_until(looked)
+        wait_until(delivered)
         lock = str(lock_of(home))
         spool = os.path.dirname(lock)
         for kind, paths in opened.items():
@@ -349,9 +347,9 @@ class TestWhatItHolds:
             assert foreign == set(), kind
 
     def test_substitution_does_not_wait_for_it(self, cli: Cli, server: Server, home: Home) -> None:
-        """`$(app)` and `app 2>&1 | cat` end with the command, while the sender still works."""
+        """`$(app)` and `app 2>&1 | cat` end with the command, while the sender still runs."""
         server.reply = Reply(delay=5.0)
-        cli.run("deploy")  # the first run makes and compiles
+        cli.run("deploy")  # the first run creates directories and compiles
         wait_until(lambda: sender_processes(home) == [])
         command = shlex.join(cli.command("deploy"))
         for line in (f'x="$({command})"; echo "$x"', f"{command} 2>&1 | cat"):
@@ -362,7 +360,7 @@ class TestWhatItHolds:
             assert is_alive(lock_of(home))
 
     def test_closed_terminal_does_not_end_it(self, cli: Cli, server: Server, home: Home) -> None:
-        """It has no terminal, its own session, and survives the hang-up (row 7)."""
+        """It has no terminal and its own session, and survives the hang-up (row 7)."""
         terminal = Terminal(cli.command("deploy"), cli.env(), home.path)
         assert terminal.close() == 0
         for pid in sender_processes(home):
@@ -374,7 +372,7 @@ class TestWhatItHolds:
     def test_directory_of_the_command_can_be_unmounted(
         self, cli: Cli, server: Server, home: Home
     ) -> None:
-        """Nobody stands in it from the very beginning."""
+        """The sender leaves it at its start."""
         cli.run("deploy")
         for pid in sender_processes(home):
             assert os.readlink(f"/proc/{pid}/cwd") == "/"
@@ -383,7 +381,7 @@ class TestWhatItHolds:
     def test_signals_that_the_command_ignored_or_blocked_work_in_it(
         self, make_cli: Callable[..., Cli], server: Server, home: Home
     ) -> None:
-        """A blocked alarm would never end it, an ignored SIGTERM would keep it at a shutdown."""
+        """A blocked SIGALRM would never end it, nor would an ignored SIGTERM at a shutdown."""
         ignoring = """
 import signal
 for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM, signal.SIGRTMAX):
@@ -409,13 +407,13 @@ signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM, signal.SIGTERM})
 
 
 class TestChildren:
-    """Rows 98, 101: a program that goes on sees no child of ours."""
+    """A program that continues meets no child of ours (rows 98, 101)."""
 
     @pytest.mark.parametrize("delivery", ["detached", "inline"])
     def test_waiting_for_any_child_never_returns_ours(
         self, delivery: str, make_cli: Callable[..., Cli], server: Server
     ) -> None:
-        """`os.wait()` finds none, and there is no zombie."""
+        """`os.wait()` finds no child, and there is no zombie."""
         cli = make_cli(
             f"""
             import os, click
@@ -433,10 +431,10 @@ class TestChildren:
         run = cli.run(env={"ACME_TELEMETRY_HOST": server.url})
         assert (run.stdout, run.stderr) == ("none\n" * 5, "")
 
-    def test_own_children_are_left_to_the_program(
+    def test_program_waits_for_its_own_children_itself(
         self, make_cli: Callable[..., Cli], server: Server
     ) -> None:
-        """What it started itself it waits for itself, whatever we do meanwhile."""
+        """We reap no child that we did not start."""
         cli = make_cli(
             """
             import os, click
@@ -452,26 +450,26 @@ class TestChildren:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
-class TestForeignUser:
-    """Row 96: who acts for somebody else leaves nothing behind."""
+class TestOtherUser:
+    """A process that acts for another user records nothing (row 96)."""
 
-    def test_root_in_somebody_s_home_records_nothing(
+    def test_root_in_another_user_s_home_records_nothing(
         self, cli: Cli, server: Server, home: Home
     ) -> None:
         """`sudo -E acme` would leave files that I cannot remove."""
         os.chown(home.path, 65534, 65534)
         assert cli.run("deploy").stdout == "deployed\n"
-        self.nothing(server, home)
+        self.check_nothing(server, home)
 
-    def test_program_with_another_s_rights_records_nothing(
+    def test_program_with_another_user_s_rights_records_nothing(
         self, make_cli: Callable[..., Cli], server: Server, home: Home
     ) -> None:
-        """A setuid program writes nowhere, and starts nobody."""
+        """A setuid program writes nothing, and starts no process."""
         cli = make_cli(f"import os; os.setreuid(65534, 0)\n{APP}")
         assert cli.run("deploy", env={"ACME_TELEMETRY_HOST": server.url}).stdout == "deployed\n"
-        self.nothing(server, home)
+        self.check_nothing(server, home)
 
-    def nothing(self, server: Server, home: Home) -> None:
+    def check_nothing(self, server: Server, home: Home) -> None:
         """There is no file, no process and no request."""
         assert home.files() == []
         assert sender_processes(home) == []

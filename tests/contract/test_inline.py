@@ -1,4 +1,4 @@
-"""Delivery before the command's end: for machines that go away with it, or allow no child."""
+"""Delivery before the command's end: for machines that end with it, or allow no child."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ pytestmark = [
 ]
 
 PAIR = [("Command Invoked", "acme deploy"), ("Command Completed", "acme deploy")]
-PATIENT = APP.replace("notice=False", "notice=False, flush_timeout=3")
-INLINE = PATIENT.replace("notice=False", 'notice=False, delivery="inline"')
+LONGER = APP.replace("notice=False", "notice=False, flush_timeout=3")
+INLINE = LONGER.replace("notice=False", 'notice=False, delivery="inline"')
 FROZEN = "import sys; sys.frozen = True\n"
 NO_EXECUTABLE = 'import sys; sys.executable = ""\n'
 UNKNOWN_EXECUTABLE = "import sys; sys.executable = None\n"
@@ -41,8 +41,8 @@ NO_CHILD = [
 NO_FORK = FROZEN + "import os; del os.fork\n"
 EVERYWHERE = [
     pytest.param("", id="in a child"),
-    pytest.param(FROZEN, id="in a fork"),
-    pytest.param(NO_FORK, id="in the process"),
+    pytest.param(FROZEN, id="in the process"),
+    pytest.param(NO_FORK, id="in the process, without fork"),
 ]
 
 
@@ -59,7 +59,7 @@ def make(make_cli: Callable[..., Cli], server: Server) -> Callable[[str], Cli]:
 
 
 def deploy_until_delivered(cli: Cli, server: Server, most: int = 8) -> int:
-    """Run the command until nothing waits; on a busy machine once may not do. Gives how often."""
+    """Run the command until nothing is queued, repeatedly on a busy machine. Gives how often."""
     for times in range(1, most + 1):
         run = cli.run("deploy")
         assert (run.stdout, run.stderr, run.returncode) == ("deployed\n", "", 0)
@@ -73,16 +73,16 @@ def deploy_until_delivered(cli: Cli, server: Server, most: int = 8) -> int:
 def test_events_are_accepted_when_the_command_ends(
     before: str, make: Callable[[str], Cli], server: Server
 ) -> None:
-    """Nobody is left behind to deliver them later; what took too long goes out once, next time."""
+    """No process stays behind; what took too long is delivered once, by the next run."""
     times = deploy_until_delivered(make(before + INLINE), server)
     assert server.events == PAIR * times
 
 
 @pytest.mark.parametrize("before", NO_CHILD)
-def test_where_no_child_can_be_none_is_started(
+def test_no_child_is_started_where_none_can_run(
     before: str, make: Callable[[str], Cli], server: Server
 ) -> None:
-    """Starting the executable would run the application again, or another program (row 75)."""
+    """The executable is the application itself, or another program (row 75)."""
     counted = before + textwrap.dedent(
         """
         import os
@@ -92,15 +92,15 @@ def test_where_no_child_can_be_none_is_started(
         sys.addaudithook(refuse)
         """
     )
-    times = deploy_until_delivered(make(counted + PATIENT), server)
+    times = deploy_until_delivered(make(counted + LONGER), server)
     assert server.events == PAIR * times
 
 
-def test_process_that_delivers_itself_is_left_as_it_was(
+def test_process_that_delivers_itself_is_unchanged_afterwards(
     make: Callable[[str], Cli], server: Server
 ) -> None:
-    """A program that goes on finds no thread, handler, variable, filter or descriptor of it."""
-    looked = """
+    """A program that continues has no thread, handler, variable, filter or descriptor of ours."""
+    source = """
     import sys; sys.frozen = True
     import os; del os.fork
     import logging, os, signal, threading, warnings, click
@@ -108,22 +108,22 @@ def test_process_that_delivers_itself_is_left_as_it_was(
     cli = click.Group("cli", commands={"go": click.Command("go", callback=lambda: None)})
     instrument(cli, app="acme", write_key="key", notice=False, flush_timeout=3)
 
-    def look():
+    def state():
         return (
             [thread.name for thread in threading.enumerate()],
             [signal.getsignal(number) for number in signal.valid_signals()],
             dict(os.environ), list(warnings.filters), signal.setitimer(signal.ITIMER_REAL, 0),
-            list(logging.root.handlers), [list(logger.filters) for logger in talkative],
+            list(logging.root.handlers), [list(logger.filters) for logger in noisy],
             sys.excepthook, sys.stderr, os.getcwd(), len(os.listdir("/dev/fd")),
         )
 
-    talkative = [logging.getLogger(name) for name in ("urllib3.connectionpool", "segment")]
-    before = look()
+    noisy = [logging.getLogger(name) for name in ("urllib3.connectionpool", "segment")]
+    before = state()
     for _ in range(5):
         cli.main(["go"], standalone_mode=False)
-        print([(was, found) for was, found in zip(before, look()) if was != found])
+        print([(was, found) for was, found in zip(before, state()) if was != found])
     """
-    cli = make(looked)
+    cli = make(source)
     run = subprocess.run(
         [sys.executable, "-W", "error", "-X", "dev", str(cli.script)],
         env=cli.env({"HTTP_PROXY": "http://127.0.0.1:9", "no_proxy": ""}),
@@ -137,10 +137,10 @@ def test_process_that_delivers_itself_is_left_as_it_was(
     assert server.events[:2] == [(name, "acme go") for name, _ in PAIR]
 
 
-def test_application_s_own_segment_client_is_not_ours(
+def test_application_s_own_segment_client_is_unchanged(
     make: Callable[[str], Cli], server: Server
 ) -> None:
-    """Delivering in its process changes neither its session nor what it logs."""
+    """Delivery in the process changes neither its session nor its log."""
     source = """
     import sys; sys.frozen = True
     import os; del os.fork
@@ -148,7 +148,7 @@ def test_application_s_own_segment_client_is_not_ours(
     import segment.analytics.request as own
     logging.basicConfig(level="DEBUG", stream=sys.stdout, format="%(message)s")
     before = dict(vars(own._session), adapters=dict(own._session.adapters))
-    """ + textwrap.indent(PATIENT.replace("cli()\n", ""), "    ")
+    """ + textwrap.indent(LONGER.replace("cli()\n", ""), "    ")
     source = textwrap.dedent(source).replace('if __name__ == "__main__":\n', "")
     source += textwrap.dedent(
         """
@@ -164,10 +164,10 @@ def test_application_s_own_segment_client_is_not_ours(
 
 
 @pytest.mark.parametrize("before", EVERYWHERE)
-def test_server_that_never_answers_holds_the_command_no_longer_than_it_may(
+def test_server_that_never_responds_delays_the_command_by_the_timeout_at_most(
     before: str, make: Callable[[str], Cli], server: Server, home: Home
 ) -> None:
-    """What is not accepted by then stays, and goes out once with the next command that may."""
+    """What is not accepted by then stays queued, and is delivered once by a later run."""
     cli = make(before + INLINE.replace("flush_timeout=3", "flush_timeout=0.5"))
     server.reply = Reply(silent=True)
     bare = make_bare(cli)
@@ -196,10 +196,10 @@ def make_bare(cli: Cli) -> float:
 
 @pytest.mark.parametrize("before", EVERYWHERE)
 @pytest.mark.parametrize("seconds", [0.001, 0.05, 0.15])
-def test_time_that_is_over_in_the_middle_of_anything_changes_no_status(
+def test_timeout_at_any_moment_changes_no_status(
     seconds: float, before: str, make: Callable[[str], Cli], server: Server, home: Home
 ) -> None:
-    """Importing, connecting, waiting: the process ends as it would, with however little time."""
+    """While importing, connecting, waiting: the process ends as it would without us."""
     server.reply = Reply(delay=0.1)
     cli = make(before + INLINE.replace("flush_timeout=3", f"flush_timeout={seconds}"))
     for _ in range(3):
@@ -208,10 +208,10 @@ def test_time_that_is_over_in_the_middle_of_anything_changes_no_status(
     assert sender_processes(home) == []
 
 
-def test_program_that_goes_on_keeps_no_thread_of_a_server_that_never_answers(
+def test_program_that_continues_has_no_thread_left_after_the_timeout(
     make: Callable[[str], Cli], server: Server
 ) -> None:
-    """When the time is over its connection is shut, and the thread ends."""
+    """On expiry the connection is shut down, and the thread ends."""
     cli = make(
         """
         import sys; sys.frozen = True
@@ -240,7 +240,7 @@ def test_program_that_goes_on_keeps_no_thread_of_a_server_that_never_answers(
 def test_status_of_a_failing_command_is_its_own(
     status: int, before: str, make: Callable[[str], Cli], server: Server
 ) -> None:
-    """Delivery changes neither output nor status, whatever becomes of it."""
+    """Delivery changes neither output nor status, whether or not it succeeds."""
     server.reply = Reply(status)
     run = make(before + INLINE).run("fail")
     assert (run.stdout, run.returncode) == ("", 1)
@@ -253,7 +253,7 @@ def test_status_of_a_failing_command_is_its_own(
 def test_ctrl_c_during_the_wait_ends_the_wait(
     command: str, status: int, before: str, make: Callable[[str], Cli], server: Server, home: Home
 ) -> None:
-    """And nothing else: the command had ended, and its status stands."""
+    """And nothing else: the command has ended, and its status is unchanged."""
     server.reply = Reply(silent=True)
     cli = make(before + INLINE)
     process = cli.start(command)
@@ -270,7 +270,7 @@ def test_ctrl_c_during_the_wait_ends_the_wait(
 def test_ctrl_c_at_a_terminal_does_not_reach_the_child(
     make: Callable[[str], Cli], server: Server, home: Home
 ) -> None:
-    """It has a session of its own, and is ended by us rather than by the terminal."""
+    """The child has its own session; we end it, not the terminal."""
     server.reply = Reply(silent=True)
     cli = make(INLINE)
     terminal = Terminal(cli.command("deploy"), cli.env(), home.path)
@@ -285,7 +285,7 @@ def test_ctrl_c_at_a_terminal_does_not_reach_the_child(
 def test_signal_that_the_application_handles_is_its_own(
     before: str, make: Callable[[str], Cli], server: Server
 ) -> None:
-    """A handler that raises during the wait is obeyed."""
+    """An exception of a handler ends the wait, and reaches the application."""
     handled = "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
     server.reply = Reply(silent=True)
     cli = make(before + handled + INLINE)
@@ -298,39 +298,39 @@ def test_signal_that_the_application_handles_is_its_own(
 
 
 @pytest.mark.parametrize("reaping", ["signal.SIG_IGN", "lambda *_: os.waitpid(-1, os.WNOHANG)"])
-def test_program_that_reaps_every_child_is_not_disturbed(
+def test_program_that_reaps_every_child_is_unaffected(
     reaping: str, make: Callable[[str], Cli], server: Server
 ) -> None:
-    """Somebody else may have waited for ours."""
+    """The program may have reaped ours."""
     source = f"import os, signal\nsignal.signal(signal.SIGCHLD, {reaping})\n" + INLINE
     times = deploy_until_delivered(make(source), server)
     assert server.events == PAIR * times
 
 
 def test_zipapp_delivers_from_its_zip(server: Server, home: Home, tmp_path: Path) -> None:
-    """Packed with all it needs into one file, as `python -m zipapp` does (row 75)."""
+    """One file with all packages, as `python -m zipapp` makes it (row 75)."""
     archive = tmp_path / "acme.pyz"
-    zip_packages(archive, main=PATIENT)
+    zip_packages(archive, main=LONGER)
     cli = Packed([BASE, "-I", "-W", "error", str(archive)], home, server)
     times = deploy_until_delivered(cli, server)
     assert server.events == PAIR * times
 
 
-def test_packages_in_a_zip_on_the_path_are_delivered_from(
+def test_application_with_packages_in_a_zip_delivers(
     server: Server, home: Home, tmp_path: Path
 ) -> None:
-    """As a PEX does that is not unpacked: a script, and a zip of packages on `sys.path`."""
+    """As a PEX that is not unpacked: a script, and a zip of packages on `sys.path`."""
     archive = tmp_path / "packages.zip"
     zip_packages(archive)
     script = tmp_path / "acme.py"
-    script.write_text(f"import sys; sys.path.insert(0, {str(archive)!r})\n{PATIENT}")
+    script.write_text(f"import sys; sys.path.insert(0, {str(archive)!r})\n{LONGER}")
     cli = Packed([BASE, "-I", str(script)], home, server)
     times = deploy_until_delivered(cli, server)
     assert server.events == PAIR * times
 
 
 class Packed(Cli):
-    """An application that is started by a command line of its own."""
+    """An application with its own command line."""
 
     def __init__(self, line: list[str], home: Home, server: Server) -> None:
         self.home = home
@@ -356,8 +356,8 @@ def can_unshare() -> bool:
 def test_first_process_of_a_container_delivers_before_its_end(
     make: Callable[[str], Cli], server: Server, home: Home
 ) -> None:
-    """Whoever it left behind would be killed with the container."""
-    source = PATIENT.replace('click.echo("deployed")', "import os; click.echo(os.getpid())")
+    """A process that it leaves behind would be killed with the container."""
+    source = LONGER.replace('click.echo("deployed")', "import os; click.echo(os.getpid())")
     cli = make(source)
     for times in range(1, 9):  # noqa: B007
         run = subprocess.run(
@@ -377,7 +377,7 @@ def test_first_process_of_a_container_delivers_before_its_end(
 def test_sender_s_own_environment_starts_no_sender(
     make: Callable[[str], Cli], server: Server, home: Home
 ) -> None:
-    """An application that finds itself in a sender's place records, and delivers nothing."""
+    """An application that runs in a sender's environment records, and delivers nothing."""
     for before in ("", FROZEN):
         run = make(before + INLINE).run("deploy", env={"CLICK_TELEMETRY_SENDER": "1"})
         assert (run.stdout, run.stderr, run.returncode) == ("deployed\n", "", 0)
@@ -385,11 +385,11 @@ def test_sender_s_own_environment_starts_no_sender(
     assert len(home.spooled()) == 2
 
 
-def test_command_that_runs_at_exit_is_delivered_then_or_by_the_next(
+def test_command_that_runs_at_exit_is_delivered_then_or_by_the_next_run(
     make: Callable[[str], Cli], home: Home
 ) -> None:
-    """Python 3.12 starts neither a thread nor a process at its exit; nothing is lost (row 69)."""
-    source = FROZEN + PATIENT.replace(
+    """Python 3.12 starts neither a thread nor a process at exit; nothing is lost (row 69)."""
+    source = FROZEN + LONGER.replace(
         "    cli()\n",
         "    import atexit; atexit.register(lambda: cli.main(['deploy'], standalone_mode=False))\n",
     )

@@ -1,4 +1,4 @@
-"""The main job: a command is run, and its two events arrive."""
+"""The main purpose: a command is run, and its two events are delivered."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ..harness.server import Server
 pytestmark = pytest.mark.contract
 
 
-def test_two_events_of_a_command_arrive(cli: Cli, server: Server, home: Home) -> None:
-    """A command that ran gives Invoked and Completed, with its path, flags, code and duration."""
+def test_two_events_of_a_command_are_delivered(cli: Cli, server: Server, home: Home) -> None:
+    """Invoked and Completed, with the command's path, flags, exit code and duration."""
     run = cli.run("deploy", "--dry-run")
     assert (run.stdout, run.stderr, run.returncode) == ("deployed\n", "", 0)
     invoked, completed = server.wait_for(2)

@@ -1,4 +1,4 @@
-"""Applications that change the ground under us: directories, clocks, Python's own functions."""
+"""Applications that change directories, clocks, Python's own functions while we record."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MakeCli = Callable[..., Cli]
 
 @pytest.fixture
 def make(make_cli: MakeCli, server: Server) -> Callable[..., Cli]:
-    """Makes a program that sends to the server."""
+    """Creates a program that sends to the server."""
 
     def make_program(body: str = "", **more: str) -> Cli:
         made = make_cli(program(body, **more))
@@ -50,7 +50,7 @@ MEDDLING = {
     "os.posix_spawn": "os.posix_spawn = os.pipe = broken",
     "fcntl": "import fcntl; fcntl.flock = fcntl.fcntl = broken",
     "import": "import builtins; builtins.__import__ = broken",
-    "a clock that went back": "import time; time.time_ns = lambda: 1; time.time = lambda: 1.0",
+    "a clock that was set back": "import time; time.time_ns = lambda: 1; time.time = lambda: 1.0",
     "random": "os.urandom = lambda size: b'\\0' * size",
 }
 BROKEN = """
@@ -81,10 +81,10 @@ def test_command_that_moves_is_recorded_where_it_began(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="chroot is root's")
-def test_command_that_changes_its_root_makes_nothing_there(
+def test_command_that_changes_its_root_creates_nothing_there(
     make: MakeCli, server: Server, home: Home
 ) -> None:
-    """Its open file is still ours; the next invocation delivers it (row 73)."""
+    """The open file stays ours; the next invocation delivers it (row 73)."""
     cli = make("os.mkdir('new'); os.chroot('new'); track('Exported')")
     import shutil
 
@@ -96,36 +96,36 @@ def test_command_that_changes_its_root_makes_nothing_there(
     assert len(home.spooled()) == 2
     healthy = make("")
     assert healthy.run("go").returncode == 0
-    told = outcomes(server, home)
-    assert told.count(("Command Completed", "success")) == 3
-    assert ("Command Completed", "unfinished") not in told
+    delivered = outcomes(server, home)
+    assert delivered.count(("Command Completed", "success")) == 3
+    assert ("Command Completed", "unfinished") not in delivered
 
 
 @pytest.mark.parametrize("where", ["group", "body", "head"])
 @pytest.mark.parametrize("body", MEDDLING.values(), ids=MEDDLING)
-def test_command_that_replaces_pythons_own_is_not_disturbed(
+def test_command_that_replaces_functions_of_python_is_unaffected(
     body: str, where: str, make: MakeCli, home: Home
 ) -> None:
-    """Whenever it does so; that we may lose our event then is our affair (row 74)."""
+    """Whenever it does so; only our own events may be lost (row 74)."""
     if "__import__" in body and where != "body":
         pytest.skip("Click itself imports until then")
     cli = make(**{"body": "", where: body, "head": BROKEN + (body if where == "head" else "")})
     if "listdir" in body and where == "head" and sys.version_info < (3, 11):
         # Click's own parsing fails, and Python 3.10 shows the lines of one frame of ours then.
         bare, ours = seen(cli, {"BARE": "1"}), seen(cli)
-        said = [line for line in ours.stderr.splitlines() if line not in bare.stderr.splitlines()]
+        added = [line for line in ours.stderr.splitlines() if line not in bare.stderr.splitlines()]
         assert ours[:2] == bare[:2]
-        assert len(said) == 2
-        assert b"click_telemetry/observe/hooks.py" in said[0]
+        assert len(added) == 2
+        assert b"click_telemetry/_instrument.py" in added[0]
         return
     same(cli)
 
 
 @pytest.mark.parametrize("tick", ["", ", auto_tick_seconds=15"])
-def test_frozen_clock_is_told_as_it_says(
+def test_frozen_clock_is_used_as_it_is(
     tick: str, make: MakeCli, server: Server, home: Home
 ) -> None:
-    """Freezegun replaces the functions that we hold, too (row 74)."""
+    """Freezegun replaces functions in our modules too (row 74)."""
     cli = make(
         """
         for number in range(5): track("Exported", {"number": number})

@@ -1,4 +1,4 @@
-"""Python's own strictness finds nothing of ours, and nothing of ours finds its way out."""
+"""Strict modes of Python report nothing of ours, and our files and frames stay invisible."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..harness.server import Server
 pytestmark = pytest.mark.contract
 
 
-def under(cli: Cli, *options: str, args: tuple[str, ...] = ("deploy",)) -> tuple[str, str, int]:
+def run_with(cli: Cli, *options: str, args: tuple[str, ...] = ("deploy",)) -> tuple[str, str, int]:
     run = subprocess.run(
         [sys.executable, *options, str(cli.script), *args],
         env=cli.env(),
@@ -32,22 +32,22 @@ def under(cli: Cli, *options: str, args: tuple[str, ...] = ("deploy",)) -> tuple
     [("-X", "dev"), ("-W", "error"), ("-O",), ("-OO",), ("-X", "dev", "-W", "error"), ("-B",)],
     ids=" ".join,
 )
-def test_strict_interpreters_find_nothing_of_ours(
+def test_strict_interpreters_report_nothing_of_ours(
     options: tuple[str, ...], cli: Cli, server: Server
 ) -> None:
-    """No resource warning, no deprecated name of Click's, no assertion that works (rule 8)."""
-    assert under(cli, *options) == ("deployed\n", "", 0)
+    """No resource warning, no deprecated name of Click's, no assertion with an effect (rule 8)."""
+    assert run_with(cli, *options) == ("deployed\n", "", 0)
     assert [track["event"] for track in server.wait_for(2)] == [
         "Command Invoked",
         "Command Completed",
     ]
 
 
-def test_strict_interpreters_find_nothing_of_ours_where_a_command_fails(
+def test_strict_interpreters_report_nothing_of_ours_where_a_command_fails(
     cli: Cli, server: Server
 ) -> None:
-    """The application's own traceback is all there is."""
-    out, err, code = under(cli, "-X", "dev", "-W", "error", args=("fail",))
+    """The application's own traceback is the only output."""
+    out, err, code = run_with(cli, "-X", "dev", "-W", "error", args=("fail",))
     assert (out, code) == ("", 1)
     assert err.splitlines()[-1] == "RuntimeError: secret"
     assert "click_telemetry" not in err

@@ -173,7 +173,7 @@ class Tree:
         return [click.Argument(["word"], **given)], [f"{canary}.txt" if kind == "file" else canary]
 
     def _body(self, kind: str) -> Callable[..., None]:
-        canary = self.canaries.new(f"what {kind} says")
+        canary = self.canaries.new(f"the text of {kind}")
 
         def body(**values: Any) -> None:
             if self._say is not None:

@@ -68,7 +68,7 @@ go(app, "hello", "--unknown")
 def test_typer_is_observed_on_both_sides_of_its_own_copy_of_click(
     version: str, run_script: RunScript
 ) -> None:
-    """From 0.26 Typer carries a copy of Click; its Ctrl-C is 130 (rules 7, 12)."""
+    """From 0.26 on Typer contains a copy of Click; its Ctrl-C is 130 (rules 7, 12)."""
     abort = "typer.exceptions.Abort" if version == "typer" else "click.exceptions.Abort"
     shown = run_script((version,), TYPER)
     assert shown.runs == [
@@ -312,9 +312,9 @@ register_repl(cli)
 sys.stdin = io.StringIO("ask\\nlogin\\nask\\nask --no-telemetry\\nask\\n")
 go(cli, "repl")
 tracks = [m for m in client.messages if m["type"] == "track"]
-said = [m["properties"].get("agent") for m in tracks]
+agents = [m["properties"].get("agent") for m in tracks]
 named = [m.get("userId") for m in tracks]
-print("before", said.index("claude"), named.index("user-42"), len(set(said)), len(set(named)))
+print("before", agents.index("claude"), named.index("user-42"), len(set(agents)), len(set(named)))
 print("sources", [m["properties"].get("source") for m in tracks].count("skill"))
 print("children", [sorted(child) for child in children])
 """

@@ -1,7 +1,7 @@
-"""A pytest plugin that makes every Click command of another project's suite an instrumented root.
+"""A pytest plugin that makes every Click command of another project's suite a root.
 
 It is copied beside a copy of `click_telemetry` and loaded with `-p`; it imports nothing of our
-tests. Wrapping `Command.__init__` serves this purpose only; applications are instrumented otherwise.
+tests. It wraps `Command.__init__` for this purpose only; applications are instrumented otherwise.
 """
 
 from __future__ import annotations

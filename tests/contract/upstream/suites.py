@@ -1,6 +1,6 @@
-"""Somebody else's test suite, from their sdist, in a virtual environment of its own.
+"""The test suite of another project, from its sdist, in a virtual environment of its own.
 
-Owns getting it and running it; which outcomes are right is for the tests to say.
+Gets it and runs it; the tests decide which outcomes are right.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ NEWEST = "newest"
 
 
 class Project(NamedTuple):
-    """Whose suite it is, and what it needs.
+    """A project, and what its suite needs.
 
     Attributes:
         name: the distribution.
         version: one of its versions, or NEWEST.
         beside: requirements of the suite itself.
-        arguments: what its pytest is given, beside what we give every one.
+        arguments: arguments of its pytest, in addition to those of every suite.
         stand_in: a module to serve as the `conftest.py` that the sdist leaves out.
     """
 
@@ -50,7 +50,7 @@ class Project(NamedTuple):
 
 
 class Mode(NamedTuple):
-    """How a suite is run: `flag` empty is without us; `broken` is a mistake made on purpose."""
+    """How a suite is run: with an empty `flag` without us; `broken` is a deliberate mistake."""
 
     flag: str = ""
     broken: str = ""
@@ -63,7 +63,7 @@ SHOWN = Mode("shown")
 
 
 class Outcome(NamedTuple):
-    """One test's end: `kind` is passed, failure, error or skipped; `text` says why."""
+    """One test's end: `kind` is passed, failure, error or skipped; `text` is the reason."""
 
     file: str
     test: str
@@ -107,7 +107,7 @@ class Suite:
     """A project's suite, ready to be run; each mode is run once and remembered.
 
     Args:
-        project: whose suite.
+        project: the suite's.
         cache: where environments and sdists are kept; other processes may use it too.
         scratch: a directory for this object alone.
     """
@@ -130,7 +130,7 @@ class Suite:
         shutil.copy(HERE / "every_command.py", self._ours)
 
     def run(self, mode: Mode) -> Run:
-        """Run the suite, in an environment without anybody's opinion on telemetry."""
+        """Run the suite, in an environment without any variable of telemetry."""
         if mode not in self._runs:
             self._runs[mode] = self._run(mode)
         return self._runs[mode]
@@ -166,8 +166,8 @@ class Suite:
                 f"the suite of {self.project.name} {self.version} could not be run: "
                 f"pytest ended with {done.returncode}\n{done.stdout[-8000:]}"
             )
-        told = json.loads(report.read_text(encoding="utf-8")) if mode != BARE else {}
-        return Run(_outcomes(junit), told.get("paired", 0), told.get("unpaired", 0))
+        counts = json.loads(report.read_text(encoding="utf-8")) if mode != BARE else {}
+        return Run(_outcomes(junit), counts.get("paired", 0), counts.get("unpaired", 0))
 
 
 def _outcomes(junit: Path) -> dict[str, Outcome]:
@@ -191,7 +191,7 @@ def _prepared(project: Project, cache: Path) -> tuple[str, Path, Path]:
     lock = _uv(
         ["pip", "compile", "--no-header", "--no-annotate", "--python", sys.executable, "-"],
         cache,
-        said=[*project.requirements, "pip", "platformdirs"],
+        lines=[*project.requirements, "pip", "platformdirs"],
     )
     pins = dict(line.split("==", 1) for line in lock.split() if "==" in line)
     version = pins[project.name]
@@ -216,17 +216,23 @@ def _prepared(project: Project, cache: Path) -> tuple[str, Path, Path]:
     return version, interpreter, sdist
 
 
-def _uv(arguments: list[str], directory: Path, said: Iterable[str] = ()) -> str:
+def _uv(arguments: list[str], directory: Path, lines: Iterable[str] = ()) -> str:
     uv = shutil.which("uv")
-    assert uv, "the suites of others need uv on PATH; it makes their environments"
-    return _out([uv, "--quiet", *arguments], directory, "\n".join(said))
+    assert uv, "the suites of other projects need uv on PATH; it creates their environments"
+    return _out([uv, "--quiet", *arguments], directory, "\n".join(lines))
 
 
-def _out(command: list[str], directory: Path, said: str = "") -> str:
+def _out(command: list[str], directory: Path, content: str = "") -> str:
     done = subprocess.run(
-        command, cwd=directory, input=said, capture_output=True, text=True, timeout=600, check=False
+        command,
+        cwd=directory,
+        input=content,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
     )
-    assert done.returncode == 0, f"{' '.join(command)}\n{said}\n{done.stderr}"
+    assert done.returncode == 0, f"{' '.join(command)}\n{content}\n{done.stderr}"
     return done.stdout
 
 

@@ -51,7 +51,7 @@ def test_as_many_tests_of_click_pass_as_without_us(
 def test_a_hidden_flag_shows_in_a_description_of_a_command_and_nowhere_else(
     suite_of: GetSuite, click: Project, runs: int
 ) -> None:
-    """`--no-telemetry` is one of the command's parameters, for whoever asks with `to_info_dict`."""
+    """`--no-telemetry` is one of the command's parameters, and `to_info_dict` describes it."""
     suite = suite_of(click)
     instrumented = suite.run(HIDDEN)
     different = instrumented.unlike(suite.run(BARE))
