@@ -14,7 +14,7 @@ import os
 import stat
 import sys
 from time import monotonic_ns, time, time_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import _instrument
 from ._instrument import SCOPES, pass_on
@@ -433,7 +433,7 @@ class Spool:
 def _close_in_child() -> None:
     """Close a forked child's copies of our descriptors: they would keep the parent's locks."""
     for scope in SCOPES:
-        sink = getattr(scope.invocation, "sink", None)
+        sink: Any = getattr(scope.invocation, "sink", None)
         file = getattr(sink, "file", None)
         if file is not None:
             sink.file = None
