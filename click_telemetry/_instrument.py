@@ -32,7 +32,13 @@ OFF_VARIABLE = "CLICK_TELEMETRY_OFF"  # opts out of every application that uses 
 CLICK_FAMILY = frozenset(
     ("click", "rich_click", "typer", "cloup", "click_extra", "asyncclick", "click_repl")
 )
-_PLAIN = {"app", "version", "write_key"}
+_PLAIN: dict[str, tuple[object, ...]] = {
+    "ci": ("off", "label"),
+    "consent": ("opt-out", "opt-in"),
+    "delivery": ("detached", "inline"),
+    "no_telemetry_option": (True, False, "hidden"),
+    "notice": (True, False),
+}
 _OWN = ("__getstate__", "make_context")  # not for a copy: they are bound to the original
 _DEVICES = ("con", "prn", "aux", "nul", "com", "lpt")  # how names begin that Windows reserves
 _FALSE = ("", "0", "false", "no", "off")
@@ -58,16 +64,18 @@ def instrument(command: Any, **options: Any) -> Any:
     """
     app: Any = options.get("app")
     # What is plainly valid needs no closer look; `_foreground.declaration` has the full rule.
-    plain = is_command(command) and KEY not in command.__dict__ and _PLAIN.issuperset(options)
-    for value in (app, options.get("version", "x"), options.get("write_key", "x")):
-        if not plain or type(value) is not str or not 0 < len(value) < 65 or " " in value:
+    plain = is_command(command) and KEY not in command.__dict__ and type(app) is str
+    for option, value in options.items():
+        if option in ("app", "version", "write_key") and type(value) is str:
+            plain = plain and value.isprintable() and value.isascii() and " " not in value
+            plain = plain and 0 < len(value) < 65
+        elif type(value) not in (bool, str) or value not in _PLAIN.get(option, ()):
             plain = False
-        else:
-            plain = value.isprintable() and value.isascii()
     # An asynchronous `invoke` (asyncclick) is refused there.
     flags = getattr(getattr(getattr(command, "invoke", None), "__code__", None), "co_flags", 0)
     if plain and app.isalnum() and app[:3].lower() not in _DEVICES and not flags & 0x80:
-        command.__dict__[KEY] = CommandState(app, options)
+        state = command.__dict__[KEY] = CommandState(app, options)
+        state.flag = options.get("no_telemetry_option", True)
     else:
         from ._foreground import declaration  # 0.3 ms, for what is declared rarely
 
