@@ -561,6 +561,12 @@ def test_two_parts_of_a_killed_writer_end_a_run_in_the_same_words(
     assert json.dumps(ended[0]) == json.dumps(ended[1])
 
 
+def test_file_that_was_written_to_after_next_ends_its_runs() -> None:
+    """Its writer could not use the next file, and was killed later."""
+    found = composed(head(), begin(), NEXT, event("Exported"))
+    assert [m.get("event") for m in found] == ["Command Invoked", "Exported", "Command Completed"]
+
+
 @settings(deadline=None, max_examples=200)
 @given(st.binary(max_size=4000))
 def test_any_bytes_are_read_without_harm(content: bytes) -> None:

@@ -177,9 +177,7 @@ def test_sender_holds_the_lock_that_it_inherited(cli: Cli, server: Server, home:
     wait_for_end(home)
 
 
-def test_sender_gets_nothing_that_other_processes_can_read(
-    cli: Cli, server: Server, home: Home
-) -> None:
+def test_sender_gets_nothing_that_others_can_read(cli: Cli, server: Server, home: Home) -> None:
     """Neither its command line nor its environment contains the command's secrets."""
     secrets = {"ACME_SECRET": "canary-4711", "AWS_SECRET_ACCESS_KEY": "canary-0815"}
     server.reply = Reply(delay=3.0)

@@ -201,7 +201,7 @@ def test_sessions_in_one_process_are_independent(
     assert by_app == {"brief": [1, 2, 3], "lasting": list(range(1, 103))}
 
 
-NESTED = """
+LARGE_PAIRS = """
 @cli.command()
 def inner(): pass
 
@@ -209,26 +209,38 @@ def inner(): pass
 @click.pass_context
 def outer(context):
     command = cli.get_command(context.parent, "inner")
-    for _ in range(COUNT):
+    for _ in range(199):
         with command.make_context("inner", [], parent=context) as own: command.invoke(own)
 
-properties = {f"field_{number}": "y" * 900 for number in range(4)}
+properties = {f"field_{number}": "y" * 880 for number in range(4)}
 instrument(cli, app="acme", write_key="key", notice=False, properties=properties)
-cli.main(["outer"])
 """
 
 
+@pytest.mark.parametrize(
+    "line",
+    ['["outer"]', '["inner"] * 200', '["--more", "inner", *["inner"] * 199]'],
+    ids=["one encloses the others", "one after the other", "after an event"],
+)
 def test_pairs_that_exceed_a_file_are_continued_in_another_one(
-    make_cli: MakeCli, server: Server, home: Home
+    line: str, make_cli: MakeCli, server: Server, home: Home
 ) -> None:
     """Without a publication: each run begins once and ends once, whichever part has its lines."""
     source = SERVER.partition("@cli.command()")[0].replace("_spool.PUBLISH_AFTER = 0", "")
-    cli = make_cli(source + NESTED.replace("COUNT", "200"))
+    group = """
+@click.group(chain=True)
+@click.option("--more", is_flag=True)
+def cli(more):
+    if more: track("Started")
+"""
+    source = source.replace("@click.group()\ndef cli(): pass\n", group)
+    cli = make_cli(f"{source}{LARGE_PAIRS}cli.main({line})")
     ran = cli.run(env={"ACME_TELEMETRY_HOST": server.url})
     assert (ran.stdout, ran.stderr, ran.returncode) == ("", "", 0)
-    arrived = server.wait_for(402, timeout=60)
+    arrived = server.wait_for(401 if "more" in line else 400, timeout=60)
     wait_for_end(home)
-    assert sorted(m["properties"]["sequence"] for m in arrived) == list(range(1, 403))
+    sequences = sorted(m["properties"]["sequence"] for m in arrived)
+    assert sequences == list(range(1, len(arrived) + 1))
     assert {m["properties"].get("outcome") for m in arrived} == {None, "success"}
     assert [m for m in arrived if "dropped" in m["properties"]] == []
     assert {json.dumps(m) for r in server.requests for m in r.batch} == {

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from click_telemetry._foreground import rotation
 from click_telemetry._foreground.rotation import MAX_OPEN
 from click_telemetry._sender.queue import FileName, oldest_names, parse
-from click_telemetry._spool import FILE_LIMIT, SpoolFile
+from click_telemetry._spool import FILE_LIMIT, NEXT
 
+from ..harness.facts import identify
 from ..harness.writing import Writer, claimed, dropped, sequences
 
 
@@ -91,46 +91,37 @@ def test_writer_that_dies_after_a_publication_is_unfinished(writer: Writer) -> N
     assert ended["properties"]["sequence"] == 3
 
 
-class Died(BaseException):
-    """The process ends here."""
-
-
 @pytest.mark.parametrize("step", ["before the new part", "before `next`"])
 def test_writer_that_dies_amid_a_publication_is_unfinished_in_the_same_words(
-    step: str, writer: Writer, monkeypatch: pytest.MonkeyPatch
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whichever of the two parts a sender reads first."""
-    run = writer.begin()
-    writer.event(run)
     real_open, real_write = os.open, os.write
-    opened: list[int] = [writer.descriptor]
-    writes: list[bytes] = []
 
     def die_at_open(path: str, flags: int, *mode: int) -> int:
         if str(path).endswith(".facts"):
-            raise Died
+            os._exit(0)
         return real_open(path, flags, *mode)
 
     def die_at_write(descriptor: int, content: bytes) -> int:
-        if content == rotation.NEXT:
-            raise Died
-        writes.append(content)
-        opened.append(descriptor)
+        if content == NEXT:
+            os._exit(0)
         return real_write(descriptor, content)
 
-    writer.later()
-    with monkeypatch.context() as patch:
+    child = os.fork()
+    if not child:
+        writer = Writer(tmp_path)
+        run = writer.begin()
+        writer.event(run)
+        writer.later()
         if step == "before the new part":
-            patch.setattr(os, "open", die_at_open)
+            monkeypatch.setattr(os, "open", die_at_open)
         else:
-            patch.setattr(os, "write", die_at_write)
-            patch.setattr(os, "unlink", lambda path: None)  # a dead process removes nothing
-            patch.setattr(SpoolFile, "release", lambda self: None)
-        with pytest.raises(Died):
-            writer.event(run)
-    for descriptor in set(opened):
-        os.close(descriptor)
-    ended = [m for m in all_claimed(writer) if m["event"] == "Command Completed"]
+            monkeypatch.setattr(os, "write", die_at_write)
+        writer.event(run)
+        os._exit(99)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    ended = [m for m in all_claimed(Writer(tmp_path)) if m["event"] == "Command Completed"]
     assert len(ended) == {"before the new part": 1, "before `next`": 2}[step]
     assert len({json.dumps(message) for message in ended}) == 1
     assert ended[0]["properties"]["sequence"] == 4
@@ -306,10 +297,8 @@ def test_names_are_in_order_whatever_the_clock_says(writer: Writer) -> None:
 
 def test_user_is_continued(writer: Writer) -> None:
     """A signed-in user is on the messages of every part."""
-    writer.invocation.events = type(
-        "Events", (), {"user_id": "user-42", "merged": dict, "end_open": lambda self: None}
-    )()
     run = writer.begin()
+    writer.invocation.write([identify("user-42")])
     writer.later()
     writer.event(run)
     claimed(writer.path)

@@ -9,7 +9,7 @@ import os
 import re
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from click_telemetry._sender.queue import claim, oldest_names
 from click_telemetry._spool import FILE_LIMIT, LINE_LIMIT, SpoolFile
 
 from ..harness.interpreter import environment, open_descriptors, python
+from ..harness.processes import Cli
 from ..harness.writing import Writer, claimed, dropped, messages_of, sequences
 
 
@@ -175,10 +176,12 @@ def test_spool_that_is_not_ours_alone_is_not_used(kind: str, level: int, writer:
 
 
 def test_without_locks_nothing_is_recorded(writer: Writer) -> None:
-    """Without them no sender could know that a file is complete."""
+    """Without them no sender could know that a file is complete. The run is off from then on."""
+    calls = []
 
     def flock(*_: object) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
+        calls.append(len(writer.files))
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
 
     before = open_descriptors()
     with pytest.MonkeyPatch.context() as patch:
@@ -191,6 +194,7 @@ def test_without_locks_nothing_is_recorded(writer: Writer) -> None:
     assert list(writer.path.iterdir()) == []
     assert writer.spool.hand_overs == 0
     assert open_descriptors() == before
+    assert calls == [1], "a file was created for each fact"
 
 
 def test_file_that_a_sender_removed_before_it_was_locked_is_created_again(writer: Writer) -> None:
@@ -442,33 +446,35 @@ def test_line_that_is_too_long_is_dropped_and_counted(writer: Writer) -> None:
     assert dropped(messages_of(path)) == 1
 
 
-def test_deferred_event_that_is_too_long_does_not_cost_the_run(writer: Writer) -> None:
-    """It is in one write with the begin line of its run."""
-    long = {"run": 1, "n": 0, "at": 1, "event": "Exported", "p": {"text": "x" * LINE_LIMIT}}
-    run = writer.invocation.begin_run("acme go", [], before=[long])
-    writer.end(run)
-    writer.close()
-    (path,) = writer.files
-    assert sequences(messages_of(path)) == [2, 3]
-    assert dropped(messages_of(path)) == 1
-
-
-def test_deferred_events_are_bounded_as_a_file_is(writer: Writer) -> None:
+@pytest.mark.contract
+def test_deferred_events_are_bounded_as_a_file_is(make_cli: Callable[..., Cli]) -> None:
     """A group's callback may record more than a file may have; its command is recorded."""
-    facts = [
-        {"run": 1, "n": 0, "at": 1, "event": "Exported", "p": {"text": "x" * 20_000}}
-        for _ in range(40)
-    ]
-    writer.end(writer.invocation.begin_run("acme go", [], before=facts))
-    writer.close()
-    (path,) = writer.files
+    cli = make_cli(
+        """
+        import click
+        from click_telemetry import instrument, track
+
+        @click.group()
+        def cli():
+            for _ in range(60):
+                track("Exported", {f"key_{n}": "ab cd " * 600 for n in range(5)})
+
+        @cli.command()
+        def go(): pass
+
+        instrument(cli, app="acme", write_key="key", host="http://127.0.0.1:9", notice=False)
+        cli()
+        """
+    )
+    assert cli.run("go").returncode == 0
+    (path,) = cli.home.spooled()
     assert path.stat().st_size <= FILE_LIMIT
     messages = messages_of(path)
     assert [message["event"] for message in messages[-2:]] == [
         "Command Invoked",
         "Command Completed",
     ]
-    assert len(messages) + dropped(messages) == 42
+    assert len(messages) + dropped(messages) == 62
 
 
 def test_limits_are_those_of_the_sender() -> None:

@@ -1,1 +1,0 @@
-"""`click-telemetry`, the command for an application's maintainers."""
