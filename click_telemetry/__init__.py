@@ -29,7 +29,7 @@ _MODULES = {
     "track_error": "_events.errors",
     "track_warning": "_events.errors",
 }
-__all__ = tuple(_MODULES)  # noqa: PLE0604
+__all__ = tuple(_MODULES)
 
 
 def __getattr__(name: str) -> object:

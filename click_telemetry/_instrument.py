@@ -1,4 +1,4 @@
-"""Instruments commands: the decorators, the hooks, the option --no-telemetry, the opt-out variables.
+"""Instruments commands: decorators, hooks, the option --no-telemetry, the opt-out variables.
 
 Every run of an instrumented application loads this module; a run that is opted out by a variable
 loads no other. It knows how Click parses and invokes. What may be recorded, and how, is
@@ -56,14 +56,14 @@ def instrument(command: Any, **options: Any) -> Any:
     Raises:
         DeclarationError: a `TypeError` and a `ValueError`; its message names the fix.
     """
-    app = options.get("app")
+    app: Any = options.get("app")
     # What is plainly valid needs no closer look; `_foreground.declaration` has the full rule.
     plain = is_command(command) and KEY not in command.__dict__ and _PLAIN.issuperset(options)
     for value in (app, options.get("version", "x"), options.get("write_key", "x")):
         if not plain or type(value) is not str or not 0 < len(value) < 65 or " " in value:
             plain = False
-        elif not value.isprintable() or not value.isascii():
-            plain = False
+        else:
+            plain = value.isprintable() and value.isascii()
     # An asynchronous `invoke` (asyncclick) is refused there.
     flags = getattr(getattr(getattr(command, "invoke", None), "__code__", None), "co_flags", 0)
     if plain and app.isalnum() and app[:3].lower() not in _DEVICES and not flags & 0x80:
@@ -153,7 +153,7 @@ def contexts_from_root(context: Any) -> list[Any]:
 
 
 def on_command_line(context: Any, name: str) -> bool:
-    """Whether a parameter's value was typed; the *name* of its source is what Click keeps stable."""
+    """Whether a parameter's value was typed. The *name* of its source is what Click keeps."""
     return getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
 
 
@@ -310,7 +310,7 @@ def _before_invoke(command: Any, context: Any, args: Any, kwargs: Any) -> Any:
     contexts = contexts_from_root(context)
     scope = scope_of(context)
     # Invoked again, or by another command, it is part of the first time.
-    if not contexts or scope.root is not None or getattr(context, "resilient_parsing", False):
+    if not contexts or scope.entered or getattr(context, "resilient_parsing", False):
         return args, None
     SCOPES.append(scope)
     try:
@@ -436,9 +436,10 @@ class Scope:
     registered: dict[str, Any] | None = None  # a group's sub-commands before one was resolved
     # While it is invoked:
     command: Any = None
+    entered = False
     excluded = False  # the application excludes the command
     is_leaf = False  # it does its own work rather than pass on to a sub-command
-    root: Scope = None  # type: ignore[assignment]  # of the root; itself for a root
+    root: Scope  # of the root; itself for a root
     run: Run | None = None  # what is recorded of it
     started = 0  # on the monotonic clock, in nanoseconds
     state: CommandState  # of the root
@@ -461,7 +462,7 @@ class Scope:
     def enter(self, command: Any, contexts: list[Any]) -> None:
         """The command is about to be invoked: it is opted out, or a leaf, or passes on to one."""
         first = scope_of(contexts[0])
-        if first.root is None:
+        if not first.entered:
             self.root = self
             if sys.version_info < (3, 11):
                 from ._foreground import tracebacks
@@ -469,6 +470,7 @@ class Scope:
                 tracebacks.unlink_at_close(contexts[0])
         else:
             self.root = first.root
+        self.entered = True
         self.command = command
         self.state = contexts[0].command.__dict__[KEY]
         self.thread = get_ident()
@@ -483,9 +485,9 @@ class Scope:
 
             self.opted_out = opt_out.enclosing(self)
         # What was decided for a root holds for everything below it.
-        if not self.opted_out and not self.root.decided:
-            if opt_out_variable(os.environ, self.state.prefix) is not None:
-                self.opted_out = "variable"
+        undecided = not self.opted_out and not self.root.decided
+        if undecided and opt_out_variable(os.environ, self.state.prefix) is not None:
+            self.opted_out = "variable"
         if self.opted_out:
             OPTED_OUT.append(self)
         # A group is a leaf where it may be invoked alone, and nothing is left to dispatch. (Read

@@ -132,9 +132,9 @@ def package_roots() -> list[str]:
     if getattr(site, "ENABLE_USER_SITE", False) and user_site in sys.path:
         roots.insert(0, str(user_site))
     for path in (*roots, *sys.path):
-        if path in roots or path.startswith(sys.prefix + os.sep):
-            if os.path.isdir(os.path.join(path, "segment", "analytics")):
-                return roots
+        searched = path in roots or path.startswith(sys.prefix + os.sep)
+        if searched and os.path.isdir(os.path.join(path, "segment", "analytics")):
+            return roots
     from ._foreground import search_path
 
     return [*roots, *search_path.installed()]

@@ -17,7 +17,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, _instrument
-from ._instrument import SCOPES, CommandState, scope_of, on_command_line, pass_on
+from ._instrument import SCOPES, CommandState, on_command_line, pass_on, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -172,7 +172,7 @@ class Decision:
 def decide(
     settings: Settings, environ: Mapping[str, str], directories: Directories | None, stdout: object
 ) -> Decision:
-    """Whether a run is recorded. Any opt-out takes precedence; the first that applies is the reason.
+    """Whether a run is recorded. Any opt-out takes precedence; the first one is the reason.
 
     Args:
         settings: what the application declared.
@@ -359,6 +359,19 @@ def read_setting(path: str) -> str:
     return plain
 
 
+def is_random_id(text: str) -> bool:
+    """Whether a text is a random UUID (RFC 9562, version 4) in its canonical form."""
+    digits = text.replace("-", "")
+    return (
+        len(text) == 36
+        and len(digits) == 32
+        and text[8:24:5] == "----"
+        and not digits.strip("0123456789abcdef")
+        and text[14] == "4"
+        and text[19] in "89ab"
+    )
+
+
 def read_file(path: str, limit: int, *, follow: bool = False) -> bytes | None:
     """Read a whole regular file of this user; None where there is none.
 
@@ -453,10 +466,8 @@ def head_of(settings: Settings, environ: Mapping[str, str], anonymous_id: str) -
             version = None
     session = None
     if SESSION_VARIABLE in known:
-        from ._foreground import identity
-
         session = environ[SESSION_VARIABLE]
-        session = session if identity.is_random_id(session) else None
+        session = session if is_random_id(session) else None
     return {
         "v": 1,
         "app": settings.app,
@@ -719,7 +730,7 @@ def _open(root: Scope, context: Any) -> Invocation | None:
     settings, environ = settings_of(root), os.environ
     directories = directories_of(settings.app, environ)
     decision = root.decision = decide(settings, environ, directories, sys.stdout)
-    sink: Sink | None
+    sink: Any
     if decision.mode == OFF:
         if decision.reason == "notice_not_shown":
             from ._foreground import notice
@@ -739,18 +750,15 @@ def _open(root: Scope, context: Any) -> Invocation | None:
             pass_on(error)
             content = None
         anonymous_id = (content or b"").decode("ascii", "replace").removesuffix("\n")
-        if len(anonymous_id) != 36 or anonymous_id[14] != "4":
+        if not is_random_id(anonymous_id):
             from ._foreground import identity
 
             anonymous_id = identity.read_or_create(directories.anonymous_id)
         from . import _spool
 
         sink = _spool.Spool(settings, directories, decision.destination, anonymous_id)
-    head, dropped, current = (
-        head_of(settings, environ, anonymous_id),
-        root.dropped,
-        _instrument.events,
-    )
+    head = head_of(settings, environ, anonymous_id)
+    dropped, current = root.dropped, _instrument.events
     enclosing = [scope for scope in SCOPES if scope.invocation and scope.thread == root.thread]
     if current is not None:
         dropped += current.take_strays()

@@ -14,7 +14,7 @@ import os
 import stat
 import sys
 from time import monotonic_ns, time, time_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import _instrument
 from ._instrument import SCOPES, pass_on
@@ -81,6 +81,9 @@ else:
         except BlockingIOError as error:
             pass_on(error)
             return False
+        except OSError as error:
+            pass_on(error)
+            raise OSError(errno.ENOLCK, "the file system has no locks") from error
         return True
 
     def unlock(descriptor: int) -> None:
@@ -259,6 +262,7 @@ class Spool:
             self.append(invocation, lines, lifecycle)
             self.unwritten = []
         except OSError as error:
+            self.stopped = self.stopped or error.errno == errno.ENOLCK
             if not lifecycle or self.stopped or len(lines) > RESERVED:
                 raise
             self.unwritten = facts
@@ -369,7 +373,6 @@ class Spool:
         """
         if not self.delivers:
             return
-        self.unsent = False
         if self.settings.delivery == "inline" or self.pid == 1:
             from ._foreground import inline
 
@@ -384,6 +387,7 @@ class Spool:
                 _instrument.at_exit.append(self.start)
             else:
                 self.start(away=True)
+        self.unsent = False
 
     def start(self, *, away: bool = False) -> None:
         """Start a sender, unless one is alive or it is too early.
@@ -429,7 +433,7 @@ class Spool:
 def _close_in_child() -> None:
     """Close a forked child's copies of our descriptors: they would keep the parent's locks."""
     for scope in SCOPES:
-        sink = getattr(scope.invocation, "sink", None)
+        sink: Any = getattr(scope.invocation, "sink", None)
         file = getattr(sink, "file", None)
         if file is not None:
             sink.file = None

@@ -10,6 +10,7 @@ from time import sleep
 from typing import Any
 
 from .._recorder import ID_LIMIT as LIMIT
+from .._recorder import is_random_id
 from .._storage import (
     NoLocks,
     TooLarge,
@@ -26,8 +27,6 @@ LOCK_TRIES = 200
 LOCK_PAUSE = 0.0005
 """Seconds. A tenth of a second in all: no ID for one run is better than two for good."""
 
-_HEX = frozenset("0123456789abcdef")
-
 
 def random_id() -> str:
     """A new random UUID (RFC 9562, version 4), stored nowhere."""
@@ -36,19 +35,6 @@ def random_id() -> str:
     )
     digits = f"{number:032x}"
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
-
-
-def is_random_id(text: str) -> bool:
-    """Whether a text is a random UUID in its one canonical spelling."""
-    digits = text.replace("-", "")
-    return (
-        len(text) == 36
-        and len(digits) == 32
-        and [place for place in (8, 13, 18, 23) if text[place] == "-"] == [8, 13, 18, 23]
-        and set(digits) <= _HEX
-        and text[14] == "4"
-        and text[19] in "89ab"
-    )
 
 
 def session_of(invocation: Any) -> str:

@@ -16,9 +16,9 @@ from .._instrument import (
     SCOPES,
     Hook,
     Scope,
-    scope_of,
     contexts_from_root,
     on_command_line,
+    scope_of,
 )
 
 
@@ -75,7 +75,7 @@ def after_parse_args(command: Any, context: Any, typed: bool, result: Any) -> An
 
 
 class MakeContextHook(Hook):
-    """In front of `make_context` of a class that has its own: it may parse in no way that we know."""
+    """In front of a class's own `make_context`, which may parse in a way that we do not know."""
 
     __slots__ = ()
 
@@ -83,9 +83,9 @@ class MakeContextHook(Hook):
         typed = [*(args[1] if len(args) > 1 else kwargs.get("args", ()))]
         context = self.original(self.owner)(*args, **kwargs)
         try:
-            if FLAG in before_separator(typed) and not scope_of(context).parsed:
-                if has_flag(context):
-                    opt_out(context)
+            unparsed = FLAG in before_separator(typed) and not scope_of(context).parsed
+            if unparsed and has_flag(context):
+                opt_out(context)
         except Exception as error:
             _instrument.pass_on(error)
         return context
@@ -123,8 +123,8 @@ def opt_out(context: Any) -> None:
     contexts = contexts_from_root(context)
     for above in reversed(contexts):
         if above.command is contexts[0].command:
-            root = scope_of(above).root
-            running = any(one.root is root and one.is_leaf for one in SCOPES if root is not None)
+            line = scope_of(above)
+            running = line.entered and any(one.root is line.root and one.is_leaf for one in SCOPES)
             scope_of(context if running else above).opted_out = "flag"
             return
 

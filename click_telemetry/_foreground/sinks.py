@@ -1,4 +1,4 @@
-"""Where facts go when they are not spooled for delivery: an application's own client, log mode, watch.
+"""Where facts go that no sender delivers: an application's own client, log mode, watch.
 
 A client gets messages: they are composed as the sender would compose them.
 """
@@ -10,10 +10,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .._reader import Composer
-from .._recorder import CLIENT, ID_LIMIT, LOG, WATCH, Destination, encode, read_file
+from .._recorder import CLIENT, ID_LIMIT, LOG, WATCH, Destination, encode, is_random_id, read_file
 from .._spool import Spool
 from . import watch
-from .identity import is_random_id, random_id
+from .identity import random_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +79,7 @@ def find(
     directories: Directories | None,
     decision: Decision,
 ) -> tuple[Any, str]:
-    """The sink of a run that is not delivered by a sender, and the anonymous ID; None for nowhere."""
+    """The sink of a run that no sender delivers, and its anonymous ID; None for nowhere."""
     if decision.mode == CLIENT:
         return ClientSink(settings.client), _stored_id(directories)
     if decision.mode == LOG:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from .._instrument import (
     KEY,
     WATCH_VARIABLE,
-    scope_of,
     contexts_from_root,
     opt_out_variable,
+    scope_of,
 )
 from .._recorder import OFF, Directories, encode
 from .._storage import replace_file
@@ -70,7 +70,7 @@ def observe(observers: dict[str, Any]) -> None:
         return before_parse(command, context, args, kwargs)
 
     def invoke(command: Any, context: Any, args: Any, kwargs: Any) -> Any:
-        known = scope_of(context).root
+        known = scope_of(contexts_from_root(context)[0]) if contexts_from_root(context) else None
         decided = known is not None and known.decided
         args, scope = before_invoke(command, context, args, kwargs)
         if scope is not None:

@@ -17,8 +17,8 @@ import re
 import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._spool import LOCK
 from .._reader import compose
+from .._spool import LOCK
 from .._storage import NoLocks, check_private_directory, open_private, try_lock
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from time import perf_counter_ns
 from typing import Any
 
 import click
+from click_telemetry.delivery.plain import NullClient
 
 from click_telemetry import instrument
-from click_telemetry.delivery.plain import NullClient
 
 ROUNDS = 2000
 NAMES = [f"command-{n}" for n in range(1000)]

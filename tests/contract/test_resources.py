@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from click_telemetry._foreground.identity import is_random_id
+from click_telemetry._recorder import is_random_id
 
 from ..harness.processes import Cli, Home
 from ..harness.senders import wait_for_end

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from click_telemetry._commands.sender_process import SenderJob, SenderProcess
-from click_telemetry._foreground.identity import is_random_id
+from click_telemetry._recorder import is_random_id
 
 from ..harness.processes import APP, Cli, Home
 from ..harness.senders import is_alive, lock_of, sender_processes, wait_for_end, wait_until

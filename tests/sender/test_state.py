@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from click_telemetry._spool import MAX_WAIT, NOT_BEFORE
 from click_telemetry._sender.state import (
     CONFIGURATION_WAIT,
     FILE,
@@ -20,6 +19,7 @@ from click_telemetry._sender.state import (
     is_postponed,
     set_not_before,
 )
+from click_telemetry._spool import MAX_WAIT, NOT_BEFORE
 
 
 def wait_of(directory: Path) -> float:
