@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -20,7 +21,7 @@ from click_telemetry.testing import RecordingClient
 from ..harness.processes import Home
 
 
-def application(**options: object) -> click.Group:
+def application(**options: Any) -> click.Group:
     cli = click.Group("cli", commands={"deploy": click.Command("deploy", callback=lambda: None)})
     return instrument(cli, app="acme", **options)
 
@@ -80,8 +81,8 @@ def test_the_help_has_the_style_of_the_application() -> None:
     """Plain below plain Click; boxes below an application that uses rich-click."""
     import rich_click
 
-    for root, boxes in ((click.Group, False), (rich_click.RichGroup, True)):
-        cli = instrument(root("cli"), app="acme")
+    for root, boxes in ((click.Group("cli"), False), (rich_click.RichGroup(name="cli"), True)):
+        cli = instrument(root, app="acme")
         cli.add_command(telemetry_group())
         for words in (["telemetry", "--help"], ["telemetry", "status", "--help"]):
             result = CliRunner().invoke(cli, words)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import pytest
 from ..harness.processes import APP, Cli, Home
 from ..harness.senders import sender_processes
 from ..harness.server import Server
-from ..harness.terminal import Terminal
+from ..harness.terminal import run_in_terminal
 
 pytestmark = [
     pytest.mark.contract,
@@ -32,30 +31,15 @@ def polite(make_cli: Callable[..., Cli], server: Server) -> Cli:
     return made
 
 
-def on_terminal(cli: Cli, home: Home, *args: str) -> str:
-    terminal = Terminal(cli.command(*args), cli.env(), home.path)
-    assert terminal.close() == 0
-    return terminal.shown
-
-
-def tree(home: Home) -> str:
-    """A digest of every path below a home, with what it holds."""
-    digest = hashlib.sha256()
-    for path in sorted(home.path.rglob("*")):
-        digest.update(str(path).encode())
-        digest.update(path.read_bytes() if path.is_file() else b"/")
-    return digest.hexdigest()
-
-
 def test_the_first_run_shows_the_notice_and_the_second_one_records(
     polite: Cli, server: Server, home: Home
 ) -> None:
     """Notice first: on a terminal, once, and nothing is recorded before it."""
-    first = on_terminal(polite, home, "deploy")
+    first = run_in_terminal(polite, "deploy")
     assert "acme records" in first
     assert "--no-telemetry" in first
     assert home.spooled() == []
-    second = on_terminal(polite, home, "deploy")
+    second = run_in_terminal(polite, "deploy")
     assert second == "deployed\r\n"
     assert len(server.wait_for(2)) == 2
 
@@ -100,10 +84,10 @@ def test_an_opt_out_means_zero_bytes_zero_processes_zero_connections(
     if stored is not None:
         home.choice().parent.mkdir(parents=True)
         home.choice().write_text(stored)
-    before = tree(home)
+    before = home.digest()
     run = cli.run(command, *flags, env=environ)
     assert run.returncode == (1 if command == "fail" else 0)
-    assert tree(home) == before
+    assert home.digest() == before
     assert sender_processes(home) == []
     assert server.requests == []
 

@@ -18,28 +18,24 @@ import pytest
 from click_telemetry._commands.sender_process import SenderJob, SenderProcess
 from click_telemetry._recorder import is_random_id
 
-from ..harness.processes import APP, Cli, Home
+from ..harness.faults import needs_strace
+from ..harness.processes import WITH_COMMANDS, Cli, Home, as_root
 from ..harness.senders import is_alive, lock_of, sender_processes, wait_for_end, wait_until
 from ..harness.server import Reply, Request, Server
-from ..harness.terminal import Terminal
-from .test_foreground_budget import needs_strace
-from .test_person import on_terminal, tree
+from ..harness.terminal import Terminal, run_in_terminal
 
 pytestmark = [
     pytest.mark.contract,
     pytest.mark.skipif(sys.platform == "win32", reason="needs locks and a pseudo-terminal"),
 ]
 
-WITH_GROUP = APP.replace(
-    "instrumented_group, track", "instrumented_group, telemetry_group"
-).replace("if __name__", "cli.add_command(telemetry_group())\n\nif __name__")
 NOBODY = 65534
 
 
 @pytest.fixture
 def acme(make_cli: Callable[..., Cli], server: Server) -> Cli:
     """The small application with the telemetry commands, sending to the server."""
-    made = make_cli(WITH_GROUP)
+    made = make_cli(WITH_COMMANDS)
     made.environ["ACME_TELEMETRY_HOST"] = server.url
     return made
 
@@ -83,10 +79,10 @@ def test_the_telemetry_commands_are_never_recorded(acme: Cli, server: Server, ho
 def test_looking_changes_nothing(offline: Cli, home: Home) -> None:
     """`status` and `show` read; the tree is the same to the byte, with and without anything."""
     for _ in range(2):
-        before = tree(home)
+        before = home.digest()
         for words in EVERY[:5]:
             assert offline.run("telemetry", *words).returncode == 0
-        assert tree(home) == before
+        assert home.digest() == before
         record(offline, home)
 
 
@@ -276,7 +272,7 @@ def test_enable_is_saved_and_makes_the_notice_unnecessary(
     make_cli: Callable[..., Cli], server: Server, home: Home
 ) -> None:
     """With `consent="opt-in"` nothing is recorded before, and no notice is needed after."""
-    asking = make_cli(WITH_GROUP.replace("notice=False", 'consent="opt-in"'))
+    asking = make_cli(WITH_COMMANDS.replace("notice=False", 'consent="opt-in"'))
     asking.environ["ACME_TELEMETRY_HOST"] = server.url
     asking.run("deploy")
     assert home.files() == []
@@ -316,31 +312,31 @@ def test_a_setting_that_cannot_be_saved_is_an_error_that_names_the_fix(
     else:
         home.choice().parent.mkdir()
         os.mkfifo(home.choice()) if broken == "fifo" else home.choice().mkdir()
-    before = tree(home) if broken != "fifo" else ""
+    before = home.digest() if broken != "fifo" else ""
     run = acme.run("telemetry", command)
     assert (run.returncode, run.stdout) == (1, "")
     assert "~/.config/acme/telemetry.json" in run.stderr
     assert "Repair or remove it, then try again." in run.stderr
-    assert broken == "fifo" or tree(home) == before
+    assert broken == "fifo" or home.digest() == before
 
 
 def test_disable_and_purge_leave_nothing_but_the_setting(offline: Cli, home: Home) -> None:
     """The home is as before the first run, but for the setting, whatever happened in between."""
     (home.path / ".local/state").mkdir(parents=True)
     (home.path / ".config").mkdir()
-    untouched = tree(home)
+    untouched = home.digest()
     for _ in range(3):
         record(offline, home)
-    assert tree(home) != untouched
+    assert home.digest() != untouched
     run = offline.run("telemetry", "purge")
     assert run.stdout == "Deleted: the anonymous ID and 6 queued messages.\n"
-    assert tree(home) == untouched
+    assert home.digest() == untouched
     record(offline, home)
     offline.run("telemetry", "disable")
     assert home.choice().read_text() == '{"enabled": false}\n'
     home.choice().unlink()
     home.choice().parent.rmdir()
-    assert tree(home) == untouched
+    assert home.digest() == untouched
 
 
 def test_deleting_the_directory_is_enough(offline: Cli, home: Home) -> None:
@@ -423,10 +419,10 @@ def test_a_command_that_is_running_records_nothing_more(
     running = acme.start("wait")
     wait_until(lambda: any(path.stat().st_size for path in home.spooled()))
     acme.run("telemetry", command)
-    before = tree(home)
+    before = home.digest()
     running.send_signal(signal.SIGINT)  # it ends as cancelled, which it would record
     assert "Aborted!" in running.communicate(timeout=60)[1]
-    assert tree(home) == before
+    assert home.digest() == before
     assert server.requests == []
 
 
@@ -481,7 +477,7 @@ def test_a_command_that_decided_just_before_a_no_leaves_no_trace_of_it(
     make_cli: Callable[..., Cli], server: Server, home: Home
 ) -> None:
     """It makes its folder after `disable` has gone: its own sender clears up, and sends nothing."""
-    slow = WITH_GROUP.replace(
+    slow = WITH_COMMANDS.replace(
         'write_key="key"',
         'write_key="key", properties={"slow": lambda: __import__("time").sleep(3)}',
     )
@@ -517,8 +513,8 @@ def test_reset_id_gives_a_new_one(offline: Cli, home: Home) -> None:
 
 def test_two_applications_share_nothing(make_cli: Callable[..., Cli], home: Home) -> None:
     """Each has its own ID, directories and setting: to disable one does not disable the other."""
-    one = make_cli(WITH_GROUP)
-    other = make_cli(WITH_GROUP.replace('app="acme"', 'app="umbrella"'), "umbrella.py")
+    one = make_cli(WITH_COMMANDS)
+    other = make_cli(WITH_COMMANDS.replace('app="acme"', 'app="umbrella"'), "umbrella.py")
     for cli, app in ((one, "ACME"), (other, "UMBRELLA")):
         cli.environ[f"{app}_TELEMETRY_HOST"] = "http://127.0.0.1:9"
         cli.run("deploy")
@@ -620,7 +616,7 @@ def test_flush_and_status_know_whether_a_user_is_signed_in(
 ) -> None:
     """Events of a signed-in user are sent with the token alone, and are kept while signed out."""
     auth = f'host="{server.url}", auth=lambda: __import__("os").environ.get("TOKEN"), notice='
-    cli = make_cli(WITH_GROUP.replace("notice=", auth))
+    cli = make_cli(WITH_COMMANDS.replace("notice=", auth))
     server.reply = Reply(500)
     cli.run("deploy", env={"TOKEN": "secret"})
     wait_until(lambda: bool(server.requests))
@@ -667,7 +663,7 @@ def test_a_terminal_shows_it_in_80_columns(offline: Cli, home: Home) -> None:
     """No line is cut or folded, and there are colours."""
     record(offline, home)
     for words in (["status", "--why"], ["show"]):
-        shown = on_terminal(offline, home, "telemetry", *words)
+        shown = run_in_terminal(offline, "telemetry", *words)
         assert "\x1b[" in shown
         plain = strip(shown)
         assert max(map(len, plain.splitlines())) <= 80, plain
@@ -678,7 +674,7 @@ def test_no_color_means_none(offline: Cli, home: Home) -> None:
     record(offline, home)
     for words in (["status", "--why"], ["show"], ["--help"]):
         offline.environ["NO_COLOR"] = "1"
-        assert not colours(on_terminal(offline, home, "telemetry", *words))
+        assert not colours(run_in_terminal(offline, "telemetry", *words))
         del offline.environ["NO_COLOR"]
         assert "\x1b" not in offline.run("telemetry", *words).stdout
 
@@ -707,10 +703,6 @@ def colours(shown: str) -> list[str]:
 
 
 # For another user ----------------------------------------------------------------------------
-
-as_root = pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root, to be another user"
-)
 
 
 @as_root

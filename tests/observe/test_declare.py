@@ -169,13 +169,33 @@ MISTAKES: list[tuple[str, Any, str]] = [
     ("an empty name", lambda: instrument(click.Group("x"), app=""), "is empty"),
     ("a NUL in the name", lambda: instrument(click.Group("x"), app="a\0b"), "app='a-b'"),
     ("a device's name", lambda: instrument(click.Group("x"), app="CON"), "reserved on Windows"),
-    ("a name that is no string", lambda: instrument(click.Group("x"), app=1), 'app="acme"'),
-    ("a write key that is no string", lambda: instrument(click.Group("x"), write_key=7), "string"),
-    ("a property key that is none", lambda: instrument(click.Group("x"), properties={1: 2}), "key"),
+    (
+        "a name that is no string",
+        lambda: untyped(instrument)(click.Group("x"), app=1),
+        'app="acme"',
+    ),
+    (
+        "a write key that is no string",
+        lambda: untyped(instrument)(click.Group("x"), write_key=7),
+        "string",
+    ),
+    (
+        "a property key that is none",
+        lambda: untyped(instrument)(click.Group("x"), properties={1: 2}),
+        "key",
+    ),
     ("a base property", lambda: instrument(click.Group("x"), properties={"flags": 1}), "rename"),
-    ("an unknown option", lambda: instrument(click.Group("x"), wite_key="k"), "'write_key'"),
-    ("the same on a function", lambda: instrumented_group(wite_key="k")(a_function), "'write_key'"),
-    ("the same on a group", lambda: instrumented_group(ap="k")(click.Group("x")), "'app'"),
+    (
+        "an unknown option",
+        lambda: untyped(instrument)(click.Group("x"), wite_key="k"),
+        "'write_key'",
+    ),
+    (
+        "the same on a function",
+        lambda: untyped(instrumented_group)(wite_key="k")(a_function),
+        "'write_key'",
+    ),
+    ("the same on a group", lambda: untyped(instrumented_group)(ap="k")(click.Group("x")), "'app'"),
     ("a plain function", lambda: instrument(a_function), "@click.command()"),
     ("a class", lambda: instrument(click.Group), "pass an instance"),
     ("a number", lambda: instrument(3), "not int"),
@@ -189,7 +209,11 @@ MISTAKES: list[tuple[str, Any, str]] = [
         "by name",
     ),
     ("http", lambda: instrument(click.Group("x"), host="http://example.com"), "https"),
-    ("a client class", lambda: instrument(click.Group("x"), client=RecordingClient), "instance"),
+    (
+        "a client class",
+        lambda: untyped(instrument)(click.Group("x"), client=RecordingClient),
+        "instance",
+    ),
 ]
 
 
@@ -210,5 +234,5 @@ def test_mistake_in_a_declaration_names_its_fix(mistake: Any, fix: str) -> None:
 def test_other_errors_of_clicks_stay_its_own() -> None:
     """A TypeError that is not about an option of ours is not rewritten."""
     with pytest.raises(TypeError) as raised:
-        instrumented_group(cls=int)(a_function)
+        untyped(instrumented_group)(cls=int)(a_function)
     assert not isinstance(raised.value, DeclarationError)

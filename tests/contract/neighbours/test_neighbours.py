@@ -240,8 +240,7 @@ go(cli, "--no-telemetry", "--x", "1")
         NOTHING,
         NOTHING,
     ]
-    shown = [line for line in shown.output.splitlines() if "showing" in line]
-    assert shown == [
+    assert [line for line in shown.output.splitlines() if "showing" in line] == [
         "showing None ()",
         "showing None ('a',)",
         "showing 1 ()",

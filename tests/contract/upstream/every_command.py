@@ -47,7 +47,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         Path(report).write_text(json.dumps(runs_of(client)), encoding="utf-8")
 
 
-def instrument_every_command(flag: object) -> None:
+def instrument_every_command(flag: Any) -> None:
     made = click.Command.__init__
 
     @functools.wraps(made)
