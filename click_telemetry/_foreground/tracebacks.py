@@ -60,5 +60,7 @@ def raise_from_handler(error: BaseException) -> None:
         count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & CO_VARARGS)
         for name in code.co_varnames[:count]:
             value = frame.f_locals.get(name)
-            if value is interrupted or (type(value) is tuple and interrupted in value):
-                raise error
+            # By identity: comparing would run the values' own code.
+            for one in (value, *value) if type(value) is tuple else (value,):
+                if one is interrupted:
+                    raise error

@@ -55,79 +55,62 @@ class Budget(NamedTuple):
     design: Counts
 
 
-OPTED_OUT = frozenset(
-    {
-        "",
-        *(".observe", ".observe.declare", ".observe.flag", ".observe.hooks", ".observe.state"),
-        *(".privacy", ".privacy.refusal", ".privacy.settings"),
-    }
-)
-PARSED = OPTED_OUT | {".frames"}
-OPTION = OPTED_OUT | {
-    *(".events", ".events.active", ".observe.path", ".observe.root", ".observe.visit"),
-    ".privacy.consent",
+OPTED_OUT = frozenset({"", "._instrument"})
+OPTION = OPTED_OUT | {"._foreground", "._foreground.opt_out"}
+NO_WRITE_KEY = OPTED_OUT | {"._recorder"}
+LOG = NO_WRITE_KEY | {
+    *("._foreground", "._foreground.identity", "._foreground.sinks", "._foreground.watch"),
+    *("._reader", "._spool", "._storage"),
 }
-NO_WRITE_KEY = OPTION | {
-    *(".privacy.choice", ".privacy.directories", ".privacy.facts", ".privacy.surroundings"),
-    ".storage",
-}
-COMPOSED = NO_WRITE_KEY | {
-    *(".delivery", ".delivery.choose"),
-    *(".events.ambient", ".events.invocation", ".events.message", ".events.run", ".events.text"),
-    *(".identifiers", ".privacy.identity"),
-}
-LOG = COMPOSED | {".delivery.plain"}
-WRITTEN = COMPOSED | {
-    *(".delivery.launcher", ".delivery.locked", ".delivery.spool", ".privacy.origin"),
-}
-RECORDED = WRITTEN | {".delivery.child"}
+HELD = NO_WRITE_KEY | {"._spool"}
+RECORDED = HELD | {"._launcher"}
 
 # fmt: off
 BUDGETS = {
     #        modules  bytecode  code objects  classes  calls  system calls  on files  instructions
     "opted out": Budget(
         OPTED_OUT,
-        Counts(9,       52_000,           96,      13,   260,          145,        0,         8.2),
+        Counts(2,       31_000,           38,       4,    95,           40,        0,         3.9),
         Counts(2,       22_000, system_calls=40, instructions=3.0),
     ),
     "--help": Budget(
-        PARSED,
-        Counts(10,      54_500,          102,      13,   200,          158,        0,         8.0),
+        OPTED_OUT,
+        Counts(2,       31_000,           38,       4,    65,           40,        0,         3.5),
         Counts(instructions=3.0),
     ),
     "--version": Budget(
-        PARSED,
-        Counts(10,      54_500,          102,      13,   150,          158,        0,         8.2),
+        OPTED_OUT,
+        Counts(2,       31_000,           38,       4,    40,           40,        0,         3.6),
         Counts(instructions=3.0),
     ),
     "completion": Budget(
         OPTED_OUT,
-        Counts(9,       52_000,           96,      13,   165,          145,        0,         8.0),
+        Counts(2,       31_000,           38,       4,    60,           40,        0,         3.3),
         Counts(instructions=3.0),
     ),
     "--no-telemetry": Budget(
         OPTION,
-        Counts(15,      92_500,          185,      18,   285,          240,        0,        12.6),
+        Counts(4,       41_500,           54,       5,   120,           75,        0,         5.4),
         Counts(instructions=6.0),
     ),
     "no write key": Budget(
         NO_WRITE_KEY,
-        Counts(20,     129_000,          246,      23,   350,          320,        1,        16.7),
+        Counts(3,       73_500,           85,      10,   125,           58,        1,         6.6),
         Counts(instructions=6.0),
     ),
     "log": Budget(
         LOG,
-        Counts(30,     176_500,          330,      27,   605,          468,        2,        23.1),
+        Counts(10,     159_000,          202,      19,   370,          182,        2,        14.3),
         Counts(instructions=14.0),
     ),
     "recorded, a sender runs": Budget(
-        WRITTEN,
-        Counts(33,     209_000,          370,      30,   740,          538,       28,        26.2),
+        HELD,
+        Counts(4,       96_000,          110,      12,   245,          130,       28,         9.3),
         Counts(4,       75_000, system_calls=200, file_calls=29, instructions=8.0),
     ),
     "recorded": Budget(
         RECORDED,
-        Counts(34,     220_000,          382,      30,   780,          580,       29,        27.3),
+        Counts(5,      108_000,          121,      12,   275,          175,       29,        10.6),
         Counts(4,       75_000, system_calls=200, file_calls=29, instructions=8.0),
     ),
 }
