@@ -249,27 +249,6 @@ def test_the_foreground_makes_no_socket(recording: Cli, server: Server) -> None:
     server.wait_for(2)
 
 
-@pytest.mark.parametrize("env", [{}, LOG, REFUSED], ids=["recording", "log", "off"])
-def test_nothing_costly_is_imported(bare: Cli, recording: Cli, env: dict[str, str]) -> None:
-    """Nobody loads TLS, logging or a third party to have a command recorded."""
-    beyond = modules(recording, env=env) - modules(bare)
-    assert [name for name in beyond if f"{name}.".startswith(COSTLY)] == []
-
-
-def test_a_recording_run_imports_these_of_pythons_modules_and_no_other(
-    bare: Cli, recording: Cli, server: Server
-) -> None:
-    """All that a recorded command loads beyond its own modules is ours, and this short list."""
-    without_us = modules(bare)
-    beyond = modules(recording) - without_us
-    assert {name for name in beyond if not is_ours(name)} == RECORDING_LIBRARY - without_us
-    others = ("_sender", "_tools", "_commands", "_events", "_scrub", "testing")
-    assert [
-        name for name in beyond if name.startswith(tuple(f"click_telemetry.{o}" for o in others))
-    ] == []
-    server.wait_for(2)
-
-
 FOR_WHO_USES_THEM = ("._events", "._scrub")
 """Packages that an application which records nothing of its own never loads."""
 

@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 
 from click_telemetry import _storage as storage
 from click_telemetry._foreground.identity import (
-    is_random_id,
     parse,
     random_id,
     read,
     read_or_create,
     replace,
 )
+from click_telemetry._recorder import is_random_id
 
 from ..harness.interpreter import open_descriptors, race
 from ..harness.processes import Cli, Home

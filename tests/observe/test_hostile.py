@@ -104,8 +104,7 @@ def test_copies_of_a_hooked_command_run_their_own_callback(
     cli.add_command(click.Command("go", callback=lambda: "original"))
     run(cli, "go")
     recording_client.clear()
-    for make in (copy.copy, lambda one: copy.copy(copy.copy(one))):
-        clone = make(cli)
+    for clone in (copy.copy(cli), copy.copy(copy.copy(cli))):
         clone.commands = {"go": click.Command("go", callback=lambda: "clone")}
         assert clone.main(["go"], standalone_mode=False) == "clone"
         assert story(recording_client) == pair("acme go")
@@ -116,7 +115,7 @@ class HostileMeta(type):
     """A metaclass whose look-ups raise."""
 
     @property
-    def __mro__(cls) -> Any:  # type: ignore[override]
+    def __mro__(cls) -> Any:
         raise RuntimeError("mro")
 
 
