@@ -69,6 +69,10 @@ def instrument(command: Any, **options: Any) -> Any:
         if option in ("app", "version", "write_key") and type(value) is str:
             plain = plain and value.isprintable() and value.isascii() and " " not in value
             plain = plain and 0 < len(value) < 65
+        elif option == "host" and type(value) is str and value.startswith("https://"):
+            name = value[8:].replace(".", "")
+            plain = plain and name.isalnum() and value.isascii() and ".." not in value
+            plain = plain and value[8] != "." != value[-1]
         elif type(value) not in (bool, str) or value not in _PLAIN.get(option, ()):
             plain = False
     # An asynchronous `invoke` (asyncclick) is refused there.

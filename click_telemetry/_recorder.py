@@ -351,15 +351,27 @@ def read_setting(path: str) -> str:
         content = read_file(path, SETTING_LIMIT, follow=True)
     except OSError as error:
         pass_on(error)
-        return "none" if error.errno == errno.ENOTDIR else "unreadable"
+        return "unreadable"
     if content is None:
-        return "none"
+        return "none" if _is_absent(path) else "unreadable"
     plain = _PLAIN_SETTINGS.get(content)
     if plain is None:
         from ._foreground import consent_file
 
         plain = consent_file.parse(content)
     return plain
+
+
+def _is_absent(path: str) -> bool:
+    """Whether there is no file, rather than one behind a dangling link or below a plain file.
+
+    Dotfiles that are not mounted may hold an opt-out.
+    """
+    if os.path.lexists(path):
+        return False
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return os.path.isdir(path)
 
 
 def is_random_id(text: str) -> bool:

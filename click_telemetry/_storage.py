@@ -16,12 +16,6 @@ if sys.platform != "win32":
 LOWEST_DESCRIPTOR = 10
 """Our descriptors are not below this one: shell scripts and daemons reuse low ones by number."""
 
-NONE = "none"
-ENABLED = "enabled"
-DISABLED = "disabled"
-UNREADABLE = "unreadable"
-SETTING_LIMIT = 64 * 1024
-"""Bytes; a saved setting has a few dozen."""
 
 PURGED = "purged-"
 """Prefix of a spool directory's name while it is deleted."""
@@ -320,37 +314,3 @@ def unlock(descriptor: int) -> None:
         windows.unlock(descriptor)
     else:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
-# The saved setting ---------------------------------------------------------------------------
-
-
-def read_setting(path: str) -> str:
-    """The saved setting: `NONE`, `ENABLED`, `DISABLED` or `UNREADABLE`.
-
-    Args:
-        path: of `telemetry.json`; it may be a link, as dotfiles often are.
-    """
-    try:
-        content = read_small(path, limit=SETTING_LIMIT, follow=True)
-    except (FileNotFoundError, NotADirectoryError):
-        return NONE
-    except OSError:
-        return UNREADABLE
-    import json
-
-    try:
-        saved = json.loads(content.decode("utf-8"), object_pairs_hook=_unique)
-    except (ValueError, RecursionError):
-        return UNREADABLE
-    enabled = saved.get("enabled") if isinstance(saved, dict) else None
-    if not isinstance(enabled, bool):
-        return UNREADABLE
-    return ENABLED if enabled else DISABLED
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return found

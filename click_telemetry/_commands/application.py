@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from .._foreground.consent_file import DISABLED, ENABLED, NONE, UNREADABLE
 from .._foreground.destination import own_host
 from .._foreground.reasons import REASONS
 from .._instrument import (
@@ -42,7 +43,7 @@ from .._recorder import (
     read_setting,
     was_shown,
 )
-from .._storage import DISABLED, ENABLED, NONE, UNREADABLE, read_small
+from .._storage import read_small
 from .terminal import home_path
 
 if TYPE_CHECKING:
@@ -356,8 +357,10 @@ def setting_problem(path: str) -> str:
         if found.st_size > SETTING_LIMIT:
             return f"is larger than {SETTING_LIMIT // 1024} KB"
         content = read_small(path, limit=SETTING_LIMIT, follow=True)
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
+    except NotADirectoryError:
+        return "is below something that is no directory"
+    except FileNotFoundError:
+        return "" if read_setting(path) == NONE else "is behind a link to nothing"
     except OSError as error:
         return f"cannot be opened ({error.strerror or type(error).__name__})"
     return _content_problem(content)

@@ -40,8 +40,10 @@ def disable(context: click.Context) -> None:
     """
     application = application_of(context)
     directories = application.own_directories()
-    _save(application, directories, enabled=False)
-    _purge(application, directories)
+    try:
+        _save(application, directories, enabled=False)
+    finally:
+        _purge(application, directories)  # an opt-out that cannot be saved still deletes
 
 
 def purge(context: click.Context) -> None:

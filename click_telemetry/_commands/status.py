@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from .._foreground.consent_file import DISABLED, NONE, UNREADABLE
 from .._recorder import (
     CLIENT,
     CONTAINER_FILES,
@@ -20,7 +21,6 @@ from .._recorder import (
     WATCH,
     was_shown,
 )
-from .._storage import DISABLED, NONE, UNREADABLE
 from .application import (
     NO_EFFECT,
     OPTS_OUT,

@@ -11,13 +11,18 @@ import os
 from .._recorder import SETTING_LIMIT
 from .._storage import TooLarge, make_private_directory, read_small, replace_file
 
+NONE = "none"
+ENABLED = "enabled"
+DISABLED = "disabled"
+UNREADABLE = "unreadable"
+
 
 def parse(content: bytes) -> str:
     """What a file says: `enabled`, `disabled` or `unreadable`."""
     enabled = _object(content).get("enabled")
     if not isinstance(enabled, bool):
-        return "unreadable"
-    return "enabled" if enabled else "disabled"
+        return UNREADABLE
+    return ENABLED if enabled else DISABLED
 
 
 def write(path: str, *, enabled: bool) -> None:

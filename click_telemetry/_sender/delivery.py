@@ -11,8 +11,9 @@ from time import time
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, uuid5
 
+from .._recorder import read_setting
 from .._spool import LOCK
-from .._storage import DISABLED, UNREADABLE, check_private_directory, read_setting
+from .._storage import check_private_directory
 from .queue import Claim, Entry, claim, length, oldest_names, reported_by
 from .response import ACCEPTED, MISCONFIGURED, NOT_SENT, SPLIT, DeliveryResult, Withdrawn
 from .retention import Blocked, Retention
@@ -213,7 +214,7 @@ class Delivery:
 
     def _may_send(self) -> bool:
         """Whether the setting, the lock and the spool still permit a request."""
-        if self._setting is not None and read_setting(self._setting) in (DISABLED, UNREADABLE):
+        if self._setting is not None and read_setting(self._setting) in ("disabled", "unreadable"):
             return False
         return (
             self._is_our_turn()

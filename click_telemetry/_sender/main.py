@@ -11,8 +11,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .._launcher import JOB_DESCRIPTOR, LOCK_DESCRIPTOR
+from .._recorder import read_setting
 from .._spool import LOCK
-from .._storage import DISABLED, LOWEST_DESCRIPTOR, purge, read_setting
+from .._storage import LOWEST_DESCRIPTOR, purge
 from .delivery import Delivery
 from .queue import claim, holds_lock, oldest_names, take_lock
 from .retention import clean_other_spools, trim_without_lock
@@ -118,7 +119,7 @@ def _was_purged(job: dict[str, Any]) -> bool:
     A command that had decided right before continues for a moment, and creates the spool again.
     """
     setting: str | None = job["setting"]
-    if job["anonymous_id"] is None or setting is None or read_setting(setting) != DISABLED:
+    if job["anonymous_id"] is None or setting is None or read_setting(setting) != "disabled":
         return False
     return not os.path.lexists(os.path.join(_state_directory(job["spool"]), "id"))
 

@@ -116,12 +116,22 @@ def test_a_file_that_is_not_a_regular_one_of_mine_is_explained(
 
 
 def test_no_setting_is_no_problem(tmp_path: Path) -> None:
-    """Nothing there, a directory that is a file, a link to nothing."""
+    """Nothing is there."""
+    path = str(tmp_path / "none" / "telemetry.json")
+    assert (read_setting(path), setting_problem(path)) == ("none", "")
+
+
+def test_setting_that_cannot_be_reached_is_explained(tmp_path: Path) -> None:
+    """Below a plain file, and behind a link to nothing."""
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to(tmp_path / "nothing")
-    for path in (tmp_path / "none", tmp_path / "file" / "telemetry.json", tmp_path / "link"):
-        assert read_setting(str(path)) == "none"
-        assert setting_problem(str(path)) == ""
+    for path, problem in (
+        (tmp_path / "file" / "telemetry.json", "is below something that is no directory"),
+        (tmp_path / "link", "is behind a link to nothing"),
+        (tmp_path / "link" / "telemetry.json", "is behind a link to nothing"),
+    ):
+        assert read_setting(str(path)) == "unreadable"
+        assert setting_problem(str(path)) == problem
 
 
 JSON = st.recursive(

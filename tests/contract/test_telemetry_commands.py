@@ -182,7 +182,9 @@ def test_status_works_where_home_is_odd(acme: Cli, home: Home) -> None:
         found = json.loads(run.stdout)
         absolute = os.path.isabs(odd)
         assert (found["paths"]["setting"] is None) is not absolute
-        if odd != str(home.path / "missing"):
+        if odd == str(home.path / "file"):
+            assert found["reason"] == "unreadable_setting"
+        elif odd != str(home.path / "missing"):
             assert found["reason"] == "not_storable"
         assert acme.run("telemetry", "status", env={"HOME": odd}).returncode == 0
         assert acme.run("telemetry", "show", env={"HOME": odd}).returncode == 0
@@ -305,7 +307,10 @@ def test_disable_keeps_what_else_the_file_contains(acme: Cli, home: Home) -> Non
 def test_a_setting_that_cannot_be_saved_is_an_error_that_names_the_fix(
     acme: Cli, home: Home, command: str, broken: str
 ) -> None:
-    """Exit code 1, the file's name on stderr, nothing on stdout, and nothing of mine destroyed."""
+    """Exit code 1, the file's name on stderr, and nothing of mine destroyed.
+
+    An opt-out that cannot be saved still deletes what is stored.
+    """
     home.choice().parent.parent.mkdir(parents=True)
     if broken == "in the way":
         home.choice().parent.write_text("mine")
@@ -314,7 +319,8 @@ def test_a_setting_that_cannot_be_saved_is_an_error_that_names_the_fix(
         os.mkfifo(home.choice()) if broken == "fifo" else home.choice().mkdir()
     before = home.digest() if broken != "fifo" else ""
     run = acme.run("telemetry", command)
-    assert (run.returncode, run.stdout) == (1, "")
+    deleted = "Nothing was stored.\n" if command == "disable" else ""
+    assert (run.returncode, run.stdout) == (1, deleted)
     assert "~/.config/acme/telemetry.json" in run.stderr
     assert "Repair or remove it, then try again." in run.stderr
     assert broken == "fifo" or home.digest() == before

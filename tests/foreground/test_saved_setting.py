@@ -13,11 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from click_telemetry import _storage
-from click_telemetry._foreground.consent_file import parse, write
+from click_telemetry._foreground.consent_file import (
+    DISABLED,
+    ENABLED,
+    NONE,
+    UNREADABLE,
+    parse,
+    write,
+)
 from click_telemetry._recorder import SETTING_LIMIT as LIMIT
 from click_telemetry._recorder import read_setting
-from click_telemetry._storage import DISABLED, ENABLED, NONE, UNREADABLE
 
 root = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="giving files away needs root"
@@ -37,9 +42,7 @@ def path(tmp_path: Path) -> Path:
 
 def read(path: Path) -> str:
     """The setting, which the foreground and the sender read alike."""
-    found = read_setting(str(path))
-    assert _storage.read_setting(str(path)) == found
-    return found
+    return read_setting(str(path))
 
 
 def stored(path: Path, content: bytes) -> str:
@@ -65,12 +68,6 @@ def test_missing_file_is_no_setting(path: Path) -> None:
     path.parent.mkdir()
     assert read(path) == NONE
     assert list(path.parent.iterdir()) == []
-
-
-def test_file_in_place_of_the_directory_is_no_setting(path: Path) -> None:
-    """A path that cannot exist has none."""
-    path.parent.write_text("not a directory")
-    assert read(path) == NONE
 
 
 @pytest.mark.parametrize("enabled", [True, False])
@@ -205,11 +202,22 @@ def test_linked_dotfile_is_followed(path: Path, tmp_path: Path) -> None:
 
 
 @posix
-def test_dangling_link_is_no_setting(path: Path, tmp_path: Path) -> None:
-    """Dotfiles that are not checked out yet have none."""
-    path.parent.mkdir()
-    path.symlink_to(tmp_path / "dotfiles" / "acme.json")
-    assert read(path) == NONE
+@pytest.mark.parametrize("level", [0, 1, 2], ids=["file", "folder", "configuration"])
+def test_setting_behind_a_dangling_link_cannot_be_read(tmp_path: Path, level: int) -> None:
+    """Dotfiles that are not mounted may hold an opt-out: off, not on."""
+    path = tmp_path / "config" / "acme" / "telemetry.json"
+    link = [path, path.parent, path.parent.parent][level]
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(tmp_path / "nowhere")
+    assert read(path) == UNREADABLE
+    (tmp_path / "nowhere").mkdir()
+    assert read(path) == (UNREADABLE if level == 0 else NONE)
+
+
+def test_setting_below_a_plain_file_cannot_be_read(path: Path) -> None:
+    """Nothing can be saved there, and something may have been."""
+    path.parent.write_text("")
+    assert read(path) == UNREADABLE
 
 
 @root
