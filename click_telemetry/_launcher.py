@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from ._instrument import pass_on
 from ._recorder import encode
-from ._spool import GUARD
+from ._spool import GUARD, PACKAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ._spool import Spool
 
-PACKAGE = os.path.dirname(os.path.abspath(__file__))  # however the program changes its directory
 LOCK_DESCRIPTOR = 3  # of the sender
 JOB_DESCRIPTOR = 4
 
@@ -71,11 +70,7 @@ def start(spool: Spool, lock: int, *, away: bool) -> None:
         OSError: none could be started.
     """
     try:
-        if not can_start_python():
-            from ._foreground import inline
-
-            inline.deliver_in_thread(spool, os.dup(lock), inline.deadline(spool))
-        elif hasattr(os, "posix_spawn") and os.access(SHELL, os.X_OK):
+        if hasattr(os, "posix_spawn") and os.access(SHELL, os.X_OK):
             script = DETACHED_SCRIPT if away else SCRIPT
             child = spawn(spool, lock, [SHELL, "-c", script, "sh", *command_line()])
             if away:
@@ -95,21 +90,6 @@ def handles_children() -> bool:
     signal = sys.modules.get("signal")  # a handler was set by this module
     child = getattr(signal, "SIGCHLD", None)
     return signal is not None and child is not None and callable(signal.getsignal(child))
-
-
-def can_start_python() -> bool:
-    """Whether a child of this interpreter is a Python that finds this package.
-
-    Frozen, or embedded in another program, `sys.executable` is that program: it would run the
-    application again. In a zipapp there is no file that the child could be pointed to.
-    """
-    executable = sys.executable or ""
-    return (
-        not getattr(sys, "frozen", False)
-        and os.path.isabs(executable)
-        and "py" in os.path.basename(executable).lower()
-        and os.path.isfile(os.path.join(PACKAGE, "__init__.py"))
-    )
 
 
 def command_line() -> list[str]:

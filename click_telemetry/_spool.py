@@ -30,6 +30,7 @@ LINE_LIMIT = 32 * 1024
 PUBLISH_AFTER = 5_000_000_000  # nanoseconds between two publications of a long-lived invocation
 LOWEST_DESCRIPTOR = 10  # shell scripts and daemons close and reuse lower ones by number
 
+PACKAGE = os.path.dirname(os.path.abspath(__file__))  # however the program changes its directory
 GUARD = "CLICK_TELEMETRY_SENDER"  # set in the sender's environment: it must never start itself
 LOCK = "lock"  # the sender's, in the spool; never unlinked while it may be held
 NOT_BEFORE = "not-before"  # in the spool; its mtime is the time before which no sender delivers
@@ -373,7 +374,8 @@ class Spool:
         """
         if not self.delivers:
             return
-        if self.settings.delivery == "inline" or self.pid == 1:
+        # Not at exit: Python 3.12 starts no thread there, which is how a frozen program delivers.
+        if self.settings.delivery == "inline" or self.pid == 1 or not can_start_python():
             from ._foreground import inline
 
             inline.deliver(self)
@@ -428,6 +430,21 @@ class Spool:
             if not locked:
                 os.close(lock)
         return lock if locked else None
+
+
+def can_start_python() -> bool:
+    """Whether a child of this interpreter is a Python that finds this package.
+
+    Frozen, or embedded in another program, `sys.executable` is that program: it would run the
+    application again. In a zipapp there is no file that the child could be pointed to.
+    """
+    executable = sys.executable or ""
+    return (
+        not getattr(sys, "frozen", False)
+        and os.path.isabs(executable)
+        and "py" in os.path.basename(executable).lower()
+        and os.path.isfile(os.path.join(PACKAGE, "__init__.py"))
+    )
 
 
 def _close_in_child() -> None:

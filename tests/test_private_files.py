@@ -13,13 +13,10 @@ from pathlib import Path
 import pytest
 
 from click_telemetry import _spool
+from click_telemetry._foreground.consent_file import DISABLED, ENABLED, NONE, UNREADABLE
+from click_telemetry._recorder import SETTING_LIMIT, read_setting
 from click_telemetry._storage import (
-    DISABLED,
-    ENABLED,
     LOWEST_DESCRIPTOR,
-    NONE,
-    SETTING_LIMIT,
-    UNREADABLE,
     NoLocks,
     TooLarge,
     Unusable,
@@ -29,7 +26,6 @@ from click_telemetry._storage import (
     make_private_directory,
     open_private,
     purge,
-    read_setting,
     read_small,
     replace_file,
     try_lock,

@@ -11,8 +11,9 @@ import os
 import subprocess
 from typing import NamedTuple
 
-from .._launcher import PACKAGE, command_line, environment, package_roots
+from .._launcher import command_line, environment, package_roots
 from .._sender.queue import parse
+from .._spool import PACKAGE
 
 
 class SenderJob(NamedTuple):

@@ -16,13 +16,13 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from .. import _launcher
+from .._spool import Spool, can_start_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from logging import LogRecord
 
     from .._sender.watchdog import Timeout
-    from .._spool import Spool
 
 POLL_EVERY = 0.005
 """Seconds."""
@@ -42,7 +42,7 @@ def deliver(spool: Spool) -> None:
     lock = spool.take_lock()
     if lock is None:
         return
-    if not _launcher.can_start_python():
+    if not can_start_python():
         deliver_in_thread(spool, lock, until)
     elif hasattr(os, "posix_spawn"):
         try:

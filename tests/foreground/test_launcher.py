@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from click_telemetry import _launcher
+from click_telemetry import _launcher, _spool
 from click_telemetry._recorder import Destination, Directories
 from click_telemetry._spool import GUARD, LOCK, NOT_BEFORE, TRIM_PROBABILITY, Spool
 from click_telemetry._storage import make_private_directory, open_private, try_lock
@@ -202,15 +202,15 @@ def test_interpreter_that_is_no_python_is_not_started(
     executable: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An application that embeds Python would run itself again."""
-    assert _launcher.can_start_python()
+    assert _spool.can_start_python()
     monkeypatch.setattr(sys, "executable", executable)
-    assert not _launcher.can_start_python()
+    assert not _spool.can_start_python()
 
 
 def test_frozen_application_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever it is called."""
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    assert not _launcher.can_start_python()
+    assert not _spool.can_start_python()
 
 
 @pytest.mark.parametrize(
