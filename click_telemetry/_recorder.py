@@ -220,15 +220,27 @@ def decide(
 
 
 def is_other_user(environ: Mapping[str, str]) -> bool:
-    """Whether the process runs with another user's rights, or in another user's home."""
+    """Whether the process runs with another user's rights, or in another user's directories.
+
+    Root with a user's variables (`sudo -E`, `su`) would leave directories in the user's home that
+    break the user's applications.
+    """
     if os.name != "posix":
         return False
-    home = environ.get("HOME")
-    try:
-        return os.getuid() != os.geteuid() or bool(home and os.stat(home).st_uid != os.geteuid())
-    except OSError as error:
-        pass_on(error)
-        return False  # there is no such home; whether state can be stored is another question
+    if os.getuid() != os.geteuid():
+        return True
+    for path in (environ.get("HOME", ""), environ.get("XDG_STATE_HOME", "")):
+        while path.startswith("/"):
+            try:
+                if os.stat(path).st_uid != os.geteuid():
+                    return True
+                break
+            except OSError as error:
+                pass_on(error)
+                if path == environ.get("HOME"):
+                    break  # whether state can be stored is another question
+                path = os.path.dirname(path)  # the nearest directory that exists
+    return False
 
 
 def is_test_run(environ: Mapping[str, str], stdout: object) -> bool:

@@ -268,7 +268,7 @@ def _user(environ: Mapping[str, str]) -> Switch:
     if os.getuid() != os.geteuid():
         value = f"uid {os.getuid()}, with the rights of {os.geteuid()}"
     else:
-        value = "HOME belongs to another user"
+        value = "HOME or XDG_STATE_HOME belongs to another user"
     return Switch("other_user", "user", value, OPTS_OUT)
 
 

@@ -37,13 +37,16 @@ def find(settings: Settings, environ: Mapping[str, str]) -> Destination | None:
     if token is not None:
         host = own_host(settings) if settings.declared.get("host") is not None else None
         return Destination(host, "", token) if host is not None else None
-    write_key = settings.write_key or environ.get(settings.prefix + "_TELEMETRY_WRITE_KEY", "")
-    write_key = write_key.strip()
+    # A host from the environment counts only on loopback: a stray `.env` must not move events. A
+    # write key from there counts only with such a host: it must not start them, either.
+    given = origin(environ.get(settings.prefix + "_TELEMETRY_HOST"))
+    loopback = given[0] if given is not None and given[1] else None
+    write_key = settings.write_key
+    if write_key is None and loopback is not None:
+        write_key = environ.get(settings.prefix + "_TELEMETRY_WRITE_KEY", "").strip()
     if not write_key or not write_key.isprintable():
         return None
-    # A host from the environment counts only on loopback: a stray `.env` must not move events.
-    given = origin(environ.get(settings.prefix + "_TELEMETRY_HOST"))
-    host = given[0] if given is not None and given[1] else own_host(settings)
+    host = loopback or own_host(settings)
     return Destination(host, write_key) if host is not None else None
 
 

@@ -219,7 +219,7 @@ def test_an_unknown_value_of_the_application_s_own_variable_opts_out(
         ({"flag": True}, "flag", "given"),
         ({"setting": "disabled"}, "setting", "disabled"),
         ({"setting": "unreadable"}, "unreadable_setting", "cannot be read"),
-        ({"other_user": True}, "other_user", "HOME belongs to another user"),
+        ({"other_user": True}, "other_user", "HOME or XDG_STATE_HOME belongs to another user"),
         ({"test_run": True}, "test_run", "PYTEST_VERSION"),
         ({"ci": True}, "ci", "CI"),
         ({"write_key": False}, "no_destination", "none: no write key"),

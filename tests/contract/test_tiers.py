@@ -34,7 +34,7 @@ def host():
     signed_in = os.environ.get("TOKEN") is not None
     return os.environ.get("ACCOUNT_URL" if signed_in else "ANONYMOUS_URL")
 
-@instrumented_group(app="acme", version="2.1.0", notice=False, auth=auth, host=host)
+@instrumented_group(app="acme", notice=False, auth=auth, host=host, write_key=os.environ.get("KEY"))
 @click.group()
 def cli(): pass
 
@@ -46,7 +46,7 @@ cli()
 """Like the application of row D1: the account's server, or an address from its environment."""
 
 PAIR = [("Command Invoked", "acme deploy"), ("Command Completed", "acme deploy")]
-KEY = {"ACME_TELEMETRY_WRITE_KEY": "key"}
+KEY = {"KEY": "key"}
 
 
 class World:
@@ -142,7 +142,7 @@ def test_token_is_never_sent_to_a_host_that_the_code_does_not_name(
     make_cli: Callable[..., Cli], server: Server, home: Home
 ) -> None:
     """Segment, the default, gets no token; nor are identified events sent anonymously."""
-    source = SIGNED_IN.replace(", host=host", "").replace("auth=auth", 'auth=auth, write_key="key"')
+    source = SIGNED_IN.replace(", host=host", "").replace('os.environ.get("KEY")', '"key"')
     cli = make_cli(source)
     env = {"TOKEN": "tok", "CALLS": os.devnull, "ACME_TELEMETRY_HOST": server.url}
     run = cli.run("deploy", env=env)
@@ -299,7 +299,7 @@ def test_value_that_is_no_token_leaves_the_run_anonymous(
 ) -> None:
     """An `auth` that fails, or returns what no header can hold, does not affect the command."""
     source = SIGNED_IN.replace('return os.environ.get("TOKEN")', body)
-    cli = make_cli(source.replace("auth=auth", 'auth=auth, write_key="key"'))
+    cli = make_cli(source.replace('os.environ.get("KEY")', '"key"'))
     run = cli.run("deploy", env={"CALLS": os.devnull, "ANONYMOUS_URL": server.url})
     assert (run.stdout, run.stderr, run.returncode) == ("deployed\n", "", 0)
     server.wait_for(2)

@@ -525,6 +525,17 @@ class TestOtherUser:
         assert is_other_user({"HOME": str(home.path)}) is True
 
     @root
+    @pytest.mark.parametrize("below", ["", "deeper/still"])
+    def test_state_directory_of_another_user_counts_too(self, home: Home, below: str) -> None:
+        """Through `su` my XDG_STATE_HOME is root's: the nearest directory that exists decides."""
+        state = home.path / "state"
+        state.mkdir()
+        environ = {"HOME": str(home.path), "XDG_STATE_HOME": str(state / below)}
+        assert is_other_user(environ) is False
+        os.chown(state, OTHER_USER, OTHER_USER)
+        assert is_other_user(environ) is True
+
+    @root
     def test_setuid_program_is_another_user(self) -> None:
         """It acts with another user's rights."""
         source = """

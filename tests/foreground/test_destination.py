@@ -211,6 +211,9 @@ def fails() -> str:
     raise LookupError("no configuration yet")
 
 
+LOOPBACK = "http://127.0.0.1:4712"
+LOCAL = {"ACME_TELEMETRY_HOST": LOOPBACK}
+
 DESTINATIONS: list[tuple[dict[str, str], dict[str, Any], tuple[str, str] | None]] = [
     ({}, {}, (HOST, "key")),
     ({}, {"write_key": None}, None),
@@ -218,10 +221,11 @@ DESTINATIONS: list[tuple[dict[str, str], dict[str, Any], tuple[str, str] | None]
     ({}, {"write_key": " "}, None),
     ({}, {"host": "https://a.example:8443/"}, ("https://a.example:8443", "key")),
     ({}, {"host": "http://127.0.0.1:4711"}, ("http://127.0.0.1:4711", "key")),
-    # the key: from the environment only where the code gives none
+    # the key: from the environment only where the code gives none, and with a host on loopback
     ({"ACME_TELEMETRY_WRITE_KEY": "mine"}, {}, (HOST, "key")),
-    ({"ACME_TELEMETRY_WRITE_KEY": "mine"}, {"write_key": None}, (HOST, "mine")),
-    ({"ACME_TELEMETRY_WRITE_KEY": " mine\n"}, {"write_key": None}, (HOST, "mine")),
+    ({"ACME_TELEMETRY_WRITE_KEY": "mine"}, {"write_key": None}, None),
+    ({**LOCAL, "ACME_TELEMETRY_WRITE_KEY": "mine"}, {"write_key": None}, (LOOPBACK, "mine")),
+    ({**LOCAL, "ACME_TELEMETRY_WRITE_KEY": " mine\n"}, {"write_key": None}, (LOOPBACK, "mine")),
     ({"ACME_TELEMETRY_WRITE_KEY": ""}, {"write_key": None}, None),
     ({"ACME_TELEMETRY_WRITE_KEY": " "}, {"write_key": None}, None),
     ({"ACME_TELEMETRY_WRITE_KEY": "a\nb"}, {"write_key": None}, None),
