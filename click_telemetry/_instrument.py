@@ -210,9 +210,9 @@ class Hook:
             if below is not None:
                 error.__traceback__ = below.tb_next  # without our frame
                 if sys.version_info < (3, 11):  # `raise` puts it back there
-                    from ._foreground import tracebacks
+                    from . import _tracebacks
 
-                    tracebacks.unlink_below(below)
+                    _tracebacks.unlink_below(below)
             raise
         if type(observed) is Scope:
             observed.leave(None, result)
@@ -309,10 +309,10 @@ def pass_on(error: BaseException) -> None:
     """Raise an exception again that a signal handler of the application raised while we ran."""
     if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
         try:
-            from ._foreground import tracebacks
+            from . import _tracebacks
         except Exception:  # no memory or descriptor is left, or the command broke importing
             return
-        tracebacks.raise_from_handler(error)
+        _tracebacks.raise_from_handler(error)
 
 
 # What the hooks observe ---------------------------------------------------------------------------
@@ -477,9 +477,9 @@ class Scope:
         if not first.entered:
             self.root = self
             if sys.version_info < (3, 11):
-                from ._foreground import tracebacks
+                from . import _tracebacks
 
-                tracebacks.unlink_at_close(contexts[0])
+                _tracebacks.unlink_at_close(contexts[0])
         else:
             self.root = first.root
         self.entered = True

@@ -379,11 +379,12 @@ def _is_absent(path: str) -> bool:
 
     Dotfiles that are not mounted may hold an opt-out.
     """
-    if os.path.lexists(path):
-        return False
-    while not os.path.lexists(path):
-        path = os.path.dirname(path)
-    return os.path.isdir(path)
+    folder = os.path.dirname(path)
+    if os.path.lexists(folder):
+        return os.path.isdir(folder) and not os.path.lexists(path)
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    return os.path.isdir(folder)
 
 
 def is_random_id(text: str) -> bool:

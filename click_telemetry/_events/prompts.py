@@ -119,9 +119,9 @@ def unlink(error: BaseException) -> None:
         return
     BaseException.with_traceback(error, traceback.tb_next)
     if sys.version_info < (3, 11):  # `raise` puts it back there
-        from .._foreground import tracebacks
+        from .. import _tracebacks
 
-        tracebacks.unlink_below(traceback)
+        _tracebacks.unlink_below(traceback)
 
 
 def _click(name: str) -> Any:

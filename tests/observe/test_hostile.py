@@ -287,9 +287,6 @@ def test_flag_is_recognised_anywhere_in_a_chain(
 
 def test_chain_without_the_flag_is_recorded(recording_client: RecordingClient) -> None:
     """The control: one pair for each command."""
-    result = CliRunner().invoke(chain(recording_client), ["one", "a", "two", "b", "--dry-run"])
-    # Click does not intersperse the options of a chain's commands.
-    assert result.exit_code == 2
     result = CliRunner().invoke(chain(recording_client), ["one", "a", "two", "--dry-run", "b"])
     assert result.exit_code == 0
     assert [name for name, *_ in story(recording_client)] == [

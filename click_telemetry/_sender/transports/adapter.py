@@ -227,6 +227,8 @@ def _read(response: Response) -> RawResponse:
         while len(content) < MAX_RESPONSE:
             piece = raw.read(8192, decode_content=False)
             if not piece:
+                if getattr(raw, "length_remaining", None):  # urllib3 before 2.0 does not mind
+                    raise http.client.IncompleteRead(content, raw.length_remaining)
                 raw.release_conn()
                 break
             content += piece
