@@ -23,14 +23,16 @@ from .senders import due_now, sender_processes
 from .server import Server
 
 SOURCE = '''
-import itertools, os, random, sys, threading, time
+import contextvars, itertools, os, random, sys, threading, time
 import click
-from click_telemetry import identify, instrument, track, track_command
+from click_telemetry import _spool, identify, instrument, track, track_command
 from click_telemetry._events.current import current_scope
 from click_telemetry._reader import INVOCATION_ID, RUN_ID, derived_id
 
 name, kind, seed = sys.argv[1:]
 chance = random.Random(seed)
+if chance.random() < 0.3:
+    _spool.PUBLISH_AFTER = 200_000_000  # instead of five seconds
 numbers = itertools.count(1)
 journal = os.open(os.environ["JOURNAL"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 coming = threading.local()  # the mark of the run that begins next, and what is deferred until then
@@ -194,11 +196,19 @@ def serve(mark):
                 custom(mark)
             else:
                 run_within(context, line)
-    threads = [threading.Thread(target=serve_jobs) for _ in range(3)]
+    # A thread without a context belongs to the only invocation, so that there must be no other one.
+    bare = chance.random() < 0.5
+    def make_thread():
+        if bare:
+            return threading.Thread(target=serve_jobs)
+        return threading.Thread(target=contextvars.copy_context().run, args=(serve_jobs,))
+    threads = [make_thread() for _ in range(3)]
     for thread in threads:
         thread.start()
     for line in sys.stdin:
-        run_within(context, line.strip())
+        line = line.strip()
+        if not (bare and line == "other"):
+            run_within(context, line)
     over.set()
     for thread in threads:
         thread.join()
@@ -215,7 +225,7 @@ else:
 KINDS = ("loop", "shell", "serve")
 LINES = {"work": 8, "ask": 4, "fail": 2, "login": 3, "logout": 2, "outer": 2, "other": 2}
 """Commands that a process is sent, and how likely each is."""
-BURST = 0.3
+BURST = 0.2
 """The probability that a session has a burst of more events than fit between two publications."""
 KILLED = 0.6
 """The probability that a process is killed; half as often it is killed while it ends."""
@@ -319,12 +329,17 @@ class LongLived:
 
     def _end(self, process: subprocess.Popen[str], chance: random.Random) -> bool:
         """Kill it, let it end, or kill it while it ends; returns whether it was killed."""
+        assert process.stdin is not None
+        lines = chance.choices(list(LINES), list(LINES.values()), k=50)
         if chance.random() < KILLED:
+            with suppress(BrokenPipeError):  # most likely while it records something
+                process.stdin.write("".join(line + "\n" for line in lines))
+                process.stdin.flush()
+            time.sleep(chance.uniform(0.0, 0.1))
             process.kill()
             return True
         if chance.random() > KILLED / 2:
             return False
-        assert process.stdin is not None
         with suppress(BrokenPipeError):
             process.stdin.close()
         process.stdin = None
@@ -354,7 +369,7 @@ class LongLived:
     def _disturb_senders(self, until: float) -> None:
         chance = random.Random(f"senders {self._seed}")
         while time.monotonic() < until and not self._problems:
-            time.sleep(chance.uniform(0.1, 1.0))
+            time.sleep(chance.uniform(0.2, 3.0))
             due_now(self._home)
             if chance.random() < 0.5:
                 self._kill_senders()

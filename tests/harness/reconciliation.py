@@ -88,7 +88,7 @@ class Journals:
             else:
                 records[mark].after = at
         elif verb == "before":
-            self.runs[mark] = Run(process, at, *words)
+            self.runs[mark] = Run(process, at, words[0] if words else "")
         else:
             run = self.runs[mark]
             setattr(run, verb, at)
@@ -382,7 +382,14 @@ class _Comparison:
         )
         self.found.rows.append(("dropped by senders", self.state.dropped))
         if not len(certain) <= counted <= len(lost) or self.state.dropped:
-            self.found.problems["lost"] = [len(certain), counted, len(lost), self.state.dropped]
+            by_invocation = Counter(certain)
+            for message in self.tracks:
+                own = message["properties"]
+                by_invocation[own["invocation_id"]] -= own.get("dropped", 0)
+            self.found.problems["lost"] = [
+                (len(certain), counted, len(lost), self.state.dropped),
+                [found for found in by_invocation.items() if found[1]],
+            ]
 
 
 def possible_users(signed: list[Record], window: Window) -> set[str | None]:
