@@ -99,3 +99,20 @@ def rotate(invocation: Invocation, spool: Spool) -> None:
         raise
     old.release()
     spool.file = new
+
+
+def sign_out_later(spool: Spool, fact: Fact) -> None:
+    """Keep a sign-out that cannot be written; a sign-in that cannot be becomes one.
+
+    Raises:
+        OSError: the sign-in is dropped.
+    """
+    is_sign_in = fact["identify"] is not None
+    kept = {"identify": None, "at": fact["at"]} if is_sign_in else fact
+    last = spool.unwritten[-1] if spool.unwritten else {}
+    if last.get("identify", "") is not None:
+        spool.unwritten = [*spool.unwritten, kept]
+    elif "dropped" in kept:
+        last["dropped"] = last.get("dropped", 0) + kept["dropped"]
+    if is_sign_in:
+        raise OSError(errno.ENOSPC, "the sign-in has no room")

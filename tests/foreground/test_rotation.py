@@ -306,3 +306,48 @@ def test_user_is_continued(writer: Writer) -> None:
     writer.close()
     ((ended,),) = claimed(writer.path)
     assert ended["userId"] == "user-42"
+
+
+@pytest.mark.parametrize("user", ["user-2", None])
+def test_full_file_names_no_user_who_has_signed_out(user: str | None, writer: Writer) -> None:
+    """A sign-in or sign-out that does not fit ends the one before; a sign-in is counted."""
+    run = writer.begin()
+    writer.invocation.write([identify("user-1")])
+    fill(writer, run)
+    for _ in range(3):
+        writer.invocation.write([identify(user, traits={})])
+        writer.event(run)
+    writer.end(writer.begin())
+    writer.later()
+    writer.event(run)
+    writer.end(run)
+    writer.close()
+    messages = [m for m in all_claimed(writer) if m["type"] == "track"]
+    assert [message.get("userId") for message in messages[-4:]] == [None] * 4
+    assert {message.get("userId") for message in messages[1:-4]} == {"user-1"}
+    assert dropped(messages) == (3 if user is None else 6)
+
+
+def test_sign_out_on_a_full_disk_is_written_with_the_next_fact(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it, so that it names no user."""
+    run = writer.begin()
+    writer.invocation.write([identify("user-1")])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda descriptor, content: no_space())
+        writer.invocation.write([identify(None)])
+    writer.event(run)
+    writer.end(run)
+    writer.close()
+    messages = [m for m in all_claimed(writer) if m["type"] == "track"]
+    assert [message.get("userId") for message in messages] == [None, None, None]
+    assert dropped(messages) == 0
+
+
+def fill(writer: Writer, run: Any) -> None:
+    """Write events until not even the smallest one fits."""
+    for size in (20_000, 0):
+        while not writer.invocation.dropped:
+            writer.event(run, text="x" * size)
+        writer.invocation.dropped = 0
