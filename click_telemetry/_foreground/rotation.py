@@ -26,6 +26,13 @@ def head(invocation: Invocation, spool: Spool) -> Fact:
     """The first line of a part after the first one."""
     opened: list[Fact] = []
     room = MAX_OPEN
+    ended: dict[str, list[Fact]] = {}
+    latest = invocation.latest
+    if latest is not None and latest.number not in spool.begun:
+        begin = latest.begin
+        if begin["n"] <= spool.last_n:  # else it is not written yet
+            ended["ended"] = [begin]
+            room -= len(encode(begin))
     for begin in spool.begun.values():
         room -= len(encode(begin))
         if room < 0:
@@ -38,6 +45,7 @@ def head(invocation: Invocation, spool: Spool) -> Fact:
         "n": spool.last_n,
         "user": spool.user,
         "open": opened,
+        **ended,
     }
 
 

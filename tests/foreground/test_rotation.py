@@ -142,6 +142,20 @@ def test_run_that_goes_on_is_never_unfinished(writer: Writer) -> None:
     assert [m["properties"].get("outcome") for m in messages] == [None] * 49 + ["success"]
 
 
+def test_event_after_the_last_run_was_published_belongs_to_it(writer: Writer) -> None:
+    """As a group's result callback records it; no run ends twice for that."""
+    run = writer.begin()
+    writer.later()
+    writer.end(run)
+    messages = all_claimed(writer)
+    writer.event(run)
+    writer.vanish()
+    messages += all_claimed(writer)
+    assert [m["event"] for m in messages] == ["Command Invoked", "Command Completed", "Exported"]
+    assert len({m["properties"]["run_id"] for m in messages}) == 1
+    assert sequences(messages) == [1, 2, 3]
+
+
 def no_space() -> int:
     raise OSError(errno.ENOSPC, "No space left on device")
 
