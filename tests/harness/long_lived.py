@@ -31,7 +31,7 @@ from click_telemetry._reader import INVOCATION_ID, RUN_ID, derived_id
 
 name, kind, seed = sys.argv[1:]
 chance = random.Random(seed)
-if chance.random() < 0.3:
+if chance.random() < 0.5:
     _spool.PUBLISH_AFTER = 200_000_000  # instead of five seconds
 numbers = itertools.count(1)
 journal = os.open(os.environ["JOURNAL"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
