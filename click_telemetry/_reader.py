@@ -285,7 +285,8 @@ class Composer:
         ci, container = _flag(head["ci"]), _flag(head["container"])
         session, user = _text_or_none(head["session"]), _text_or_none(head.get("user"))
         sequence, at, dropped = _number(head.get("n", 0)), head.get("at"), _dropped(head)
-        if type(head.get("open", [])) is not list:
+        ended = head.get("ended", [])
+        if type(head.get("open", [])) is not list or type(ended) is not list:
             raise TypeError
         self._note(sequence, 0 if at is None else _time(at), dropped)
         self._head, self._user = head, user
@@ -303,9 +304,11 @@ class Composer:
             "invocation_id": _uuid(self._base, INVOCATION_ID, 0),
         }
         for begun in head.get("open", []):
-            self._read_open_run(begun, at is None)
+            self._read_begun(begun, at is None)
+        for begun in ended:
+            self._open.pop(self._read_begun(begun, False), None)
 
-    def _read_open_run(self, begun: object, takes_time: bool) -> None:
+    def _read_begun(self, begun: object, takes_time: bool) -> int:
         """A run that an earlier part began; its Command Invoked was composed from there."""
         try:
             if type(begun) is not dict:
@@ -314,10 +317,11 @@ class Composer:
             self._begin(run, begun["command"], begun["flags"], _own(begun))
         except (KeyError, TypeError, ValueError):
             self.skip()
-            return
+            return 0
         self._sequence = max(self._sequence, sequence)
         if takes_time:
             self._last_at = at
+        return run
 
     def _begin(self, run: int, command: object, flags: object, own: dict[str, Any]) -> None:
         if type(flags) is not list or not all(type(flag) is str for flag in flags):

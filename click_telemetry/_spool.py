@@ -209,7 +209,7 @@ class Spool:
     # stopped: nothing more is written: the command has closed our descriptor, or the person has
     #   deleted what was recorded.
     # unsent: whether something was written since the last hand-over.
-    # unwritten: facts with a begin or an end that a full disk did not take.
+    # unwritten: facts with a begin, an end or a sign-out that a full disk or file did not take.
     # user: who is signed in, as the files have it.
     __slots__ = (
         *("anonymous_id", "begun", "deliver", "delivers", "destination", "directories"),
@@ -252,7 +252,7 @@ class Spool:
     def write(self, invocation: Invocation, facts: list[Fact], lifecycle: bool) -> None:
         """Append facts; they survive the death of this process from then on.
 
-        Those with a begin or an end are kept if they cannot be written, until the next ones are.
+        A begin, an end or a sign-out is kept if it cannot be written, until the next one is.
 
         Raises:
             OSError: they could not be written, and are not kept.
@@ -264,9 +264,14 @@ class Spool:
             self.unwritten = []
         except OSError as error:
             self.stopped = self.stopped or error.errno == errno.ENOLCK
-            if not lifecycle or self.stopped or len(lines) > RESERVED:
+            if lifecycle and not self.stopped and len(lines) <= RESERVED:
+                self.unwritten = facts
+            elif "identify" in facts[-1]:
+                from ._foreground import rotation
+
+                rotation.sign_out_later(self, facts[-1])
+            else:
                 raise
-            self.unwritten = facts
             pass_on(error)
             return
         for fact in facts:

@@ -302,7 +302,7 @@ def test_foreign_fact_is_skipped_and_counted(fact: object) -> None:
     [
         *({"v": 0}, {"v": True}, {"v": "1"}, {"v": None}, {"app": ""}, {"id": 5}, {"version": 2}),
         *({"python": "3.13"}, {"tty": None}, {"ci": 2}, {"agent": None}, {"session": 1}),
-        *({"open": {}}, {"user": 7}, {"n": -1}, {"at": "x"}, {"machine": None}),
+        *({"open": {}}, {"ended": 1}, {"user": 7}, {"n": -1}, {"at": "x"}, {"machine": None}),
     ],
     ids=repr,
 )

@@ -136,12 +136,11 @@ class EventState:
         custom_runs: the numbers of its runs that are custom commands.
         identifies: how many identify facts there are.
         resources: records of resources, where they are kept for this invocation alone.
-        user_id: who is signed in, or None.
     """
 
     __slots__ = (
         *("_clock", "_context", "_ending", "_lock", "_publication", "_quota", "_reset_at"),
-        *("custom_runs", "identifies", "resources", "user_id"),
+        *("custom_runs", "identifies", "resources"),
     )
 
     def __init__(self, clock: Callable[[], int] = monotonic_ns) -> None:
@@ -155,7 +154,6 @@ class EventState:
         self.custom_runs: set[int] = set()
         self.identifies = 0
         self.resources: dict[str, dict[str, Any]] = {}
-        self.user_id: str | None = None
 
     def merged(self, own: Mapping[str, Any]) -> Fact:
         """An event's properties, a new mapping: `set_context`, its own, `properties=`.
@@ -334,11 +332,11 @@ class SignIn(Value):
         if user is not None and not state.reserve(invocation):
             invocation.count_dropped(1)
             user = None
-        previous, state.user_id = state.user_id, user
         if user is not None:
             number = state.next_identify()
             return [{"identify": user, "k": number, "at": self._at, "traits": self._traits}]
-        return [] if previous is None else [{"identify": None, "at": self._at}]
+        # Each one, once there was a sign-in: another thread's may be written after our sign-out.
+        return [{"identify": None, "at": self._at}] if state.identifies else []
 
 
 class Track(Value):

@@ -26,6 +26,13 @@ def head(invocation: Invocation, spool: Spool) -> Fact:
     """The first line of a part after the first one."""
     opened: list[Fact] = []
     room = MAX_OPEN
+    ended: dict[str, list[Fact]] = {}
+    latest = invocation.latest
+    if latest is not None and latest.number not in spool.begun:
+        begin = latest.begin
+        if begin["n"] <= spool.last_n:  # else it is not written yet
+            ended["ended"] = [begin]
+            room -= len(encode(begin))
     for begin in spool.begun.values():
         room -= len(encode(begin))
         if room < 0:
@@ -38,6 +45,7 @@ def head(invocation: Invocation, spool: Spool) -> Fact:
         "n": spool.last_n,
         "user": spool.user,
         "open": opened,
+        **ended,
     }
 
 
@@ -99,3 +107,20 @@ def rotate(invocation: Invocation, spool: Spool) -> None:
         raise
     old.release()
     spool.file = new
+
+
+def sign_out_later(spool: Spool, fact: Fact) -> None:
+    """Keep a sign-out that cannot be written; a sign-in that cannot be becomes one.
+
+    Raises:
+        OSError: the sign-in is dropped.
+    """
+    is_sign_in = fact["identify"] is not None
+    kept = {"identify": None, "at": fact["at"]} if is_sign_in else fact
+    last = spool.unwritten[-1] if spool.unwritten else {}
+    if last.get("identify", "") is not None:
+        spool.unwritten = [*spool.unwritten, kept]
+    elif "dropped" in kept:
+        last["dropped"] = last.get("dropped", 0) + kept["dropped"]
+    if is_sign_in:
+        raise OSError(errno.ENOSPC, "the sign-in has no room")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
 from click_telemetry import current, identify, instrument, track
-from click_telemetry._events.state import MAX_OWN_EVENTS
+from click_telemetry._events.state import MAX_OWN_EVENTS, SignIn
 from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry._recorder import encode
 from click_telemetry.testing import RecordingClient
@@ -19,6 +20,7 @@ from ..harness.production import at_a_prompt
 from ..harness.senders import wait_for_end
 from ..harness.server import Server
 from ..harness.stories import run
+from ..harness.writing import Writer, claimed
 
 
 def application(client: RecordingClient, callback: Callable[[], Any]) -> click.Group:
@@ -228,6 +230,20 @@ def test_users_without_end_are_bounded(recording_client: RecordingClient) -> Non
     assert len(recording_client.identifies) == MAX_OWN_EVENTS
     assert own_events(recording_client)[-1] == ("Command Completed", None)
     assert recording_client.events[-1]["properties"]["dropped"] == 50
+
+
+def test_sign_out_is_written_though_threads_signed_in_and_out_at_once(tmp_path: Path) -> None:
+    """One thread's sign-out was written before the sign-in that it came after."""
+    writer = Writer(tmp_path)
+    run = writer.begin()
+    signed_in = SignIn("user-42").record(writer.invocation, 1)
+    signed_out = SignIn(None).record(writer.invocation, 1)
+    for facts in (signed_out, signed_in, SignIn(None).record(writer.invocation, 1)):
+        writer.invocation.write(facts)
+    writer.end(run)
+    writer.close()
+    (messages,) = claimed(writer.path)
+    assert [message.get("userId") for message in messages] == [None, "user-42", None]
 
 
 @pytest.mark.contract

@@ -142,6 +142,20 @@ def test_run_that_goes_on_is_never_unfinished(writer: Writer) -> None:
     assert [m["properties"].get("outcome") for m in messages] == [None] * 49 + ["success"]
 
 
+def test_event_after_the_last_run_was_published_belongs_to_it(writer: Writer) -> None:
+    """As a group's result callback records it; no run ends twice for that."""
+    run = writer.begin()
+    writer.later()
+    writer.end(run)
+    messages = all_claimed(writer)
+    writer.event(run)
+    writer.vanish()
+    messages += all_claimed(writer)
+    assert [m["event"] for m in messages] == ["Command Invoked", "Command Completed", "Exported"]
+    assert len({m["properties"]["run_id"] for m in messages}) == 1
+    assert sequences(messages) == [1, 2, 3]
+
+
 def no_space() -> int:
     raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -306,3 +320,48 @@ def test_user_is_continued(writer: Writer) -> None:
     writer.close()
     ((ended,),) = claimed(writer.path)
     assert ended["userId"] == "user-42"
+
+
+@pytest.mark.parametrize("user", ["user-2", None])
+def test_full_file_names_no_user_who_has_signed_out(user: str | None, writer: Writer) -> None:
+    """A sign-in or sign-out that does not fit ends the one before; a sign-in is counted."""
+    run = writer.begin()
+    writer.invocation.write([identify("user-1")])
+    fill(writer, run)
+    for _ in range(3):
+        writer.invocation.write([identify(user, traits={})])
+        writer.event(run)
+    writer.end(writer.begin())
+    writer.later()
+    writer.event(run)
+    writer.end(run)
+    writer.close()
+    messages = [m for m in all_claimed(writer) if m["type"] == "track"]
+    assert [message.get("userId") for message in messages[-4:]] == [None] * 4
+    assert {message.get("userId") for message in messages[1:-4]} == {"user-1"}
+    assert dropped(messages) == (3 if user is None else 6)
+
+
+def test_sign_out_on_a_full_disk_is_written_with_the_next_fact(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it, so that it names no user."""
+    run = writer.begin()
+    writer.invocation.write([identify("user-1")])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda descriptor, content: no_space())
+        writer.invocation.write([identify(None)])
+    writer.event(run)
+    writer.end(run)
+    writer.close()
+    messages = [m for m in all_claimed(writer) if m["type"] == "track"]
+    assert [message.get("userId") for message in messages] == [None, None, None]
+    assert dropped(messages) == 0
+
+
+def fill(writer: Writer, run: Any) -> None:
+    """Write events until not even the smallest one fits."""
+    for size in (20_000, 0):
+        while not writer.invocation.dropped:
+            writer.event(run, text="x" * size)
+        writer.invocation.dropped = 0

@@ -16,10 +16,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from .fates import RandomReplies
 from .processes import Cli, Home
 from .queue import Queue
 from .senders import due_now, sender_processes
-from .server import Reply, Request, Server
+from .server import Server
 
 SOURCE = """
 import os, time, click
@@ -44,23 +45,13 @@ def work(mark, count):
 cli()
 """
 
-FATES = {
-    "accepted": 40,
-    "accepted, answered late": 15,
-    "accepted, then reset": 10,
-    "reset before it is read": 10,
-    "500": 10,
-    "429": 10,
-    "never answered": 5,
-}
-
 
 class Soak:
     """Kills as many processes as required, then drains the queue and reconciles.
 
     Args:
         home: an empty home.
-        server: it fails as `FATES` describes.
+        server: it fails as `fates` describes.
         seed: of all random choices; the machine's timing adds its own.
     """
 
@@ -76,7 +67,7 @@ class Soak:
         self._marks = 0
         self.kills: Counter[str] = Counter()
         self.ended: Counter[str] = Counter()
-        self.fates: Counter[str] = Counter()
+        self.replies = RandomReplies(server, random.Random(seed + 1))
         with socket.create_server(("127.0.0.1", 0)) as gone:
             self._refusing = f"http://127.0.0.1:{gone.getsockname()[1]}"
 
@@ -90,14 +81,13 @@ class Soak:
         self._cli.run("work", "first", "1")
         (path,) = self._home.state().glob("spool/*")
         self._queue = Queue(path, self._server.url)
-        self._server.reply = self._fate
+        self.replies.start()
         threads = [threading.Thread(target=self._work, args=(kills,)) for _ in range(workers)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        self._server.reply = Reply()
-        self._server.early = None
+        self.replies.stop()
         self._drain()
         return Reconciliation(self)
 
@@ -158,28 +148,6 @@ class Soak:
                 continue
             with self._lock:
                 self.kills["sender"] += 1
-
-    def _fate(self, request: Request) -> Reply:
-        with self._lock:
-            fate = self._chance.choices(list(FATES), list(FATES.values()))[0]
-            self.fates[fate] += 1
-            late = self._chance.uniform(0.0, 0.5)
-            early = self._chance.random() < 0.1
-        # For the next connection, whose body is not read then.
-        self._server.early = Reply(reset=True) if early else None
-        if early:
-            self.fates["reset in the middle"] += 1
-        if fate == "accepted, then reset":
-            self._server.accepted.append(request)
-        return {
-            "accepted": Reply(),
-            "accepted, answered late": Reply(delay=late),
-            "accepted, then reset": Reply(reset=True),
-            "reset before it is read": Reply(reset=True),
-            "500": Reply(500),
-            "429": Reply(429, headers={"Retry-After": "600"}),
-            "never answered": Reply(silent=True),
-        }[fate]
 
     def _drain(self) -> None:
         assert self._queue is not None
@@ -248,7 +216,7 @@ class Reconciliation:
             ("commands killed", soak.kills["command"]),
             ("senders killed", soak.kills["sender"]),
             ("commands and senders that ended before", sum(soak.ended.values())),
-            *(("requests: " + fate, count) for fate, count in sorted(soak.fates.items())),
+            *(("requests: " + fate, count) for fate, count in sorted(soak.replies.counts.items())),
             ("messages received, repetitions included", received),
             ("messages accepted, each ID once", len(messages)),
             ("of them repeated differently", len(changed)),
