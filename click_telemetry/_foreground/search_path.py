@@ -9,6 +9,15 @@ from __future__ import annotations
 import os
 import sys
 
+MAX_PATHS = 60
+"""A longer search path is cut down to what the sender needs: its job has to fit in a pipe."""
+
+DEPENDENCIES = (
+    *("segment", "requests", "urllib3", "certifi", "idna", "charset_normalizer", "chardet"),
+    *("backoff", "dateutil", "six.py", "jwt", "cryptography", "cffi", "platformdirs", "click"),
+)
+"""Packages that the Segment client and the sender import."""
+
 
 def installed() -> list[str]:
     """The directories that this program imports from, but not the cwd or the script's.
@@ -20,8 +29,15 @@ def installed() -> list[str]:
         excluded = {script, os.getcwd(), os.path.abspath(os.environ.get("PWD", script))}
     except OSError:
         excluded = {script}
-    return [
+    found = [
         path
         for path in sys.path
         if os.path.isabs(path) and os.path.isdir(path) and path not in excluded
     ]
+    if len(found) <= MAX_PATHS:
+        return found
+    return [path for path in found if _has_dependency(path)][:MAX_PATHS]
+
+
+def _has_dependency(path: str) -> bool:
+    return any(os.path.exists(os.path.join(path, name)) for name in DEPENDENCIES)
