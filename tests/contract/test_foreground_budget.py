@@ -66,6 +66,9 @@ WRITING = re.compile(
 NO_NETWORK = re.compile(r"clone|<\.\.\. clone|---|\+\+\+")  # children, signals, the end
 STARTING = re.compile(r"\b(clone|clone3|fork|vfork|execve|execveat)\(")
 
+ONE_COLLECTION = 1_000_000
+"""Instructions of a garbage collection, which a path or a host of another length may bring on."""
+
 NOTE_MODULES = """
 import atexit, os, sys
 atexit.register(lambda: open(os.environ["NOTED"], "w").write("\\n".join(sys.modules)))
@@ -148,7 +151,7 @@ def test_an_endpoint_in_trouble_costs_no_more_instructions(tmp_path: Path) -> No
     queued = {name: len(cli.home.spooled()) for name, cli in clis.items()}
     assert queued == {"healthy": 0, "slow": 0, "silent": 2, "refusing": 2, "no DNS": 2}
     healthy = instructions["healthy"]
-    assert {n: count for n, count in instructions.items() if count > healthy + 200_000} == {}
+    assert {n: count for n, count in instructions.items() if count > healthy + ONE_COLLECTION} == {}
 
 
 def cli_of(directory: Path, origin: str) -> Cli:

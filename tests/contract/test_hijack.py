@@ -10,6 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,18 @@ def plant(directory: Path, ran: Path) -> None:
 def environ_of(pid: int) -> dict[bytes, bytes]:
     content = Path(f"/proc/{pid}/environ").read_bytes()
     return dict(pair.split(b"=", 1) for pair in content.split(b"\0") if pair)
+
+
+def signals(pid: int, field: str) -> int:
+    """A set of signals of a process, as bits, less the two that are the C library's own."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    return int(found[field], 16) & ~(1 << 32 - 1 | 1 << 33 - 1 | 1 << 34 - 1)
+
+
+def nothing_is_blocked(pid: int) -> bool:
+    """Whether every signal reaches a process."""
+    return signals(pid, "SigBlk") == 0
 
 
 def all_kinds(home: Home) -> dict[str, int]:
@@ -393,12 +406,9 @@ signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM, signal.SIGTERM})
         pids = sender_processes(home)
         assert pids
         for pid in pids:
-            status = Path(f"/proc/{pid}/status").read_text()
-            fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-            # The shell ignores nothing of its own here; 33 and 34 are the C library's.
-            ours = ~(1 << 32 - 1 | 1 << 33 - 1 | 1 << 34 - 1)
-            assert int(fields["SigBlk"], 16) & ours == 0
-            ignored = int(fields["SigIgn"], 16) & ours
+            # The C library blocks all signals for the moment in which it starts a child.
+            wait_until(partial(nothing_is_blocked, pid))
+            ignored = signals(pid, "SigIgn")
             assert ignored & (1 << signal.SIGTERM - 1 | 1 << signal.SIGALRM - 1) == 0
         for pid in pids:
             os.kill(pid, signal.SIGTERM)
