@@ -49,9 +49,14 @@ class LockMonitor:
 
     def _poll(self) -> None:
         while not self._over.wait(0.05):
-            alive = {pid for pid in lock_holders(self._home) if is_sender(pid)}
+            alive = self._senders()
+            if len(alive) > 1:  # One may just have ended, or be the shell's child before its exec.
+                alive &= self._senders()
             self.started |= alive
             self.most = max(self.most, len(alive))
+
+    def _senders(self) -> set[int]:
+        return {pid for pid in lock_holders(self._home) if is_sender(pid)}
 
 
 def is_sender(pid: int) -> bool:
