@@ -41,7 +41,7 @@ _PLAIN: dict[str, tuple[object, ...]] = {
 }
 _OWN = ("__getstate__", "make_context")  # not for a copy: they are bound to the original
 _DEVICES = ("con", "prn", "aux", "nul", "com", "lpt")  # how names begin that Windows reserves
-_FALSE = ("", "0", "false", "no", "off")
+FALSE = ("", "0", "false", "no", "off")  # what a variable says that is set and means no
 _NO_OPINION = ("log", "1", "true", "yes", "on")
 _mro = type.__dict__["__mro__"].__get__  # whatever a metaclass does
 
@@ -549,7 +549,7 @@ def opt_out_variable(environ: Mapping[str, str], prefix: str) -> str | None:
     """
     for variable in ("DO_NOT_TRACK", "NO_ANALYTICS", OFF_VARIABLE, prefix + "_NO_TELEMETRY"):
         value = environ.get(variable)
-        if value is not None and value.strip().lower() not in _FALSE:
+        if value is not None and value.strip().lower() not in FALSE:
             return variable
     value = environ.get(prefix + "_TELEMETRY")
     if value is not None and value.strip().lower() not in _NO_OPINION:

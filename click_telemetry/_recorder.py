@@ -17,7 +17,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, _instrument
-from ._instrument import SCOPES, CommandState, on_command_line, pass_on, scope_of
+from ._instrument import FALSE, SCOPES, CommandState, on_command_line, pass_on, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -102,7 +102,6 @@ KNOWN_VARIABLES = frozenset(
 )
 """Looked up in one walk: a variable that is absent costs `os.environ` an exception."""
 
-_FALSE = ("", "0", "false", "no", "off")
 _PLAIN_SETTINGS = {b'{"enabled": true}\n': "enabled", b'{"enabled": false}\n': "disabled"}
 
 
@@ -457,7 +456,7 @@ def known_variables(environ: Mapping[str, str]) -> dict[str, str]:
 def is_ci(environ: Mapping[str, str]) -> bool:
     """Whether one of the known CI services has set its variable to anything but an off value."""
     for name in CI_VARIABLES:
-        if name in environ and environ[name].strip().lower() not in _FALSE:
+        if name in environ and environ[name].strip().lower() not in FALSE:
             return True
     return False
 
@@ -465,7 +464,7 @@ def is_ci(environ: Mapping[str, str]) -> bool:
 def agent_of(environ: Mapping[str, str]) -> str:
     """The coding agent that runs the command; empty for none."""
     for variable, name in AGENT_VARIABLES:
-        if variable in environ and environ[variable].strip().lower() not in _FALSE:
+        if variable in environ and environ[variable].strip().lower() not in FALSE:
             return name
     for variable in ("AI_AGENT", "AGENT"):
         value = environ.get(variable, "").strip().lower()
