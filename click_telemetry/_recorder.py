@@ -694,7 +694,7 @@ class Invocation:
     def _write(self, facts: list[Fact], lifecycle: bool) -> None:
         if self.closed:
             if _instrument.events is not None:
-                _instrument.events.count_stray()
+                _instrument.events.count_dropped()
             return
         for fact in facts:
             if "run" in fact:
@@ -788,7 +788,7 @@ def _open(root: Scope, context: Any) -> Invocation | None:
     dropped, current = root.dropped, _instrument.events
     enclosing = [scope for scope in SCOPES if scope.invocation and scope.thread == root.thread]
     if current is not None:
-        dropped += current.take_strays()
+        dropped += current.take_dropped()
         head["session"] = current.enclosing_session(root) or head["session"]
     elif enclosing:
         from ._foreground import identity

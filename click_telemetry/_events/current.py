@@ -110,7 +110,7 @@ def begin_with_deferred(root: Scope, command: str, flags: list[str]) -> Run:
 
 
 _lock = RLock()  # a signal handler may track, amid this
-_strays = 0
+_dropped = 0
 
 
 def _renew_lock() -> None:
@@ -123,19 +123,19 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
 
 
-def count_stray() -> None:
+def count_dropped() -> None:
     """Count an event that belongs to no known invocation, or to one that has ended."""
-    global _strays
+    global _dropped
     with _lock:
-        _strays += 1
+        _dropped += 1
 
 
-def take_strays() -> int:
+def take_dropped() -> int:
     """How many were counted since the last call; the next invocation reports them."""
-    global _strays
+    global _dropped
     with _lock:
-        strays, _strays = _strays, 0
-    return strays
+        dropped, _dropped = _dropped, 0
+    return dropped
 
 
 # Which invocation ---------------------------------------------------------------------------------
@@ -245,13 +245,13 @@ class Recorder:
                     return
                 run = _innermost_run(self._root.invocation)
                 if run is None:
-                    count_stray()
+                    count_dropped()
                     return
             invocation = run.invocation
             if not invocation.is_own:
                 return  # a forked child: the parent records, and may hold a lock
             if invocation.closed:
-                count_stray()
+                count_dropped()
                 return
             facts = value.record(invocation, run.number)
             if facts:
@@ -261,7 +261,7 @@ class Recorder:
             if invocation is not None:
                 invocation.count_dropped(1)
             else:
-                count_stray()
+                count_dropped()
 
 
 class NoOpRecorder(Recorder):
@@ -293,7 +293,7 @@ class UnattributedRecorder(NoOpRecorder):
 
     def record(self, value: Value) -> None:
         """Count it."""
-        count_stray()
+        count_dropped()
 
 
 NOOP = NoOpRecorder()
@@ -362,11 +362,11 @@ def _track(found: Recorder, event: str | Event, properties: Mapping[str, Any] | 
     if plan is not None:
         record = getattr(plan, "record", None)
         if record is None:
-            count_stray()  # a class that only looks like an `Event`
+            count_dropped()  # a class that only looks like an `Event`
         else:
             record(found, event)
     elif found is UNATTRIBUTED:
-        count_stray()
+        count_dropped()
     elif found is not NOOP:
         try:
             from .state import Track
@@ -374,7 +374,7 @@ def _track(found: Recorder, event: str | Event, properties: Mapping[str, Any] | 
             value = Track(event, properties)
         except Exception as error:  # an interpreter that shuts down
             pass_on(error)
-            count_stray()
+            count_dropped()
             return
         found.record(value)
 

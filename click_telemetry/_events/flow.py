@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .._foreground import outcome
 from .._instrument import pass_on
 from . import strict
-from .current import NOOP, count_stray
+from .current import NOOP, count_dropped
 from .flow_plan import ABANDONED, CANCELLED, FlowPlan
 from .prompts import Prompts
 from .state import AMID, ENDS, STARTS, Slot, Track
@@ -135,7 +135,7 @@ class Flow(Prompts):
         strict.report(name_problem("the event's name", name), self._recorder)
         moment = name_or_none(name)
         if moment is None:
-            count_stray()
+            count_dropped()
         else:
             self._record_event(moment, properties)
 

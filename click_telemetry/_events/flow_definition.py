@@ -146,7 +146,7 @@ class FlowDefinition:
         recorder = current.recorder()
         strict.report(self.plan.problem, recorder)
         if self.plan.name is None or recorder is current.UNATTRIBUTED:
-            current.count_stray()
+            current.count_dropped()
             recorder = current.NOOP
         started = Flow(self.plan, self._properties, recorder if self._when else current.NOOP)
         started.begin()

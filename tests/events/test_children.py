@@ -12,7 +12,7 @@ import click
 import pytest
 
 from click_telemetry import child_env, exclude, instrument, track
-from click_telemetry._events.current import take_strays
+from click_telemetry._events.current import take_dropped
 from click_telemetry._instrument import SCOPES
 from click_telemetry.testing import RecordingClient
 
@@ -250,8 +250,8 @@ def test_a_stored_no_is_handed_down(home: Home, make_cli: Callable[..., Cli]) ->
 
 def test_strays_are_none(recording_client: RecordingClient) -> None:
     """Asking records nothing, and drops nothing."""
-    take_strays()
+    take_dropped()
     child_env()
-    assert take_strays() == 0
+    assert take_dropped() == 0
     run(application(lambda: track("Asked", child_env()), client=recording_client), "go")
     assert len(recording_client.events) == 3

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from click_telemetry import exclude, instrument, track, track_command
-from click_telemetry._events.current import take_strays
+from click_telemetry._events.current import take_dropped
 from click_telemetry._events.state import MAX_OWN_EVENTS
 from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry.testing import RecordingClient
@@ -299,14 +299,14 @@ def test_at_a_prompt_a_mistake_is_told_without_what_was_typed(
 
 def test_outside_any_command_it_is_dropped_and_counted() -> None:
     """As `track` is; what is inside runs all the same."""
-    take_strays()
+    take_dropped()
     done = []
     with track_command("review"):
         done.append(1)
     with pytest.raises(ZeroDivisionError), track_command("review"):
         1 / 0  # noqa: B018
     assert done == [1]
-    assert take_strays() == 2
+    assert take_dropped() == 2
 
 
 def test_in_a_group_s_callback_it_is_remembered(recording_client: RecordingClient) -> None:
@@ -349,7 +349,7 @@ def test_where_nothing_is_recorded_it_does_nothing(
         monkeypatch.setenv("ACME_NO_TELEMETRY", "1")
     assert run(cli, "go").exception is None
     assert recording_client.messages == []
-    take_strays()
+    take_dropped()
 
 
 def test_commands_without_end_are_bounded(recording_client: RecordingClient) -> None:

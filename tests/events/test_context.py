@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from click_telemetry import current, instrument, set_context, track
-from click_telemetry._events.current import take_strays
+from click_telemetry._events.current import take_dropped
 from click_telemetry._events.properties import CONTEXT_BYTES
 from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry._reader import BASE_PROPERTIES, RESERVED_PROPERTIES
@@ -360,10 +360,10 @@ def test_a_value_is_a_snapshot_and_the_message_the_client_s_own() -> None:
 
 def test_outside_any_command_it_is_counted() -> None:
     """There is no invocation that it could belong to."""
-    take_strays()
+    take_dropped()
     set_context(agent="claude")
     current().reset()
-    assert take_strays() == 1
+    assert take_dropped() == 1
 
 
 def test_where_nothing_is_recorded_it_does_nothing(
@@ -374,6 +374,6 @@ def test_where_nothing_is_recorded_it_does_nothing(
     monkeypatch.setenv("DO_NOT_TRACK", "1")
     assert run(cli, "go").exception is None
     monkeypatch.delenv("DO_NOT_TRACK")
-    take_strays()
+    take_dropped()
     run(application(recording_client, lambda: None), "go")
     assert own_events(recording_client) == [("Invoked", {}), ("Completed", {})]

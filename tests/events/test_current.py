@@ -16,14 +16,14 @@ from click_telemetry._events.current import (
     SCOPE,
     UNATTRIBUTED,
     Recorder,
-    count_stray,
+    count_dropped,
     current_scope,
     enter,
     is_in_run,
     leave,
     recorder,
     session_id,
-    take_strays,
+    take_dropped,
 )
 from click_telemetry._instrument import SCOPES
 from click_telemetry.testing import RecordingClient
@@ -35,10 +35,10 @@ from ..harness.stories import run
 
 @pytest.fixture(autouse=True)
 def no_strays() -> Iterator[None]:
-    take_strays()
+    take_dropped()
     yield
     assert SCOPES == []
-    take_strays()
+    take_dropped()
 
 
 def own_names(recording: Recording) -> list[str]:
@@ -53,8 +53,8 @@ def test_outside_any_command_an_event_is_counted() -> None:
     """A module that tracks while it is imported costs nothing but a count."""
     track("Plan Changed", {"plan": "pro"})
     track("Plan Changed")
-    assert take_strays() == 2
-    assert take_strays() == 0
+    assert take_dropped() == 2
+    assert take_dropped() == 0
 
 
 def test_the_context_s_command_comes_first() -> None:
@@ -74,7 +74,7 @@ def test_a_thread_without_a_context_is_part_of_the_only_command() -> None:
     with recording.running():
         in_a_thread(lambda: track("Row Read", {"n": 1}))
     assert own_names(recording) == ["Row Read"]
-    assert take_strays() == 0
+    assert take_dropped() == 0
 
 
 def test_a_command_that_began_before_this_module_was_imported_is_found() -> None:
@@ -96,7 +96,7 @@ def test_between_two_invocations_a_thread_belongs_to_none() -> None:
             assert in_a_thread(current_scope) is None
         in_a_thread(lambda: track("Row Read"))
     assert (own_names(first), own_names(second)) == (["Row Read"], [])
-    assert take_strays() == 1
+    assert take_dropped() == 1
 
 
 def test_a_thread_beside_an_opted_out_command_records_nothing() -> None:
@@ -107,7 +107,7 @@ def test_a_thread_beside_an_opted_out_command_records_nothing() -> None:
         in_a_thread(lambda: track("Row Read"))
         assert in_a_thread(current_scope) is off
     assert own_names(recording) == []
-    assert take_strays() == 0
+    assert take_dropped() == 0
 
 
 @pytest.mark.parametrize("how", ["opted_out", "excluded", "off", "failed"])
@@ -125,7 +125,7 @@ def test_where_nothing_is_recorded_nothing_goes_to_another(how: str) -> None:
         current().track("Row Read")
         assert not scope.deferred
     assert own_names(outer) == []
-    assert take_strays() == 0
+    assert take_dropped() == 0
 
 
 def test_a_thread_keeps_the_innermost_run_that_it_found() -> None:
@@ -191,7 +191,7 @@ def test_a_copied_context_keeps_its_command() -> None:
         in_a_thread(lambda: context.run(track, "Row Read"))
     assert own_names(recording) == ["Row Read"]
     context.run(track, "Too Late")
-    assert take_strays() == 1
+    assert take_dropped() == 1
 
 
 def test_a_handle_records_where_it_was_made() -> None:
@@ -224,10 +224,10 @@ def test_where_nothing_runs_a_handle_does_nothing() -> None:
     handle.reset()
     assert handle.settings is None
     assert not handle.is_recording
-    assert take_strays() == 0
+    assert take_dropped() == 0
     UNATTRIBUTED.track("Row Read")
     UNATTRIBUTED.reset()
-    assert take_strays() == 2
+    assert take_dropped() == 2
 
 
 def test_after_the_end_an_event_is_counted() -> None:
@@ -238,7 +238,7 @@ def test_after_the_end_an_event_is_counted() -> None:
     handle.track("Late")
     handle.reset()
     assert own_names(recording) == []
-    assert take_strays() == 2
+    assert take_dropped() == 2
 
 
 def test_no_stray_is_lost_between_threads() -> None:
@@ -248,12 +248,12 @@ def test_no_stray_is_lost_between_threads() -> None:
     def work(number: int) -> None:
         for _ in range(1000):
             if number:
-                count_stray()
+                count_dropped()
             else:
-                taken.append(take_strays())
+                taken.append(take_dropped())
 
     in_threads(11, work)
-    assert sum(taken) + take_strays() == 10_000
+    assert sum(taken) + take_dropped() == 10_000
 
 
 class Broken(Recorder):
@@ -266,7 +266,7 @@ class Broken(Recorder):
 def test_no_fault_of_ours_reaches_the_application() -> None:
     """It is counted."""
     Broken().track("Row Read")
-    assert take_strays() == 1
+    assert take_dropped() == 1
 
 
 # Sessions ------------------------------------------------------------------------------------

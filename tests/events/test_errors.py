@@ -12,7 +12,7 @@ import click
 import pytest
 
 from click_telemetry import instrument, track_error, track_warning
-from click_telemetry._events.current import take_strays
+from click_telemetry._events.current import take_dropped
 from click_telemetry._events.errors import is_code
 from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry._reader import BASE_PROPERTIES
@@ -215,10 +215,10 @@ def test_at_a_prompt_a_mistake_is_counted(home: Home, make_cli: Callable[..., Cl
 
 def test_outside_any_command_it_is_counted() -> None:
     """As `track` is."""
-    take_strays()
+    take_dropped()
     track_error(ValueError("secret"))
     track_warning("early")
-    assert take_strays() == 2
+    assert take_dropped() == 2
 
 
 def test_where_nothing_is_recorded_it_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,4 +230,4 @@ def test_where_nothing_is_recorded_it_does_nothing(monkeypatch: pytest.MonkeyPat
     )
     assert run(instrument(group, app="acme", client=client), "go").exception is None
     assert client.messages == []
-    take_strays()
+    take_dropped()

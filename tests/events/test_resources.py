@@ -13,7 +13,7 @@ import click
 import pytest
 
 from click_telemetry import instrument, resource
-from click_telemetry._events.current import take_strays
+from click_telemetry._events.current import take_dropped
 from click_telemetry._events.records import is_random_uuid
 from click_telemetry._events.resources import is_opaque
 from click_telemetry._foreground.declaration import DeclarationError
@@ -361,7 +361,7 @@ def test_off_neither_asks_nor_writes(
     group = click.Group("cli", commands={"go": click.Command("go", callback=go)})
     assert run(instrument(group, app="acme", client=recording_client), "go").exception is None
     assert (store.asked, store.records) == (0, {})
-    take_strays()
+    take_dropped()
 
 
 def test_after_the_end_nothing_is_written(recording_client: RecordingClient) -> None:
@@ -370,4 +370,4 @@ def test_after_the_end_nothing_is_written(recording_client: RecordingClient) -> 
     record(recording_client, lambda: contexts.append(copy_context()))
     contexts[0].run(lambda: resource("Machine", "box", store=store).connected())
     assert (store.asked, store.records) == (0, {})
-    assert take_strays() == 1
+    assert take_dropped() == 1

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from click_telemetry._events.commands import track_command
 from click_telemetry._events.context import set_context
-from click_telemetry._events.current import Recorder, take_strays, track
+from click_telemetry._events.current import Recorder, take_dropped, track
 from click_telemetry._events.identify import identify
 from click_telemetry._events.properties import CONTEXT_BYTES
 from click_telemetry._events.state import (
@@ -38,7 +38,7 @@ SEGMENT_LIMIT = 32 * 1024
 
 @pytest.fixture(autouse=True)
 def no_strays() -> None:
-    take_strays()
+    take_dropped()
 
 
 def recording(
@@ -281,7 +281,7 @@ def test_after_the_end_nothing_is_recorded_and_the_loss_is_passed_on() -> None:
     run.track("Too Late", {"plan": "pro"})
     run.end()
     assert sink.names == [COMMAND_INVOKED]
-    assert take_strays() == 2
+    assert take_dropped() == 2
 
 
 # The application's properties ----------------------------------------------------------------
