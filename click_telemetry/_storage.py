@@ -85,24 +85,6 @@ def check_private_directory(path: str) -> None:
         raise Unusable(f"{path} belongs to another user, or other users may write to it")
 
 
-def check_levels(path: str, levels: int) -> None:
-    """As `check_private_directory`, for a directory and its parents.
-
-    Args:
-        path: the innermost directory.
-        levels: how many directories are checked, `path` included.
-
-    Raises:
-        OSError: as `check_private_directory`, for the outermost one that is not ours.
-    """
-    checked = []
-    for _ in range(levels):
-        checked.append(path)
-        path = os.path.dirname(path)
-    for path in reversed(checked):
-        check_private_directory(path)
-
-
 def can_create(path: str) -> bool:
     """Whether a private directory exists, or could be created, without creating it."""
     try:

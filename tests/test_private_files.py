@@ -21,7 +21,6 @@ from click_telemetry._storage import (
     TooLarge,
     Unusable,
     can_create,
-    check_levels,
     check_private_directory,
     make_private_directory,
     open_private,
@@ -584,20 +583,7 @@ print(*expensive & set(sys.modules))
     assert list(tmp_path.iterdir()) == []
 
 
-# Levels, purging, the saved setting ----------------------------------------------------------
-
-
-def test_each_level_is_checked(tmp_path: Path) -> None:
-    """From the state directory down to the spool."""
-    spool = tmp_path / "state" / "spool" / "destination"
-    make_private_directory(str(spool))
-    check_levels(str(spool), 3)
-    spool.parent.chmod(0o777)
-    with pytest.raises(Unusable, match=r"spool belongs"):
-        check_levels(str(spool), 3)
-    check_levels(str(spool), 1)
-    with pytest.raises(FileNotFoundError):
-        check_levels(str(tmp_path / "gone" / "spool"), 2)
+# Purging, the saved setting ----------------------------------------------------------
 
 
 def test_purge_deletes_the_state_and_its_empty_parent(tmp_path: Path) -> None:
