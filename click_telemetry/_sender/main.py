@@ -10,6 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from .._instrument import opt_out_variable
 from .._launcher import JOB_DESCRIPTOR, LOCK_DESCRIPTOR
 from .._recorder import read_setting
 from .._spool import LOCK
@@ -21,17 +22,12 @@ from .state import CONFIGURATION_WAIT, SenderState, is_postponed
 from .watchdog import MAX_PAUSE, Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from .watchdog import Timeout
 
 AFTER_EXPIRY = 300.0
 """Seconds to wait after a server has kept a sender until its watchdog terminated it."""
 MAX_MEMORY = 512 * 1024 * 1024
 """Bytes of address space; the sender and the Segment client need about 60 MB."""
-
-OPT_OUT_VARIABLES = ("DO_NOT_TRACK", "NO_ANALYTICS", "CLICK_TELEMETRY_OFF")
-_FALSE = frozenset(("", "0", "false", "no", "off"))
 
 
 def main(job: dict[str, Any], pause: float = MAX_PAUSE) -> int:
@@ -46,7 +42,7 @@ def main(job: dict[str, Any], pause: float = MAX_PAUSE) -> int:
     Returns:
         The process's exit status: 0, also if another sender is alive; 1 after an error of ours.
     """
-    if is_opted_out(os.environ):
+    if opt_out_variable(os.environ, "") is not None:
         return 0  # started by hand: an application that sees such a variable starts no sender
     spool: str = job["spool"]
     lock = _inherited_lock(spool)
@@ -104,13 +100,6 @@ def work(job: dict[str, Any], lock: int, timeout: Watchdog | Timeout) -> int:
         except OSError:
             return status
     return status
-
-
-def is_opted_out(environ: Mapping[str, str]) -> bool:
-    """Whether a variable opts out of every application's telemetry. Pure."""
-    return any(
-        environ.get(variable, "").strip().lower() not in _FALSE for variable in OPT_OUT_VARIABLES
-    )
 
 
 def _was_purged(job: dict[str, Any]) -> bool:

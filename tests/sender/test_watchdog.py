@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from click_telemetry._sender.main import is_opted_out
+from click_telemetry._instrument import opt_out_variable
 from click_telemetry._sender.transports.segment import is_loopback
 from click_telemetry._sender.watchdog import Timeout
 
@@ -46,10 +46,10 @@ def test_timeout_is_over_at_its_time() -> None:
 @pytest.mark.parametrize("variable", ["DO_NOT_TRACK", "NO_ANALYTICS", "CLICK_TELEMETRY_OFF"])
 def test_opt_out_variables_apply_to_every_application(variable: str, value: str) -> None:
     """Any value but a plain no."""
-    assert is_opted_out({variable: value})
-    assert not is_opted_out({variable: "0"})
-    assert not is_opted_out({variable: " False "})
-    assert not is_opted_out({})
+    assert opt_out_variable({variable: value}, "") == variable
+    assert opt_out_variable({variable: "0"}, "") is None
+    assert opt_out_variable({variable: " False "}, "") is None
+    assert opt_out_variable({}, "") is None
 
 
 @pytest.mark.parametrize(
