@@ -203,7 +203,7 @@ class Spool:
     """
 
     # begun: begin facts of the runs without an end, by number, as the files have them.
-    # deliver: what the sender is told: whether it may post, or only trim.
+    # deliver: whether the sender may post; otherwise it only trims.
     # file: the current one; None before the first and between two.
     # last_at, last_n: of the last fact that was written.
     # stopped: nothing more is written: the command has closed our descriptor, or the person has

@@ -119,7 +119,7 @@ def was_shown(path: str) -> bool:
 
 
 def show(path: str, words: str | Callable[[], str]) -> bool:
-    """Show the notice on stderr, if it is a terminal and nobody else is showing it.
+    """Show the notice on stderr, if it is a terminal and no other process is showing it.
 
     Args:
         path: the marker; its directory is made if it is missing.

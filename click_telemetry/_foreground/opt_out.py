@@ -46,7 +46,7 @@ def before_parse_args(
 
 
 def after_parse_args(command: Any, context: Any, typed: bool, result: Any) -> Any:
-    """Notice the flag: parsed by us, by the application's own option, or by nobody.
+    """Notice the flag: parsed by us, by the application's own option, or not at all.
 
     Args:
         command: the command.

@@ -1,7 +1,7 @@
 """Where the sender finds its dependencies in programs whose packages are in many directories.
 
-An unpacked PEX, `pip install --target`, Bazel, Nix: where the Segment client is neither beside this
-package nor in Python's own site-packages.
+An unpacked PEX, `pip install --target`, Bazel, Nix: where the Segment client is neither next to
+this package nor in Python's own site-packages.
 """
 
 from __future__ import annotations

@@ -270,7 +270,7 @@ class Attempt:
             self._may_have_arrived = True
 
     def give_up(self) -> None:
-        """Release the files; those that certainly did not arrive lose their mark."""
+        """Release the files; those that certainly did not arrive are unmarked."""
         if not self._may_have_arrived:
             for taken in self._marked:
                 try:
