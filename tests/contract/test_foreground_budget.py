@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ..benchmarks.applications import BARE, COMMAND, INSTRUMENTED, WITHOUT_KEY
+from ..benchmarks.applications import BARE, COMMAND, INSTRUMENTED, WITHOUT_KEY, instrumented
 from ..benchmarks.budgets import BUDGETS, OPTED_OUT, Counts, upper_bound
 from ..benchmarks.counted import (
     CACHEGRIND,
@@ -152,14 +152,15 @@ def test_an_endpoint_in_trouble_costs_no_more_instructions(tmp_path: Path) -> No
 
 
 def cli_of(directory: Path, origin: str) -> Cli:
-    """The application in an empty home, with an endpoint.
+    """The application in an empty home, with an endpoint that its code names.
 
-    It collects no garbage: one collection more or less is five times what may differ.
+    A host in the environment is ignored unless it is on loopback. The application collects no
+    garbage: one collection more or less is five times what may differ.
     """
-    home = counting_home(directory / "home")
-    cli = Cli(directory / "acme.py", home, "import gc\n\ngc.disable()\n" + INSTRUMENTED)
-    cli.environ["ACME_TELEMETRY_HOST"] = origin
-    return cli
+    source = "import gc\n\ngc.disable()\n" + instrumented(
+        write_key="key", notice=False, host=origin
+    )
+    return Cli(directory / "acme.py", counting_home(directory / "home"), source)
 
 
 def second_run(cli: Cli) -> int:
