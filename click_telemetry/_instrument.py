@@ -384,9 +384,9 @@ def _after_get_params(command: Any, context: Any, _: Any, result: Any) -> Any:
     if scope.option is None or is_special:
         make = getattr(sys.modules.get(cls.__module__), "Option", None)
         if make is None or is_special:
-            from ._foreground import option
+            from ._foreground import opt_out
 
-            scope.option = option.special(root, make, result)
+            scope.option = opt_out.special_option(root, make, result)
         else:
             scope.option = root.flags[cls.__module__] = make(
                 [FLAG, "no_telemetry"],

@@ -341,7 +341,7 @@ def directories_of(app: str, environ: Mapping[str, str]) -> Directories | None:
     4.14.3; a setting must not move when it is upgraded.)
     """
     if sys.platform != "linux":
-        from ._foreground.directories import platform_directories
+        from ._foreground.platforms import platform_directories
 
         return platform_directories(app, environ)
     home = environ.get("HOME", "")
@@ -367,9 +367,9 @@ def read_setting(path: str) -> str:
         return "none" if _is_absent(path) else "unreadable"
     plain = _PLAIN_SETTINGS.get(content)
     if plain is None:
-        from ._foreground import consent_file
+        from ._foreground import consent
 
-        plain = consent_file.parse(content)
+        plain = consent.parse(content)
     return plain
 
 
@@ -852,13 +852,16 @@ def is_leaving() -> bool:
 
 
 def encode(value: Any) -> str:
-    """JSON text, ASCII alone, on one line; `json` takes 1.7 ms to load."""
+    """JSON text, ASCII alone, on one line."""
     if isinstance(value, str):
         if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
             return f'"{value}"'
-        from ._foreground.text import quote
+        try:
+            from _json import encode_basestring_ascii  # `json` takes 1.7 ms to load
+        except ImportError:
+            from json.encoder import encode_basestring_ascii
 
-        return quote(value)
+        return encode_basestring_ascii(value)
     if isinstance(value, dict):
         return (
             "{" + ",".join([f"{encode(key)}:{encode(item)}" for key, item in value.items()]) + "}"

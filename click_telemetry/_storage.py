@@ -219,7 +219,7 @@ def open_private(path: str, flags: int) -> int:
 
 def _open(path: str, flags: int) -> int:
     if sys.platform == "win32":
-        from ._foreground.windows import open_shared
+        from ._foreground.platforms import open_shared
 
         return open_shared(path, flags)
     return os.open(path, flags | _ALWAYS, 0o600)
@@ -273,10 +273,10 @@ def try_lock(descriptor: int) -> bool:
         NoLocks: the file system or the platform has no working locks.
     """
     if sys.platform == "win32":
-        from ._foreground import windows
+        from ._foreground import platforms
 
         try:
-            return windows.try_lock(descriptor)
+            return platforms.try_lock(descriptor)
         except OSError as error:
             raise NoLocks(*error.args) from error
     try:
@@ -291,8 +291,8 @@ def try_lock(descriptor: int) -> bool:
 def unlock(descriptor: int) -> None:
     """Release a lock, for every process that inherited it too."""
     if sys.platform == "win32":
-        from ._foreground import windows
+        from ._foreground import platforms
 
-        windows.unlock(descriptor)
+        platforms.unlock(descriptor)
     else:
         fcntl.flock(descriptor, fcntl.LOCK_UN)

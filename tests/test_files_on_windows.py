@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from click_telemetry import _storage as storage
-from click_telemetry._foreground import windows
+from click_telemetry._foreground import platforms
 from click_telemetry._sender.queue import claim, oldest_names
 
 from .harness.facts import file_name, head, lines, pair
 from .harness.windows import Runtime, pretend
 
-SHARED = windows.FILE_SHARE_ALL
+SHARED = platforms.FILE_SHARE_ALL
 
 
 @pytest.fixture
@@ -34,20 +34,20 @@ def test_files_are_opened_so_that_others_may_rename_and_remove_them(
 ) -> None:
     """Each disposition, and a link itself instead of its target."""
     path = str(tmp_path / "file")
-    both = windows.GENERIC_READ | windows.GENERIC_WRITE
+    both = platforms.GENERIC_READ | platforms.GENERIC_WRITE
     for flags in (
         os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND,
         os.O_RDWR | os.O_CREAT,
         os.O_RDWR,
         os.O_RDONLY,
     ):
-        os.close(windows.open_shared(path, flags))
-    link = windows.FILE_FLAG_OPEN_REPARSE_POINT
+        os.close(platforms.open_shared(path, flags))
+    link = platforms.FILE_FLAG_OPEN_REPARSE_POINT
     assert runtime.opened == [
-        (both, SHARED, windows.CREATE_NEW, link),
-        (both, SHARED, windows.OPEN_ALWAYS, link),
-        (both, SHARED, windows.OPEN_EXISTING, link),
-        (windows.GENERIC_READ, SHARED, windows.OPEN_EXISTING, link),
+        (both, SHARED, platforms.CREATE_NEW, link),
+        (both, SHARED, platforms.OPEN_ALWAYS, link),
+        (both, SHARED, platforms.OPEN_EXISTING, link),
+        (platforms.GENERIC_READ, SHARED, platforms.OPEN_EXISTING, link),
     ]
 
 
@@ -55,10 +55,10 @@ def test_existing_file_is_not_created_again(runtime: Runtime, tmp_path: Path) ->
     """Nor is a missing one opened."""
     path = str(tmp_path / "file")
     with pytest.raises(FileNotFoundError):
-        windows.open_shared(path, os.O_RDWR)
+        platforms.open_shared(path, os.O_RDWR)
     Path(path).touch()
     with pytest.raises(FileExistsError):
-        windows.open_shared(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        platforms.open_shared(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
 
 
 def test_handle_is_closed_when_it_becomes_no_descriptor(
@@ -72,7 +72,7 @@ def test_handle_is_closed_when_it_becomes_no_descriptor(
     monkeypatch.setattr(sys.modules["msvcrt"], "open_osfhandle", full)
     before = len(os.listdir("/dev/fd"))
     with pytest.raises(OSError, match="too many"):
-        windows.open_shared(str(tmp_path / "file"), os.O_RDWR | os.O_CREAT)
+        platforms.open_shared(str(tmp_path / "file"), os.O_RDWR | os.O_CREAT)
     assert len(os.listdir("/dev/fd")) == before
 
 
@@ -90,9 +90,9 @@ def test_lock_is_of_a_byte_beyond_every_file(runtime: Runtime, tmp_path: Path) -
     os.close(one)
     os.close(two)
     assert [(position, nbytes) for position, _, nbytes in runtime.locked] == [
-        (windows.LOCKED_BYTE, 1)
+        (platforms.LOCKED_BYTE, 1)
     ] * 4
-    assert windows.LOCKED_BYTE < 2**31
+    assert platforms.LOCKED_BYTE < 2**31
 
 
 def test_share_without_locks_raises_its_own_error(runtime: Runtime, tmp_path: Path) -> None:

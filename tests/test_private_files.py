@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from click_telemetry import _spool
-from click_telemetry._foreground.consent_file import DISABLED, ENABLED, NONE, UNREADABLE
+from click_telemetry._foreground.consent import DISABLED, ENABLED, NONE, UNREADABLE
 from click_telemetry._recorder import SETTING_LIMIT, read_setting
 from click_telemetry._storage import (
     LOWEST_DESCRIPTOR,

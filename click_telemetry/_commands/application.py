@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from .._foreground.consent_file import DISABLED, ENABLED, NONE, UNREADABLE
+from .._foreground.consent import DISABLED, ENABLED, NONE, REASONS, UNREADABLE
 from .._foreground.destination import own_host
-from .._foreground.reasons import REASONS
 from .._instrument import (
     FLAG,
     OFF_VARIABLE,

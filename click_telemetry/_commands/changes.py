@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .._foreground import consent_file, identity
+from .._foreground import consent, identity
 from .._recorder import LOG, OFF
 from .application import application_of, setting_problem
 from .spools import purge_all
@@ -81,7 +81,7 @@ def reset_id(context: click.Context) -> None:
 def _save(application: Application, directories: Directories, *, enabled: bool) -> None:
     shown = application.path(directories.setting)
     try:
-        consent_file.write(directories.setting, enabled=enabled)
+        consent.write(directories.setting, enabled=enabled)
     except OSError as error:
         problem = setting_problem(directories.setting)
         why = f"it {problem}" if problem else system_error(error)

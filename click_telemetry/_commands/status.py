@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from .._foreground.consent_file import DISABLED, NONE, UNREADABLE
+from .._foreground.consent import DISABLED, NONE, UNREADABLE
 from .._recorder import (
     CLIENT,
     CONTAINER_FILES,

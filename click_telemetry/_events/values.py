@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._instrument import pass_on
 from .._recorder import encode
-from .._scrub.pairs import names_secret
-from .._scrub.scrub import scrub, scrub_under
+from .._scrub.scrub import names_secret, scrub, scrub_under
 from .text import MAX_NAME, MAX_TEXT, name_or_none, plain_text
 
 if TYPE_CHECKING:

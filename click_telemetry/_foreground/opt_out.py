@@ -1,12 +1,13 @@
 """Opt-outs on the command line: where the flag is noticed, and what else it applies to.
 
-Only a command line that contains the flag comes here, a command that declares it itself, and what
-runs inside a command that is opted out.
+Only a command line that contains the flag comes here, a command that declares it itself, what runs
+inside a command that is opted out, and a command whose option cannot be Click's ordinary one.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from typing import TYPE_CHECKING, Any
 
 from .. import _instrument
 from .._instrument import (
@@ -20,6 +21,11 @@ from .._instrument import (
     on_command_line,
     scope_of,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._instrument import CommandState
 
 
 def before_parse_args(
@@ -159,3 +165,39 @@ def _is_own_opt_out(parameter: Any, context: Any) -> bool:
     if parameter.name in context.params:
         return bool(context.params[parameter.name] is off)
     return on_command_line(context, parameter.name)  # not exposed: typed is all that can be known
+
+
+NAME = "click_telemetry_off"
+"""Where the application has a parameter `no_telemetry`."""
+HELP = "Record nothing about this run."
+
+
+def special_option(
+    root: CommandState, make: Callable[..., Any] | None, options: list[Any]
+) -> Any | None:
+    """The option under another name, or for a copy of Click without options of its own (Typer's).
+
+    Args:
+        root: the root's state.
+        make: the class of options, if there is one.
+        options: the command's. The help option is a flag of the right kind everywhere: without a
+            class of options, ours is a copy of it.
+    """
+    hidden = root.flag == "hidden"
+    if make is not None:
+        return make(
+            [FLAG, NAME],
+            is_flag=True,
+            expose_value=False,
+            allow_from_autoenv=False,
+            hidden=hidden,
+            help=HELP,
+        )
+    for option in options:
+        if getattr(option, "is_eager", False) and "--help" in getattr(option, "opts", ()):
+            made = copy.copy(option)
+            made.name, made.opts, made.secondary_opts = NAME, [FLAG], []
+            made.is_eager, made.callback, made.envvar = False, None, None
+            made.help, made.hidden, made.allow_from_autoenv = HELP, hidden, False
+            return made
+    return None

@@ -15,9 +15,9 @@ from .._recorder import read_setting
 from .._spool import LOCK
 from .._storage import check_private_directory
 from .queue import Claim, Entry, claim, length, oldest_names, reported_by
-from .response import ACCEPTED, MISCONFIGURED, NOT_SENT, SPLIT, DeliveryResult, Withdrawn
 from .retention import Blocked, Retention
 from .state import CONFIGURATION_WAIT, FIRST_WAIT, SenderState
+from .transports import ACCEPTED, MISCONFIGURED, NOT_SENT, SPLIT, DeliveryResult, Withdrawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

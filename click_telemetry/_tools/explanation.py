@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from .._commands.terminal import visible
+from .._foreground.consent import REASONS
 from .._foreground.declaration import variable_prefix
-from .._foreground.reasons import REASONS
 from .._instrument import FLAG
 from .._recorder import CLIENT, LOG, OFF, PERSONAL, WATCH
 from .senders import MAX_WAIT

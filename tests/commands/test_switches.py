@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from click_telemetry._commands.application import NO_EFFECT, OPTS_IN, OPTS_OUT
-from click_telemetry._foreground.reasons import REASONS
+from click_telemetry._foreground.consent import REASONS
 from click_telemetry._recorder import LOG, OFF, SEND
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sets the XDG variables")

@@ -18,8 +18,8 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from click_telemetry._foreground import consent_file, destination, watch
-from click_telemetry._foreground.reasons import REASONS
+from click_telemetry._foreground import consent, destination, watch
+from click_telemetry._foreground.consent import REASONS
 from click_telemetry._instrument import opt_out_variable
 from click_telemetry._recorder import (
     CLIENT,
@@ -48,7 +48,7 @@ root = pytest.mark.skipif(not ROOT, reason="becoming another user needs root")
 no_root = pytest.mark.skipif(ROOT, reason="root may write everywhere")
 
 OTHER_USER = 65534
-_LOADED = (consent_file, destination, watch)
+_LOADED = (consent, destination, watch)
 WATCHED = {"CLICK_TELEMETRY_WATCH": "http://127.0.0.1:4711"}
 
 

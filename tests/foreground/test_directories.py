@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from click_telemetry._foreground.directories import platform_directories
+from click_telemetry._foreground.platforms import platform_directories
 from click_telemetry._recorder import Destination, Directories, directories_of
 
 from ..harness.interpreter import environment, python

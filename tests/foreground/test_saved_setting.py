@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from click_telemetry._foreground.consent_file import (
+from click_telemetry._foreground.consent import (
     DISABLED,
     ENABLED,
     NONE,

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from click_telemetry._foreground import windows
+from click_telemetry._foreground import platforms
 
 
 class Runtime:
@@ -31,7 +31,7 @@ class Runtime:
     ) -> int:
         self.opened.append((access, share, how, flags))
         disposition = {1: os.O_CREAT | os.O_EXCL, 3: 0, 4: os.O_CREAT}[how]
-        mode = os.O_RDWR if access & windows.GENERIC_WRITE else os.O_RDONLY
+        mode = os.O_RDWR if access & platforms.GENERIC_WRITE else os.O_RDONLY
         return os.open(path, mode | disposition, 0o600)
 
     def CloseHandle(self, handle: int) -> None:
@@ -48,7 +48,7 @@ class Runtime:
         if self.broken:
             raise OSError(errno.EINVAL, "no locks here")
         self.locked.append((os.lseek(descriptor, 0, os.SEEK_CUR), mode, nbytes))
-        how = fcntl.LOCK_UN if mode == windows.LK_UNLCK else fcntl.LOCK_EX | fcntl.LOCK_NB
+        how = fcntl.LOCK_UN if mode == platforms.LK_UNLCK else fcntl.LOCK_EX | fcntl.LOCK_NB
         try:
             fcntl.flock(descriptor, how)
         except BlockingIOError:

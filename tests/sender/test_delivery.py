@@ -20,7 +20,7 @@ from click_telemetry._sender.delivery import (
     identify,
 )
 from click_telemetry._sender.queue import Entry, length, take_lock
-from click_telemetry._sender.response import (
+from click_telemetry._sender.transports import (
     ACCEPTED,
     MISCONFIGURED,
     RETRY,

@@ -6,7 +6,7 @@ from email.utils import formatdate
 
 import pytest
 
-from click_telemetry._sender.response import (
+from click_telemetry._sender.transports import (
     ACCEPTED,
     MISCONFIGURED,
     RETRY,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from click_telemetry._foreground.reasons import REASONS
+from click_telemetry._foreground.consent import REASONS
 from click_telemetry._recorder import CLIENT, LOG, OFF, WATCH
 from click_telemetry._tools.explanation import DecisionReport, Evidence, explain
 from click_telemetry._tools.senders import Remainder

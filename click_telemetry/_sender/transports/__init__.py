@@ -1,17 +1,91 @@
-"""How the sender posts: the protocol of a transport, and one module for each.
+"""How the sender posts: the protocol of a transport, the result of a request, a module for each.
 
 A transport sends a batch once and reports the result. Consent, the queue, retries and waiting are
-the sender's, and the same for all transports.
+the sender's, and the same for all transports. What a response means is a pure function; its
+sources are Segment's HTTP API (which answers nearly everything 200), RudderStack (`OK`), RFC 9110.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..response import DeliveryResult
+ACCEPTED = "accepted"
+SPLIT = "split"
+RETRY = "retry"
+MISCONFIGURED = "misconfigured"
+NOT_SENT = "not sent"
+
+_PAGE = (b"<!doctype", b"<html", b"<head", b"<body", b"<?xml")
+MAX_RETRY_AFTER = 24 * 3600.0
+"""Seconds; a server that asks for more is asked again after a day."""
+
+
+class Withdrawn(Exception):
+    """The messages must not be sent: their files are gone, or cannot be marked."""
+
+
+class DeliveryResult(NamedTuple):
+    """How a request ended.
+
+    Attributes:
+        verdict: ACCEPTED; SPLIT, the server rejects one of the messages; RETRY, the server or the
+            network failed; MISCONFIGURED, a person must change the configuration; NOT_SENT, the
+            request was not made, or its response was not waited for.
+        status: of HTTP, or None without a response.
+        retry_after: seconds that the server asked for, or None.
+        error: one word for people, never a server's text.
+        ambiguous: whether messages were sent and may have arrived.
+    """
+
+    verdict: str
+    status: int | None = None
+    retry_after: float | None = None
+    error: str = ""
+    ambiguous: bool = False
+
+
+def result_of(
+    status: int, body: bytes, content_type: str = "", retry_after: str | None = None, now: float = 0
+) -> DeliveryResult:
+    """The meaning of a complete response.
+
+    Args:
+        status: of HTTP.
+        body: its first bytes.
+        content_type: of the response; a captive portal sends `text/html`.
+        retry_after: the header, if there is one.
+        now: seconds since the epoch, for a Retry-After that is a date.
+    """
+    if 200 <= status < 300:
+        start = body.removeprefix(b"\xef\xbb\xbf").lstrip()[:16].lower()
+        if "html" in content_type.lower() or start.startswith(_PAGE):
+            return DeliveryResult(RETRY, status, error="html")
+        return DeliveryResult(ACCEPTED, status)
+    error = f"http_{status}"
+    if status in (400, 413, 422):
+        return DeliveryResult(SPLIT, status, error=error)
+    if status in (401, 403, 404) or 300 <= status < 400:
+        return DeliveryResult(MISCONFIGURED, status, error=error)
+    return DeliveryResult(RETRY, status, seconds(retry_after, now), error=error)
+
+
+def seconds(retry_after: str | None, now: float) -> float | None:
+    """A Retry-After header in seconds from now, or None if it has no usable value."""
+    if retry_after is None:
+        return None
+    text = retry_after.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:12]), MAX_RETRY_AFTER)
+    from email.utils import parsedate_to_datetime  # it loads socket, which a trim does not need
+
+    try:
+        wait = parsedate_to_datetime(text).timestamp() - now
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    return min(wait, MAX_RETRY_AFTER) if wait > 0 else None
 
 
 class Transport(Protocol):

@@ -13,7 +13,7 @@ from time import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..response import NOT_SENT, RETRY, DeliveryResult, Withdrawn, result_of
+from . import NOT_SENT, RETRY, DeliveryResult, Withdrawn, result_of
 from .adapter import DestinationAdapter
 
 if TYPE_CHECKING:

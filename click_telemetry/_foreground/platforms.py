@@ -1,12 +1,19 @@
-"""Files on Windows: opened so that other processes can rename and remove them, and locked.
+"""What differs outside Linux: the directories of an application, and files on Windows.
 
-Written from Microsoft's documentation; it has not been run on Windows yet.
+Files are opened so that other processes can rename and remove them, and locked. Written from the
+documentation of Microsoft and platformdirs; it has not been run on Windows yet.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
+
+from .._recorder import Directories
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LOCKED_BYTE = 0x7FFF0000
 """Beyond the end of every file of ours, because a lock keeps other processes from the bytes under
@@ -91,3 +98,26 @@ def _locking(descriptor: int, mode: int) -> None:
 
 def _runtime() -> Any:
     return __import__("msvcrt")
+
+
+def platform_directories(app: str, environ: Mapping[str, str]) -> Directories | None:
+    """What platformdirs answers; None where it finds no absolute path.
+
+    Args:
+        app: a valid application name.
+        environ: the process's environment.
+    """
+    platform: str = sys.platform  # mypy would call what follows unreachable
+    if platform != "win32" and not environ.get("HOME", "").startswith("/"):
+        # It would ask the user database instead, which may open a socket to nscd.
+        return None
+    import platformdirs
+
+    try:
+        config = platformdirs.user_config_dir(app, appauthor=False)
+        state = platformdirs.user_state_dir(app, appauthor=False)
+    except (OSError, RuntimeError):  # what platformdirs raises where it finds no home
+        return None
+    if os.path.isabs(config) and os.path.isabs(state):
+        return Directories(config, os.path.join(state, "telemetry"))
+    return None
