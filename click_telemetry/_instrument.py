@@ -23,8 +23,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ._recorder import Decision, Invocation, Run, Settings
-
 KEY = "_click_telemetry"  # in the `__dict__` of commands and contexts
 FLAG = "--no-telemetry"
 WATCH_VARIABLE = "CLICK_TELEMETRY_WATCH"
@@ -105,7 +103,7 @@ def instrumented_group(target: Any = None, /, **options: Any) -> Any:
         return lambda target: instrumented_group(target, **options)
     if is_command(target) and hasattr(target, "resolve_command"):
         return instrument(target, **options)
-    from . import _group
+    from . import _group  # it imports the rest of declarations
 
     return _group.make_group(target, options)
 
@@ -130,7 +128,7 @@ class CommandState:
     options: Mapping[str, Any] | None = None  # None where it is no root
     package: str | None = None
     prefix = ""  # the application's name as variables write it, such as ACME_CLI
-    settings: Settings | None = None  # `_recorder` makes them of the options
+    settings: Any = None  # `_recorder.Settings`, made of the options at the first leaf
     undeclared: tuple[str, ...] = ()  # sub-commands that a group registered as they were typed
 
     def __init__(self, app: str = "", options: Mapping[str, Any] | None = None) -> None:
@@ -210,7 +208,7 @@ class Hook:
             if below is not None:
                 error.__traceback__ = below.tb_next  # without our frame
                 if sys.version_info < (3, 11):  # `raise` puts it back there
-                    from . import _tracebacks
+                    from . import _tracebacks  # Python 3.10 alone
 
                     _tracebacks.unlink_below(below)
             raise
@@ -309,7 +307,7 @@ def pass_on(error: BaseException) -> None:
     """Raise an exception again that a signal handler of the application raised while we ran."""
     if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
         try:
-            from . import _tracebacks
+            from . import _tracebacks  # after an exception alone
         except Exception:  # no memory or descriptor is left, or the command broke importing
             return
         _tracebacks.raise_from_handler(error)
@@ -452,22 +450,22 @@ class Scope:
     excluded = False  # the application excludes the command
     is_leaf = False  # it does its own work rather than pass on to a sub-command
     root: Scope  # of the root; itself for a root
-    run: Run | None = None  # what is recorded of it
+    run: Any = None  # the `_recorder.Run` that is recorded of it
     started = 0  # on the monotonic clock, in nanoseconds
     state: CommandState  # of the root
     thread = 0
     token: Any = None  # of the context variable, where one is in use
     # On a root:
     decided = False  # it has been decided whether anything is recorded
-    decision: Decision | None = None
+    decision: Any = None  # a `_recorder.Decision`
     deferred: tuple[Any, ...] | list[Any] = ()  # what was tracked before the first leaf began
     dropped = 0  # events that were dropped before that
-    invocation: Invocation | None = None
+    invocation: Any = None  # the `_recorder.Invocation`, where something is recorded
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> Any:
         """What the application declared."""
-        from . import _recorder
+        from . import _recorder  # a run that is opted out needs none
 
         return _recorder.settings_of(self)
 
@@ -477,7 +475,7 @@ class Scope:
         if not first.entered:
             self.root = self
             if sys.version_info < (3, 11):
-                from . import _tracebacks
+                from . import _tracebacks  # Python 3.10 alone
 
                 _tracebacks.unlink_at_close(contexts[0])
         else:
@@ -510,7 +508,7 @@ class Scope:
             and not (left.get("_protected_args") or left.get("protected_args") or left.get("args"))
         )
         if self.is_leaf and not self.opted_out and not self.excluded:
-            from . import _recorder
+            from . import _recorder  # no help and no opt-out loads it
 
             _recorder.begin(self, contexts)
         if events is not None:
@@ -521,7 +519,7 @@ class Scope:
         ended = monotonic_ns()
         try:
             if self.run is not None or self.invocation is not None:
-                from . import _recorder
+                from . import _recorder  # loaded before
 
                 _recorder.end(self, ended, error, result)
         except Exception as problem:
@@ -576,7 +574,11 @@ if opt_out_variable(os.environ, "") is None:
     atexit.register(_exit)
 
 
-if WATCH_VARIABLE in os.environ:
+def _watch() -> None:
     from ._foreground import watch
 
     watch.observe(_OBSERVERS)
+
+
+if WATCH_VARIABLE in os.environ:
+    _watch()

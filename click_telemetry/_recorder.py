@@ -144,7 +144,8 @@ def settings_of(scope: Scope) -> Settings:
         if isinstance(module, str):
             state.package = module.partition(".")[0]
         state.settings = Settings(state, state.options or {})
-    return state.settings
+    found: Settings = state.settings
+    return found
 
 
 # May it be recorded? ------------------------------------------------------------------------------
@@ -266,7 +267,7 @@ def is_storable(state: str) -> bool:
         pass_on(error)
         if error.errno != errno.ENOENT:
             return False
-        from ._storage import can_create
+        from ._storage import can_create  # for a first run
 
         return can_create(state)
     return True
@@ -411,7 +412,7 @@ def read_file(path: str, limit: int, *, follow: bool = False) -> bytes | None:
         OSError: it is no regular file of this user, too large, or cannot be read.
     """
     if os.name != "posix":
-        from ._storage import read_small
+        from ._storage import read_small  # Windows alone
 
         try:
             return read_small(path, limit=limit, follow=follow)
@@ -781,7 +782,7 @@ def _open(root: Scope, context: Any) -> Invocation | None:
             from ._foreground import identity
 
             anonymous_id = identity.read_or_create(directories.anonymous_id)
-        from . import _spool
+        from . import _spool  # only what is sent has a spool
 
         sink = _spool.Spool(settings, directories, decision.destination, anonymous_id)
     head = head_of(settings, environ, anonymous_id)
@@ -796,7 +797,7 @@ def _open(root: Scope, context: Any) -> Invocation | None:
         head["session"] = identity.session_of(enclosing[-1].invocation)
     invocation = Invocation(settings, head, sink, dropped)
     if settings.properties:
-        from ._events import state
+        from ._events import state  # for common properties alone
 
         state.prepare(invocation)
     return invocation

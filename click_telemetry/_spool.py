@@ -337,7 +337,7 @@ class Spool:
             self.stopped = self.part > 0  # the person has deleted what was recorded
             if self.stopped:
                 raise
-            from ._storage import make_private_directory
+            from ._storage import make_private_directory  # for a first run
 
             make_private_directory(self.directory)
         # Later than the last one's name whatever the clock says: parts are read in order.
@@ -387,7 +387,7 @@ class Spool:
         elif leaving:
             _instrument.at_exit.append(self.start)
         else:
-            from . import _launcher
+            from . import _launcher  # only what starts a sender needs it
 
             # Where the application handles SIGCHLD in Python, no child of ours may end before it.
             if _launcher.handles_children():
@@ -407,7 +407,7 @@ class Spool:
         """
         lock = self.take_lock() if os.getpid() == self.pid else None
         if lock is not None:
-            from . import _launcher
+            from . import _launcher  # likewise
 
             _launcher.start(self, lock, away=away)
 

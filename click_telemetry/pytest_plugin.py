@@ -18,7 +18,7 @@ def recording_client(monkeypatch: pytest.MonkeyPatch) -> RecordingClient:
     """
     import os  # when the fixture is used, as the next one
 
-    from .testing import RecordingClient
+    from .testing import RecordingClient  # when the fixture is used
 
     for name in list(os.environ):
         if name in ("DO_NOT_TRACK", "NO_ANALYTICS", "CLICK_TELEMETRY_OFF") or name.endswith(

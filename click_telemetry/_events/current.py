@@ -207,7 +207,8 @@ class Recorder:
     @property
     def settings(self) -> Settings | None:
         """What the application declared; None if that is unknown."""
-        return self._root.settings
+        found: Settings | None = self._root.settings
+        return found
 
     @property
     def is_recording(self) -> bool:

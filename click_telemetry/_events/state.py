@@ -253,7 +253,7 @@ def state_of(invocation: Invocation) -> EventState:
 
 def begin_with_deferred(root: Scope, command: str, flags: list[str]) -> Run:
     """Begin a root's first run, with the deferred facts before it in one write."""
-    invocation: Invocation = root.invocation  # type: ignore[assignment]
+    invocation: Invocation = root.invocation
     deferred, root.deferred = root.deferred, []
     number = invocation.runs + 1
     # Custom commands among the deferred take the numbers after that of the run itself.

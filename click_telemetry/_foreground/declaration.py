@@ -306,7 +306,7 @@ def _properties(properties: Any) -> Mapping[str, Any] | None:
             'properties must be a mapping such as properties={"team": "factory"}, not '
             f"{type(properties).__name__}"
         ) from error
-    from .._reader import RESERVED_PROPERTIES
+    from .._reader import RESERVED_PROPERTIES  # no run without own properties needs the reader
 
     for key in checked:
         if not isinstance(key, str) or not key:
