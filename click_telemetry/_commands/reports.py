@@ -1,9 +1,13 @@
-"""`status`: a report as values, collected once, and printed as text or as JSON."""
+"""The commands that only read: `status` and `show`. Each prints text, or JSON for scripts.
+
+The status is a report as values, collected once. The messages are those that would be sent.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from datetime import datetime, timezone
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,7 +33,7 @@ from .application import (
     setting_problem,
     switches,
 )
-from .spools import read_spools, stored_id
+from .spools import messages_to_send, read_spools, stored_id
 from .terminal import counted, delivery_error, local_time, printer, span, visible
 
 if TYPE_CHECKING:
@@ -42,12 +46,17 @@ LABEL_WIDTH = 15
 MAX_VALUE = 40
 """Characters of a variable's value; `--json` prints all of them."""
 
+_KEY = re.compile(r'^( *)("(?:[^"\\]|\\.)*")(?=: )', re.MULTILINE)
+
 _MODES = {
     SEND: "on: commands are recorded and sent.",
     LOG: "in log mode: messages are printed on stderr, and none is sent.",
     CLIENT: "on: the application's own client receives the messages.",
     WATCH: "on: click-telemetry watch receives the messages on this machine.",
 }
+
+
+# Status -------------------------------------------------------------------------------------------
 
 
 class StatusReport(NamedTuple):
@@ -72,8 +81,8 @@ class StatusReport(NamedTuple):
     spools: list[SpoolReport]
 
 
-def run(context: click.Context, *, why: bool, as_json: bool) -> None:
-    """Print the report.
+def status(context: click.Context, *, why: bool, as_json: bool) -> None:
+    """Print whether telemetry is on, what is queued, what was sent and the last error.
 
     Args:
         context: the command's.
@@ -110,7 +119,7 @@ def report_of(application: Application) -> StatusReport:
     )
 
 
-# As JSON ------------------------------------------------------------------------------------------
+# Status as JSON -----------------------------------------------------------------------------------
 
 
 def report_as_json(report: StatusReport) -> dict[str, Any]:
@@ -189,7 +198,7 @@ def _utc(seconds: float | None) -> str | None:
     return found.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-# As text ------------------------------------------------------------------------------------------
+# Status as text -----------------------------------------------------------------------------------
 
 
 def _report_lines(report: StatusReport) -> Iterator[str]:
@@ -272,3 +281,44 @@ def _hints(report: StatusReport, why: bool) -> Iterator[str]:
 
 def _line(label: str, value: str, **style: Any) -> str:
     return f"  {label:<{LABEL_WIDTH}}" + (click.style(value, **style) if style else value)
+
+
+# Queued messages ----------------------------------------------------------------------------------
+
+
+def show(context: click.Context, *, as_json: bool) -> None:
+    """Print the queued messages, exactly as they would be sent.
+
+    Args:
+        context: the command's.
+        as_json: one message per line and nothing else, in ASCII.
+    """
+    application = application_of(context)
+    spools = read_spools(application.directories, application.destinations)
+    anonymous_id = stored_id(application.directories)
+    if as_json:
+        for spool in spools:
+            for message in messages_to_send(spool, anonymous_id):
+                click.echo(json.dumps(message, separators=(",", ":"), allow_nan=False))
+        return
+    output = printer(context)
+    app = application.settings.app
+    if not any(spool.queued for spool in spools):
+        output(f"The queue of {app} is empty.")
+        return
+    for spool in spools:
+        messages = messages_to_send(spool, anonymous_id)
+        if messages:
+            where = "" if spool.known else " for another write key or host than the current one"
+            output(f"{counted(len(messages), 'message')} in the queue of {app}{where}:")
+            for message in messages:
+                output("")
+                output(_highlighted(message))
+    output("")
+    output(f"To delete them: {application.group} purge")
+
+
+def _highlighted(message: dict[str, Any]) -> str:
+    """Indented JSON in ASCII, with coloured keys."""
+    text = json.dumps(message, indent=2, allow_nan=False)
+    return _KEY.sub(lambda found: found[1] + click.style(found[2], fg="blue"), text)
