@@ -15,7 +15,7 @@ import pytest
 
 from click_telemetry._tools.receiver import MAX_BODY, PATHS, Receiver
 
-from .messages import track
+from ..harness.messages import track
 
 
 @pytest.fixture
