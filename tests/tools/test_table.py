@@ -325,6 +325,20 @@ def test_long_cells_fold_within_their_columns() -> None:
     ]
 
 
+def test_a_wide_terminal_gives_the_room_to_paths_and_flags() -> None:
+    """In 120 columns a command that folds in 80 takes one line, and no column has spare width."""
+    invited = pair("demo organisations members invite", "accept_terms", "dry_run", "region")
+    assert printed(invited, width=120) == [
+        "time          #  event              command                            "
+        "flags                          exit  duration",
+        "─" * 116,
+        "12:00:00.123  1  Command Invoked    demo organisations members invite  "
+        "accept_terms, dry_run, region",
+        "12:00:00.123  2  Command Completed  demo organisations members invite  "
+        "accept_terms, dry_run, region     0     12 ms",
+    ]
+
+
 def test_wide_characters_keep_the_columns_straight() -> None:
     """A name in Chinese takes two columns for a character, and nothing moves."""
     lines = printed([*pair("demo 部署"), track("Plan Changed", "demo deploy", sequence=3)])
