@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .._commands.terminal import visible
+from click import UsageError
+
+from .._commands.terminal import counted, visible
 from .._foreground.declaration import variable_prefix
 from .._foreground.reasons import REASONS
 from .._instrument import FLAG
@@ -94,18 +96,19 @@ def _undelivered(remainder: Remainder) -> Iterable[str]:
     if remainder.locked:
         yield (
             f"{app} has events that did not arrive: a process that is still running writes "
-            f"{_files(remainder.locked)} of them. Let it end within {MAX_WAIT:g} s of the command."
+            f"{counted(remainder.locked, 'file')} of them. Let it end within {MAX_WAIT:g} s of the "
+            "command."
         )
     if remainder.undelivered:
         verb = "is" if remainder.undelivered == 1 else "are"
         yield (
-            f"{app} has events that did not arrive: {_files(remainder.undelivered)} of them {verb} "
-            f"still queued, and {_failure(remainder)}"
+            f"{app} has events that did not arrive: {counted(remainder.undelivered, 'file')} of "
+            f"them {verb} still queued, and {_failure(remainder)}"
         )
     if remainder.rejected:
         yield (
-            f"{app} has {remainder.rejected} message{'' if remainder.rejected == 1 else 's'} that "
-            f"the receiver rejected ({visible(remainder.error) or 'unknown'}), as Segment would."
+            f"{app} has {counted(remainder.rejected, 'message')} that the receiver rejected "
+            f"({visible(remainder.error) or 'unknown'}), as Segment would."
         )
 
 
@@ -163,7 +166,7 @@ def _not_begun(app: str, evidence: Evidence) -> str:
     if FLAG in (words[: words.index("--")] if "--" in words else words):
         return _decision(DecisionReport(app, True, OFF, "flag"), set())
     shown = visible(app)
-    if evidence.status == 2:
+    if evidence.status == UsageError.exit_code:
         return (
             f"{shown} is instrumented, but none of its commands began: its command line is wrong "
             "(exit status 2). Correct what its error message names."
@@ -189,7 +192,3 @@ def _not_found(command: Sequence[str]) -> str:
         "command line. Put @instrumented_group above its root, and install click-telemetry in its "
         "environment."
     )
-
-
-def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count} files"

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -67,7 +67,7 @@ for line in sys.stdin:
 """
 
 
-class Examined:
+class Examined(NamedTuple):
     """What a process found of a case.
 
     Attributes:
@@ -76,12 +76,11 @@ class Examined:
         switches: key, name, value and effect of each.
     """
 
-    def __init__(self, mode: str, decisive: str, switches: list[list[Any]]) -> None:
-        self.mode = mode
-        self.decisive = decisive
-        self.switches = switches
+    mode: str
+    decisive: str
+    switches: list[list[Any]]
 
-    def __getitem__(self, key: str) -> tuple[str, str]:
+    def switch(self, key: str) -> tuple[str, str]:
         """Value and effect of one switch."""
         ((value, effect),) = [
             (value, effect) for one, _, value, effect in self.switches if one == key
@@ -184,7 +183,10 @@ def test_every_reason_has_a_switch(examine: Examiner) -> None:
     """`status --why` has a line for whatever decides; an excluded command is not this one."""
     keys = {key for key, *_ in examine().switches}
     assert set(REASONS) - {"variable", "excluded", "unreadable_setting"} <= keys
-    assert examine(setting="unreadable")["unreadable_setting"] == ("cannot be read", OPTS_OUT)
+    assert examine(setting="unreadable").switch("unreadable_setting") == (
+        "cannot be read",
+        OPTS_OUT,
+    )
 
 
 @pytest.mark.parametrize("name", VARIABLES[:4])
@@ -196,7 +198,7 @@ def test_the_opt_out_variables_have_one_grammar(name: str, examine: Examiner) ->
     ):
         for value in values:
             found = examine({name: value})
-            assert found[name] == (value, effect)
+            assert found.switch(name) == (value, effect)
             assert (found.mode, found.decisive) == (mode, name if mode == OFF else "")
 
 
@@ -214,7 +216,7 @@ def test_an_unknown_value_of_the_application_s_own_variable_opts_out(
     """1, true, yes, on have no effect; log prints; any other value opts out, the empty one too."""
     for value in values:
         found = examine({"ACME_TELEMETRY": value})
-        assert found["ACME_TELEMETRY"] == (value, effect)
+        assert found.switch("ACME_TELEMETRY") == (value, effect)
         assert found.mode == mode
 
 
@@ -238,23 +240,26 @@ def test_each_condition_opts_out_in_its_own_words(
 ) -> None:
     """It is the one that decides if no other applies."""
     found = examine(**conditions)
-    assert found[key] == (value, OPTS_OUT)
+    assert found.switch(key) == (value, OPTS_OUT)
     assert found.decisive == key
 
 
 def test_enabling_makes_the_notice_and_the_question_unnecessary(examine: Examiner) -> None:
     """With a saved setting that enables telemetry, neither is waited for."""
     found = examine(setting="enabled", opt_in=True, notice_shown=False)
-    assert found["setting"] == ("enabled", OPTS_IN)
-    assert found["not_opted_in"] == ("required, enabled", NO_EFFECT)
-    assert found["notice_not_shown"] == ("not required: enabled", NO_EFFECT)
+    assert found.switch("setting") == ("enabled", OPTS_IN)
+    assert found.switch("not_opted_in") == ("required, enabled", NO_EFFECT)
+    assert found.switch("notice_not_shown") == ("not required: enabled", NO_EFFECT)
     assert found.mode == SEND
 
 
 def test_the_ci_service_is_named(examine: Examiner) -> None:
     """By the variables that identify it."""
-    assert examine({"GITHUB_ACTIONS": "true"}, ci=True)["ci"] == ("CI, GITHUB_ACTIONS", OPTS_OUT)
-    assert examine(ci=True, label=True)["ci"] == ("CI (recorded, with a label)", NO_EFFECT)
+    assert examine({"GITHUB_ACTIONS": "true"}, ci=True).switch("ci") == (
+        "CI, GITHUB_ACTIONS",
+        OPTS_OUT,
+    )
+    assert examine(ci=True, label=True).switch("ci") == ("CI (recorded, with a label)", NO_EFFECT)
 
 
 BOOLEANS = (
