@@ -44,7 +44,7 @@ from .._recorder import (
     was_shown,
 )
 from .._storage import read_small
-from .terminal import home_path
+from .terminal import shorten_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -117,7 +117,7 @@ class Application(NamedTuple):
 
     def path(self, path: str) -> str:
         """A path for people, with `~` for their home."""
-        return home_path(path, self.environ.get("HOME", ""))
+        return shorten_home(path, self.environ.get("HOME", ""))
 
     def off_reason(self) -> str:
         """Why nothing is recorded, as a clause; for the mode OFF."""
@@ -126,7 +126,7 @@ class Application(NamedTuple):
         return REASONS[self.decision.reason]
 
 
-def application_of(context: click.Context) -> Application:
+def find_application(context: click.Context) -> Application:
     """The application above a telemetry command.
 
     Raises:

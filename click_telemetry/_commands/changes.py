@@ -17,10 +17,10 @@ from .._foreground import consent_file, identity
 from .._recorder import LOG, OFF, SEND
 from .._sender.watchdog import MAX_PAUSE
 from .._spool import NOT_BEFORE
-from .application import application_of, setting_problem
-from .sender_process import SenderJob, SenderProcess, unchanging
+from .application import find_application, setting_problem
+from .sender_process import SenderJob, SenderProcess, file_key
 from .spools import is_sending, purge_all, read_spool, read_spools, stored_id
-from .terminal import counted, delivery_error, system_error, visible
+from .terminal import describe_delivery_error, describe_system_error, escape, pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,9 +43,9 @@ def enable(context: click.Context) -> None:
     Raises:
         click.ClickException: it could not be saved; the message names the fix.
     """
-    application = application_of(context)
+    application = find_application(context)
     _save(application, application.own_directories(), enabled=True)
-    now = application_of(context)
+    now = find_application(context)
     if now.decision.mode == OFF:
         click.echo(f"Nothing is recorded for now: {now.off_reason()}.")
     elif now.decision.mode == LOG:
@@ -58,7 +58,7 @@ def disable(context: click.Context) -> None:
     Raises:
         click.ClickException: one of the two failed; the message names the fix.
     """
-    application = application_of(context)
+    application = find_application(context)
     directories = application.own_directories()
     try:
         _save(application, directories, enabled=False)
@@ -72,7 +72,7 @@ def purge(context: click.Context) -> None:
     Raises:
         click.ClickException: not all of it could be deleted; the message names the fix.
     """
-    application = application_of(context)
+    application = find_application(context)
     _purge(application, application.own_directories())
 
 
@@ -82,13 +82,13 @@ def reset_id(context: click.Context) -> None:
     Raises:
         click.ClickException: it could not be stored; the message names the fix.
     """
-    application = application_of(context)
+    application = find_application(context)
     path = application.own_directories().anonymous_id
     try:
         replaced = identity.replace(path)
     except OSError as error:
         raise click.ClickException(
-            f"The ID is unchanged: {system_error(error)}. Repair or remove "
+            f"The ID is unchanged: {describe_system_error(error)}. Repair or remove "
             f"{application.path(path)}, then try again."
         ) from error
     if replaced is None:
@@ -104,7 +104,7 @@ def _save(application: Application, directories: Directories, *, enabled: bool) 
         consent_file.write(directories.setting, enabled=enabled)
     except OSError as error:
         problem = setting_problem(directories.setting)
-        why = f"it {problem}" if problem else system_error(error)
+        why = f"it {problem}" if problem else describe_system_error(error)
         effect = "Telemetry is off until it can be read. " if problem else ""
         raise click.ClickException(
             f"The setting could not be saved in {shown}: {why}. {effect}Repair or remove it, then "
@@ -119,13 +119,13 @@ def _purge(application: Application, directories: Directories) -> None:
         purged = purge_all(directories)
     except OSError as error:
         raise click.ClickException(
-            f"Not everything could be deleted: {system_error(error)}. Delete the directory "
-            f"{application.path(directories.state)} yourself."
+            f"Not everything could be deleted: {describe_system_error(error)}. Delete the "
+            f"directory {application.path(directories.state)} yourself."
         ) from error
     if not purged.existed:
         click.echo("Nothing was stored.")
         return
-    click.echo(f"Deleted: the anonymous ID and {counted(purged.messages, 'queued message')}.")
+    click.echo(f"Deleted: the anonymous ID and {pluralize(purged.messages, 'queued message')}.")
     if purged.sending:
         click.echo("A sender was running: it ends before its next request.")
 
@@ -168,7 +168,7 @@ def flush(context: click.Context) -> None:
     Raises:
         click.ClickException: nothing may be sent; the message gives the reason.
     """
-    application = application_of(context)
+    application = find_application(context)
     directories = application.own_directories()
     _check_mode(application)
     queued = [one for one in read_spools(directories, application.destinations) if one.files]
@@ -179,7 +179,7 @@ def flush(context: click.Context) -> None:
     total = sum(one.queued for one, job in jobs if job is not None)
     with _progress(total) as advance:
         results = [deliver(one, job, advance) for one, job in jobs if job is not None]
-    click.echo(f"{counted(sum(one.delivered for one in results), 'message')} delivered.")
+    click.echo(f"{pluralize(sum(one.delivered for one in results), 'message')} delivered.")
     statuses = [_print_rest(result) for result in results]
     statuses += [_print_unsendable(one) for one, job in jobs if job is None]
     context.exit(max(statuses))
@@ -205,7 +205,7 @@ def deliver(before: SpoolReport, job: SenderJob, advance: Callable[[int], object
             gone_now = max(before.queued - now.queued, gone)
             advance(gone_now - gone)
             gone = gone_now
-            free = {unchanging(file.name) for file in now.files if not file.locked}
+            free = {file_key(file.name) for file in now.files if not file.locked}
             if not busy:
                 if not free - tried:
                     break
@@ -263,17 +263,19 @@ def _print_rest(result: FlushResult) -> int:
     """Print what was not delivered, and return the exit status."""
     after = result.after
     if result.rejected:
-        rejected = counted(result.rejected, "message")
+        rejected = pluralize(result.rejected, "message")
         click.echo(f"{rejected} dropped: the server rejected them.", err=True)
     if result.dropped:
-        dropped = counted(result.dropped, "message")
+        dropped = pluralize(result.dropped, "message")
         click.echo(f"{dropped} dropped: too old, too many or too large.", err=True)
     locked = sum(len(file.messages) for file in after.files if file.locked)
     left = after.queued - locked
     if left:
-        failed = delivery_error(after.state.last_error or "") if after.state.failures else ""
+        failed = (
+            describe_delivery_error(after.state.last_error or "") if after.state.failures else ""
+        )
         why = result.problem or failed
-        _print_queued(left, f": {visible(why, 200)}" if why else "")
+        _print_queued(left, f": {escape(why, 200)}" if why else "")
     if locked:
         _print_queued(locked, " by a command that is still running")
     return 1 if left or locked or result.rejected or result.dropped else 0
@@ -290,7 +292,7 @@ def _print_unsendable(spool: SpoolReport) -> int:
 
 def _print_queued(messages: int, text: str) -> None:
     verb = "is" if messages == 1 else "are"
-    click.echo(f"{counted(messages, 'message')} {verb} still queued{text}.", err=True)
+    click.echo(f"{pluralize(messages, 'message')} {verb} still queued{text}.", err=True)
 
 
 @contextmanager

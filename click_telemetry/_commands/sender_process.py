@@ -44,7 +44,7 @@ def encode(job: SenderJob) -> bytes:
     return json.dumps(line).encode("ascii") + b"\n"
 
 
-def unchanging(name: str) -> object:
+def file_key(name: str) -> object:
     """What a sender keeps of a file's name when it re-dates or marks the file."""
     parsed = parse(name)
     return None if parsed is None else (parsed.digits, parsed.part)

@@ -35,7 +35,7 @@ _DELIVERY_ERRORS = {
 }
 
 
-def visible(text: str, limit: int | None = None) -> str:
+def escape(text: str, limit: int | None = None) -> str:
     """Foreign text as printable characters: nothing in it moves a cursor or turns a direction.
 
     Args:
@@ -68,12 +68,12 @@ def allow_any_text(stream: object) -> None:
         stream.reconfigure(errors="backslashreplace")
 
 
-def counted(count: int, noun: str) -> str:
+def pluralize(count: int, noun: str) -> str:
     """`1 message`, `2 messages`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def local_time(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """Seconds since the epoch as local time."""
     try:
         return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
@@ -81,7 +81,7 @@ def local_time(seconds: float) -> str:
         return "an impossible time"
 
 
-def span(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A number of seconds, roughly: `12 s`, `3 min`, `5 h`, `2 days`."""
     seconds = max(seconds, 0.0)
     for unit, size, until in (("s", 1, 90), ("min", 60, 5400), ("h", 3600, 172800)):
@@ -90,18 +90,18 @@ def span(seconds: float) -> str:
     return f"{round(seconds / 86400)} days"
 
 
-def home_path(path: str, home: str) -> str:
+def shorten_home(path: str, home: str) -> str:
     """A path as people write it, with `~` for their home; printable."""
     home = home.rstrip("/")
-    return visible("~" + path[len(home) :] if home and path.startswith(home + os.sep) else path)
+    return escape("~" + path[len(home) :] if home and path.startswith(home + os.sep) else path)
 
 
-def system_error(error: OSError) -> str:
+def describe_system_error(error: OSError) -> str:
     """What the operating system calls an error."""
-    return visible(error.strerror or str(error) or type(error).__name__)
+    return escape(error.strerror or str(error) or type(error).__name__)
 
 
-def delivery_error(error: str) -> str:
+def describe_delivery_error(error: str) -> str:
     """A sender's one word for an error, as a clause.
 
     Args:

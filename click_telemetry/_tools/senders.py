@@ -7,7 +7,7 @@ import os
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, NamedTuple
 
-from .._commands.sender_process import SenderJob, SenderProcess, unchanging
+from .._commands.sender_process import SenderJob, SenderProcess, file_key
 from .._foreground.watch import WRITE_KEY
 from .._sender.queue import claim, oldest_names
 from .._sender.state import SenderState
@@ -97,9 +97,9 @@ class WatchedSpool:
             taken = claim(self._directory, name)
             if taken is not None:
                 taken.release()
-                free.add(unchanging(name))
+                free.add(file_key(name))
             elif os.path.lexists(os.path.join(self._directory, name)):
-                locked.add(unchanging(name))
+                locked.add(file_key(name))
         return free, locked
 
 

@@ -16,7 +16,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from .._commands.terminal import visible
+from .._commands.terminal import escape
 from .._reader import BASE_PROPERTIES, COMMAND_COMPLETED, COMMAND_INVOKED
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def apps(messages: Iterable[Mapping[str, Any]]) -> list[str]:
     return [*found]
 
 
-def duration(milliseconds: int) -> str:
+def format_duration(milliseconds: int) -> str:
     """Milliseconds for people: `12 ms`, `1.3 s`, `2 min 5 s`, `1 h 0 min`."""
     if milliseconds < 1000:
         return f"{milliseconds} ms"
@@ -129,13 +129,13 @@ def duration(milliseconds: int) -> str:
     return f"{seconds // 3600} h {seconds % 3600 // 60} min"
 
 
-def local_clock(timestamp: object) -> str:
+def format_clock(timestamp: object) -> str:
     """An ISO timestamp as local time; what is not a timestamp is returned as it is."""
     text = _text(timestamp)
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone()
     except (ValueError, OverflowError, OSError):
-        return visible(text, 12)
+        return escape(text, 12)
     return moment.strftime("%H:%M:%S.") + f"{moment.microsecond // 1000:03d}"
 
 
@@ -146,16 +146,16 @@ def _row(message: Mapping[str, Any]) -> Row:
     took = properties.get("duration_ms")
     if isinstance(took, int) and not isinstance(took, bool):
         shown.add("duration_ms")
-        took = duration(took) if took >= 0 else f"{took} ms"
+        took = format_duration(took) if took >= 0 else f"{took} ms"
     else:
         took = ""
     own = {name: value for name, value in properties.items() if name not in shown}
     flags = properties.get("flags")
     return Row(
         invocation=_invocation(message),
-        time=local_clock(message.get("timestamp")),
+        time=format_clock(message.get("timestamp")),
         sequence=_cell(properties.get("sequence")),
-        event=visible(_text(message.get("event")) or _text(message.get("type"))),
+        event=escape(_text(message.get("event")) or _text(message.get("type"))),
         command=_cell(properties.get("command")),
         flags=", ".join(map(_cell, flags)) if isinstance(flags, list) else _cell(flags),
         exit_code=_cell(properties.get("exit_code")) if completed else "",
@@ -163,7 +163,7 @@ def _row(message: Mapping[str, Any]) -> Row:
         outcome=_outcome(properties) if completed else "",
         outcome_text=_outcome_text(properties) if completed else "",
         own=", ".join(
-            f"{visible(name)}={_cell(value)}"
+            f"{escape(name)}={_cell(value)}"
             for name, value in {**_other_fields(message), **own}.items()
         ),
     )
@@ -171,7 +171,7 @@ def _row(message: Mapping[str, Any]) -> Row:
 
 def _outcome(properties: Mapping[str, Any]) -> str:
     outcome = _text(properties.get("outcome"))
-    return "" if outcome == "success" else visible(outcome, MAX_VALUE)
+    return "" if outcome == "success" else escape(outcome, MAX_VALUE)
 
 
 def _outcome_text(properties: Mapping[str, Any]) -> str:
@@ -184,7 +184,7 @@ def _outcome_text(properties: Mapping[str, Any]) -> str:
         detail += " (masked: its class is not the application's, see error_packages)"
     if outcome == "success" and not detail:
         return ""
-    return visible(outcome, MAX_VALUE) + (f": {detail}" if detail else "")
+    return escape(outcome, MAX_VALUE) + (f": {detail}" if detail else "")
 
 
 def _other_fields(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,8 +203,8 @@ def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return visible(value, MAX_VALUE)
-    return visible(json.dumps(value, ensure_ascii=False), MAX_VALUE)
+        return escape(value, MAX_VALUE)
+    return escape(json.dumps(value, ensure_ascii=False), MAX_VALUE)
 
 
 def _invocation(message: Mapping[str, Any]) -> str:

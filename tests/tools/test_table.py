@@ -15,9 +15,9 @@ from click_telemetry._tools.table import (
     EventTable,
     Row,
     apps,
-    duration,
+    format_clock,
+    format_duration,
     in_order,
-    local_clock,
     rows,
 )
 
@@ -187,16 +187,16 @@ def test_each_application_is_named_once() -> None:
 )
 def test_a_duration_is_written_for_people(milliseconds: int, shown: str) -> None:
     """Large numbers have larger units."""
-    assert duration(milliseconds) == shown
+    assert format_duration(milliseconds) == shown
 
 
 def test_a_time_is_local(tokyo: None) -> None:
     """Times are local; what is not a time is shown as it is."""
-    assert local_clock("2026-03-01T20:15:03.007Z") == "05:15:03.007"
-    assert local_clock("2026-03-01T20:15:03.007999+02:00") == "03:15:03.007"
-    assert local_clock("\x1b[31m") == "\\x1b[31m"
-    assert local_clock("0001-01-01T00:00:00Z") != ""
-    assert local_clock(7) == ""
+    assert format_clock("2026-03-01T20:15:03.007Z") == "05:15:03.007"
+    assert format_clock("2026-03-01T20:15:03.007999+02:00") == "03:15:03.007"
+    assert format_clock("\x1b[31m") == "\\x1b[31m"
+    assert format_clock("0001-01-01T00:00:00Z") != ""
+    assert format_clock(7) == ""
 
 
 _json = st.recursive(
