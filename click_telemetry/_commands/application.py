@@ -1,4 +1,4 @@
-"""The application that a telemetry command runs in: what it declared, and every switch's value.
+"""The application that a telemetry command belongs to: its declaration, and every switch's value.
 
 `decide` makes the decision; the switches are evaluated one by one with the functions that it
 calls, in its order.
@@ -73,7 +73,7 @@ class KnownDestination(NamedTuple):
 
 
 class Application(NamedTuple):
-    """The application, here and now.
+    """The application in this process and environment.
 
     Attributes:
         settings: what it declared.
@@ -110,13 +110,13 @@ class Application(NamedTuple):
             )
         if self.directories is None:
             raise click.ClickException(
-                "There is no directory for it: set HOME to the absolute path of your home "
+                "There is no directory for telemetry: set HOME to the absolute path of your home "
                 "directory."
             )
         return self.directories
 
     def path(self, path: str) -> str:
-        """A path for people, with `~` for their home."""
+        """A path as it is printed, with `~` for the home directory."""
         return shorten_home(path, self.environ.get("HOME", ""))
 
     def off_reason(self) -> str:
@@ -206,12 +206,12 @@ NO_EFFECT = "none"
 
 
 class Switch(NamedTuple):
-    """Something that decides whether a run is recorded.
+    """A condition that decides whether a run is recorded.
 
     Attributes:
         key: a reason of `_foreground.reasons`, or a variable's name.
         name: for people.
-        value: in words, or as in the environment; None if it is not set.
+        value: as in the environment, or a description; None if it is not set.
         effect: OPTS_OUT, OPTS_IN, LOG or NO_EFFECT.
     """
 
@@ -358,7 +358,7 @@ def setting_problem(path: str) -> str:
             return f"is larger than {SETTING_LIMIT // 1024} KB"
         content = read_small(path, limit=SETTING_LIMIT, follow=True)
     except NotADirectoryError:
-        return "is below something that is no directory"
+        return "is below a file that is not a directory"
     except FileNotFoundError:
         return "" if read_setting(path) == NONE else "is behind a link to nothing"
     except OSError as error:

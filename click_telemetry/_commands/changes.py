@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 POLL_EVERY = 0.05
 MAX_WAIT = 2 * MAX_PAUSE
-"""Seconds: of another sender without progress, then of our own."""
+"""Seconds: those of another sender without progress, then those of our own."""
 
 
 # Setting, ID and queue ----------------------------------------------------------------------------
@@ -249,7 +249,7 @@ def _job(application: Application, spool: SpoolReport) -> SenderJob | None:
 
 
 def _clear_not_before(directory: str) -> None:
-    """A person asks for it now: the wait after an earlier failure does not apply."""
+    """Remove the wait after an earlier failure: `flush` delivers now."""
     try:
         os.unlink(os.path.join(directory, NOT_BEFORE))
     except OSError:

@@ -53,7 +53,7 @@ _COMMANDS = {
         options=(("--json", "as_json", "Print each message as one line of JSON."),),
     ),
     "flush": CommandText(
-        "Sends the queued messages now, and waits for it.\n\n"
+        "Sends the queued messages now, and waits for the result.\n\n"
         "The exit status is 0 if every queued message was delivered."
     ),
     "purge": CommandText("Deletes the ID and the queue. The saved setting is kept."),

@@ -70,7 +70,7 @@ class StatusReport(NamedTuple):
     """Everything that `status` shows.
 
     Attributes:
-        application: whose.
+        application: the application.
         switches: all of them, in the order in which they are evaluated.
         decisive: the key of the one that decides; empty if none opts out.
         setting_problem: why the saved setting cannot be read; empty if it can be.

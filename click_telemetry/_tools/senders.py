@@ -30,7 +30,7 @@ class Remainder(NamedTuple):
         locked: files that a running process writes.
         undelivered: files that no process writes any more.
         rejected: messages that the receiver rejected.
-        error: the reason in one word of the sender's or the system's; empty if there is none.
+        error: the sender's error code or the system's message; empty if there is none.
         exit_status: of the last sender; None if it was killed or never started.
     """
 

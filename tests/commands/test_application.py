@@ -425,7 +425,7 @@ def test_setting_that_cannot_be_reached_is_explained(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to(tmp_path / "nothing")
     for path, problem in (
-        (tmp_path / "file" / "telemetry.json", "is below something that is no directory"),
+        (tmp_path / "file" / "telemetry.json", "is below a file that is not a directory"),
         (tmp_path / "link", "is behind a link to nothing"),
         (tmp_path / "link" / "telemetry.json", "is behind a link to nothing"),
     ):

@@ -58,7 +58,7 @@ def test_an_escape_sequence_is_shown_and_not_obeyed(text: str, shown: str) -> No
         ("http_418", "the server rejected the request (418)"),
         (
             "html",
-            "a web page answered instead of the server (a network that requires a login, perhaps)",
+            "the response is a web page, not the server's (a network's login page, perhaps)",
         ),
         ("SomethingNew", "delivery failed (SomethingNew)"),
         ("http_", "delivery failed (http_)"),
