@@ -235,7 +235,7 @@ def test_an_unknown_value_of_the_application_s_own_variable_opts_out(
         ({"notice_shown": False}, "notice_not_shown", "not shown yet"),
     ],
 )
-def test_each_condition_opts_out_in_its_own_words(
+def test_each_condition_opts_out_with_its_own_reason(
     conditions: dict[str, Any], key: str, value: str, examine: Examiner
 ) -> None:
     """It is the one that decides if no other applies."""
@@ -244,8 +244,8 @@ def test_each_condition_opts_out_in_its_own_words(
     assert found.decisive == key
 
 
-def test_enabling_makes_the_notice_and_the_question_unnecessary(examine: Examiner) -> None:
-    """With a saved setting that enables telemetry, neither is waited for."""
+def test_enabling_replaces_the_notice_and_the_opt_in(examine: Examiner) -> None:
+    """A saved setting that enables telemetry is enough."""
     found = examine(setting="enabled", opt_in=True, notice_shown=False)
     assert found.switch("setting") == ("enabled", OPTS_IN)
     assert found.switch("not_opted_in") == ("required, enabled", NO_EFFECT)
@@ -254,7 +254,7 @@ def test_enabling_makes_the_notice_and_the_question_unnecessary(examine: Examine
 
 
 def test_the_ci_service_is_named(examine: Examiner) -> None:
-    """By the variables that identify it."""
+    """The variables that identify it are listed."""
     assert examine({"GITHUB_ACTIONS": "true"}, ci=True).switch("ci") == (
         "CI, GITHUB_ACTIONS",
         OPTS_OUT,
@@ -404,10 +404,10 @@ def is_root() -> bool:
         ),
     ],
 )
-def test_a_file_that_is_not_a_regular_one_of_mine_is_explained(
+def test_a_setting_that_is_not_a_regular_file_of_the_user_is_explained(
     tmp_path: Path, make: Callable[[Path], None], problem: str
 ) -> None:
-    """It is neither waited for nor read to its end."""
+    """Reading it neither blocks nor takes long."""
     path = tmp_path / "telemetry.json"
     make(path)
     assert read_setting(str(path)) == "unreadable"

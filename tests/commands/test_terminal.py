@@ -14,7 +14,7 @@ _patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 @_patient
 @given(st.text(st.characters(codec=None)))
-def test_nothing_foreign_reaches_a_terminal_unescaped(text: str) -> None:
+def test_no_text_reaches_a_terminal_unescaped(text: str) -> None:
     """Whatever a message contains, only printable characters are shown."""
     shown = escape(text)
     assert shown.isprintable()
@@ -24,7 +24,7 @@ def test_nothing_foreign_reaches_a_terminal_unescaped(text: str) -> None:
 @_patient
 @given(st.text(st.characters(codec=None)), st.integers(2, 80))
 def test_a_long_text_is_cut_to_the_length_asked_for(text: str, most: int) -> None:
-    """A value of thousands of characters takes no more room than it was given."""
+    """A value of thousands of characters is not longer than the limit."""
     assert len(escape(text, most)) <= most
 
 
@@ -44,7 +44,7 @@ def test_a_long_text_is_cut_to_the_length_asked_for(text: str, most: int) -> Non
         ("[red]markup[/red]", "[red]markup[/red]"),
     ],
 )
-def test_an_escape_sequence_is_shown_and_not_obeyed(text: str, shown: str) -> None:
+def test_an_escape_sequence_is_escaped(text: str, shown: str) -> None:
     """A control character is shown as its Python escape."""
     assert escape(text) == shown
 
@@ -65,6 +65,6 @@ def test_an_escape_sequence_is_shown_and_not_obeyed(text: str, shown: str) -> No
         ("", "delivery failed ()"),
     ],
 )
-def test_a_failed_delivery_is_described_in_words(error: str, words: str) -> None:
+def test_a_failed_delivery_is_described(error: str, words: str) -> None:
     """An unknown error is shown as it is."""
     assert describe_delivery_error(error) == words

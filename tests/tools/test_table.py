@@ -101,10 +101,10 @@ def test_a_command_is_two_rows(tokyo: None) -> None:
         ),
     ],
 )
-def test_an_outcome_that_is_no_plain_success_is_told(
+def test_an_outcome_other_than_success_is_shown(
     own: dict[str, Any], expected: tuple[str, str, str]
 ) -> None:
-    """Failure, Ctrl-C and a killed process are shown in words, with the error's class."""
+    """Failure, Ctrl-C and a killed process are named, with the error's class."""
     row = rows(pair(**own))[1]
     assert (row.exit_code, row.outcome, row.outcome_text) == expected
 
@@ -137,12 +137,12 @@ def test_an_applications_exit_code_is_a_property_like_any_other() -> None:
     assert row.own == "exit_code=3, outcome=failure"
 
 
-def test_lost_events_are_shown_where_they_are_counted() -> None:
+def test_dropped_events_are_shown() -> None:
     """The count of dropped events is in the table too."""
     assert rows([track("One", dropped=4)])[0].own == "dropped=4"
 
 
-def test_rows_stand_by_invocation_then_by_sequence() -> None:
+def test_rows_are_sorted_by_invocation_then_by_sequence() -> None:
     """Two concurrent commands are shown one after the other, each in its own order."""
     early = pair("acme a", invocation="z", at="2026-03-01T12:00:00.000Z", first=1)
     early += pair("acme b", invocation="z", at="2026-03-01T12:00:09.000Z", first=3)
@@ -154,10 +154,10 @@ def test_rows_stand_by_invocation_then_by_sequence() -> None:
 
 
 def test_identify_is_a_row_only_when_it_names_a_user() -> None:
-    """The one identify of an anonymous ID is no news; a user's is."""
-    silent: Message = {"type": "identify", "anonymousId": "x", "traits": {"plan": "pro"}}
-    named = {**silent, "userId": "ada"}
-    assert rows([silent]) == []
+    """The identify of an anonymous ID is not shown; a user's is."""
+    anonymous: Message = {"type": "identify", "anonymousId": "x", "traits": {"plan": "pro"}}
+    named = {**anonymous, "userId": "ada"}
+    assert rows([anonymous]) == []
     (row,) = rows([named])
     assert (row.event, row.own) == ("identify", "userId=ada, plan=pro")
 
@@ -231,8 +231,8 @@ _field = st.sampled_from(
         max_size=4,
     )
 )
-def test_no_message_is_too_odd_for_a_row(messages: list[Message]) -> None:
-    """Whatever a client sends, it becomes a row of printable text or no row, and never an error."""
+def test_any_message_gives_a_printable_row(messages: list[Message]) -> None:
+    """Whatever a client sends gives a row of printable text or no row, and never an error."""
     apps(messages)
     for row in rows(messages):
         assert all(cell.isprintable() for cell in row[1:])
@@ -262,8 +262,8 @@ def test_a_command_fits_eighty_columns() -> None:
     ]
 
 
-def test_how_it_ended_stands_below_where_it_is_news() -> None:
-    """A failure has a line of its own, since an error's class needs the room."""
+def test_an_outcome_other_than_success_has_a_line_below() -> None:
+    """A failure has a line of its own, since the name of an error class is long."""
     ended = pair(
         "demo fail", exit_code=1, outcome="failure", error_class="demo_cli.errors.ApiError"
     )
@@ -284,7 +284,7 @@ def test_an_event_of_the_applications_own_has_its_properties_below() -> None:
     ]
 
 
-def test_an_event_within_a_command_does_not_say_the_command_again() -> None:
+def test_an_event_within_a_command_does_not_repeat_the_command() -> None:
     """A flow reads as a list: its long names have the room of path and flags."""
     invoked, completed = pair("demo apps create", "accept_terms", "name", "plan", "region")
     step = track("Application Create Step Reached", step="plan", elapsed_ms=32)
@@ -340,7 +340,7 @@ def test_a_wide_terminal_gives_the_room_to_paths_and_flags() -> None:
 
 
 def test_wide_characters_keep_the_columns_straight() -> None:
-    """A name in Chinese takes two columns for a character, and nothing moves."""
+    """A Chinese character takes two columns, and the columns stay aligned."""
     lines = printed([*pair("demo 部署"), track("Plan Changed", "demo deploy", sequence=3)])
     assert lines[3:] == [
         "12:00:00.123  2  Command Completed  demo 部署              0     12 ms",
@@ -348,7 +348,7 @@ def test_wide_characters_keep_the_columns_straight() -> None:
     ]
 
 
-def test_invocations_are_apart() -> None:
+def test_an_empty_line_separates_invocations() -> None:
     """An empty line is between one invocation and the next, none within a chain."""
     messages = [
         *pair("demo a"),
@@ -365,8 +365,8 @@ def test_a_pipe_gets_no_escape_sequence() -> None:
 
 
 @pytest.mark.parametrize("outcome", ["failure", "cancelled", "unfinished"])
-def test_nothing_is_said_by_colour_alone(outcome: str) -> None:
-    """Under NO_COLOR a terminal shows no colour, and an outcome is still there as a word."""
+def test_an_outcome_is_not_shown_by_colour_alone(outcome: str) -> None:
+    """Under NO_COLOR a terminal shows no colour, and the outcome is still named."""
     coloured = "\n".join(printed(pair(exit_code=1, outcome=outcome), force_terminal=True))
     plain = "\n".join(
         printed(pair(exit_code=1, outcome=outcome), force_terminal=True, no_color=True)
@@ -382,7 +382,7 @@ def test_an_ascii_terminal_gets_an_ascii_rule() -> None:
     assert set(lines[1]) == {"-"}
 
 
-def test_foreign_text_is_shown_and_not_obeyed() -> None:
+def test_text_from_outside_is_escaped() -> None:
     """Neither an escape sequence nor rich's markup in a message changes the terminal."""
     evil = "\x1b[2J[red]x[/red] :smile: \u202e"
     message = track(evil, evil, evil, note=evil)
@@ -394,7 +394,7 @@ def test_foreign_text_is_shown_and_not_obeyed() -> None:
 
 
 @pytest.mark.parametrize("width", [1, 20, 40, 60, 79])
-def test_a_narrow_terminal_gets_a_table_still(width: int) -> None:
-    """However narrow the terminal, every word is there."""
+def test_a_narrow_terminal_shows_the_whole_table(width: int) -> None:
+    """Every word is printed, however narrow the terminal is."""
     text = "".join(printed(pair("demo deploy", "dry_run"), width=width))
     assert "".join(text.split()).count("12:00:00.123") == 2
