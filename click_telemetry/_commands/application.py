@@ -44,7 +44,7 @@ from .._recorder import (
     was_shown,
 )
 from .._storage import read_small
-from .terminal import shorten_home
+from .terminal import escape, shorten_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -83,7 +83,7 @@ class Application(NamedTuple):
         flag: whether `--no-telemetry` is on this command line.
         decision: whether a recorded command would be recorded now.
         setting: the saved one: NONE, ENABLED, DISABLED or UNREADABLE.
-        group: how the telemetry group was called, such as `acme telemetry`.
+        group: how the telemetry group was called, such as `acme telemetry`; escaped.
         destinations: where its events are sent.
     """
 
@@ -141,7 +141,7 @@ def find_application(context: click.Context) -> Application:
         )
     flag = any(scope_of(one).opted_out == "flag" for one in contexts)
     group = context.parent.command_path if context.parent is not None else context.command_path
-    return examine(root.settings, os.environ, sys.stdout, flag=flag, group=group)
+    return examine(root.settings, os.environ, sys.stdout, flag=flag, group=escape(group))
 
 
 def examine(

@@ -128,6 +128,16 @@ def test_commands_and_options_are_completed() -> None:
     assert "--why" in [c.value for c in complete.get_completions(["telemetry", "status"], "--")]
 
 
+def test_the_name_of_the_program_is_escaped() -> None:
+    """A link to the application with control characters in its name does not reach the terminal."""
+    cli = application(write_key="key")
+    cli.add_command(telemetry_group())
+    for words in (["status"], ["status", "--why"]):
+        shown = CliRunner().invoke(cli, ["telemetry", *words], prog_name="a\x1b[2J\u202ec").output
+        assert "a\\x1b[2J\\u202ec telemetry" in shown
+        assert "\x1b" not in shown
+
+
 COPIED = """
 import vendored
 from click_telemetry import instrument, telemetry_group
