@@ -1,7 +1,7 @@
 """Draws the pictures of the README and the privacy page: `uv run python docs/pictures.py`.
 
 Each picture has a terminal of its own, with an empty home; what its commands print becomes an SVG.
-Nothing leaves the machine: the only way out is a proxy where nobody listens.
+Nothing leaves the machine: the only way out is a proxy that does not exist.
 """
 
 from __future__ import annotations
@@ -32,30 +32,30 @@ class Scene(NamedTuple):
     Attributes:
         shown: commands, with what they print.
         before: commands that were run before in the same home.
-        most: lines of a command's output; what comes after them is an ellipsis.
+        max_lines: of a command's output; an ellipsis stands for the rest.
     """
 
     shown: tuple[str, ...]
     before: tuple[str, ...] = ()
-    most: int = 60
+    max_lines: int = 60
 
 
 PICTURES = {
     "watch.svg": Scene(("click-telemetry watch -- demo-cli deploy --region eu --dry-run",)),
     "notice.svg": Scene(("demo-cli deploy --region eu", "demo-cli deploy --region eu")),
     "status.svg": Scene(("demo-cli telemetry status --why",), before=RECORDED),
-    "show.svg": Scene(("demo-cli telemetry show",), before=RECORDED, most=36),
+    "show.svg": Scene(("demo-cli telemetry show",), before=RECORDED, max_lines=36),
     "disable.svg": Scene(
         ("demo-cli telemetry disable", "demo-cli telemetry status"), before=RECORDED
     ),
 }
 
-# Without the fonts that rich would have a reader's browser fetch from somebody's server.
+# Without the fonts that rich lets the browser fetch from another server.
 FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
 
-def seen(command: str, home: str) -> str:
-    """What a person sees who runs a command in a terminal, colours included."""
+def run_on_terminal(command: str, home: str) -> str:
+    """What a command prints on a terminal, with colours."""
     pid, terminal = pty.fork()
     if pid == 0:
         environ = {
@@ -82,19 +82,19 @@ def seen(command: str, home: str) -> str:
 def draw(name: str, scene: Scene) -> None:
     """Draw one picture."""
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
-    # A sender may still be at it when its home goes; it notices.
+    # A sender may still run when its home is deleted; it ends then.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         for command in scene.before:
-            seen(command, home)
+            run_on_terminal(command, home)
         for number, command in enumerate(scene.shown):
             if number:
                 console.print()
             console.print(Text.assemble(("$ ", "green"), (command, "bold")))
-            lines = seen(command, home).rstrip("\n").split("\n")
-            more = ["…"] if len(lines) > scene.most else []
-            for line in [*lines[: scene.most], *more]:
+            lines = run_on_terminal(command, home).rstrip("\n").split("\n")
+            more = ["…"] if len(lines) > scene.max_lines else []
+            for line in [*lines[: scene.max_lines], *more]:
                 text = Text.from_ansi(line)
-                # Of its own style, or some renderers swallow it.
+                # Some renderers drop leading space unless it has a style of its own.
                 text.stylize("dim", 0, len(text) - len(text.plain.lstrip()))
                 console.print(text)
     picture = console.export_svg(title="", code_format=FORMAT, unique_id=name.partition(".")[0])

@@ -1,4 +1,4 @@
-"""The application that a telemetry command runs in: what it declared, and every switch's value.
+"""The application that a telemetry command belongs to: its declaration, and every switch's value.
 
 `decide` makes the decision; the switches are evaluated one by one with the functions that it
 calls, in its order.
@@ -43,7 +43,7 @@ from .._recorder import (
     was_shown,
 )
 from .._storage import read_small
-from .terminal import home_path
+from .terminal import escape, shorten_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -72,7 +72,7 @@ class KnownDestination(NamedTuple):
 
 
 class Application(NamedTuple):
-    """The application, here and now.
+    """The application in this process and environment.
 
     Attributes:
         settings: what it declared.
@@ -82,7 +82,7 @@ class Application(NamedTuple):
         flag: whether `--no-telemetry` is on this command line.
         decision: whether a recorded command would be recorded now.
         setting: the saved one: NONE, ENABLED, DISABLED or UNREADABLE.
-        group: how the telemetry group was called, such as `acme telemetry`.
+        group: how the telemetry group was called, such as `acme telemetry`; escaped.
         destinations: where its events are sent.
     """
 
@@ -109,14 +109,14 @@ class Application(NamedTuple):
             )
         if self.directories is None:
             raise click.ClickException(
-                "There is no directory for it: set HOME to the absolute path of your home "
+                "There is no directory for telemetry: set HOME to the absolute path of your home "
                 "directory."
             )
         return self.directories
 
     def path(self, path: str) -> str:
-        """A path for people, with `~` for their home."""
-        return home_path(path, self.environ.get("HOME", ""))
+        """A path as it is printed, with `~` for the home directory."""
+        return shorten_home(path, self.environ.get("HOME", ""))
 
     def off_reason(self) -> str:
         """Why nothing is recorded, as a clause; for the mode OFF."""
@@ -125,7 +125,7 @@ class Application(NamedTuple):
         return REASONS[self.decision.reason]
 
 
-def application_of(context: click.Context) -> Application:
+def find_application(context: click.Context) -> Application:
     """The application above a telemetry command.
 
     Raises:
@@ -140,7 +140,7 @@ def application_of(context: click.Context) -> Application:
         )
     flag = any(scope_of(one).opted_out == "flag" for one in contexts)
     group = context.parent.command_path if context.parent is not None else context.command_path
-    return examine(root.settings, os.environ, sys.stdout, flag=flag, group=group)
+    return examine(root.settings, os.environ, sys.stdout, flag=flag, group=escape(group))
 
 
 def examine(
@@ -205,12 +205,12 @@ NO_EFFECT = "none"
 
 
 class Switch(NamedTuple):
-    """Something that decides whether a run is recorded.
+    """A condition that decides whether a run is recorded.
 
     Attributes:
-        key: a reason of `_foreground.reasons`, or a variable's name.
+        key: a reason of `_foreground.consent`, or a variable's name.
         name: for people.
-        value: in words, or as in the environment; None if it is not set.
+        value: as in the environment, or a description; None if it is not set.
         effect: OPTS_OUT, OPTS_IN, LOG or NO_EFFECT.
     """
 
@@ -357,7 +357,7 @@ def setting_problem(path: str) -> str:
             return f"is larger than {SETTING_LIMIT // 1024} KB"
         content = read_small(path, limit=SETTING_LIMIT, follow=True)
     except NotADirectoryError:
-        return "is below something that is no directory"
+        return "is below a file that is not a directory"
     except FileNotFoundError:
         return "" if read_setting(path) == NONE else "is behind a link to nothing"
     except OSError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -20,81 +20,65 @@ if TYPE_CHECKING:
 HELP = "Shows, disables, enables and deletes telemetry."
 
 
-# The commands; each imports its module when it runs -----------------------------------------------
+# The commands -------------------------------------------------------------------------------------
 
 
-def _status(context: click.Context, why: bool, as_json: bool) -> None:
-    """Shows whether telemetry is on, what is queued, what was sent and the last error."""
-    from .status import run
+class CommandText(NamedTuple):
+    """What the help shows of a command.
 
-    run(context, why=why, as_json=as_json)
-
-
-def _enable(context: click.Context) -> None:
-    """Enables telemetry. Any other opt-out still takes precedence."""
-    from .changes import enable
-
-    enable(context)
-
-
-def _disable(context: click.Context) -> None:
-    """Disables telemetry, and deletes the ID and the queue."""
-    from .changes import disable
-
-    disable(context)
-
-
-def _show(context: click.Context, as_json: bool) -> None:
-    """Shows the queued messages, exactly as they would be sent."""
-    from .show import run
-
-    run(context, as_json=as_json)
-
-
-def _flush(context: click.Context) -> None:
-    """Sends the queued messages now, and waits for it.
-
-    The exit status is 0 if every queued message was delivered.
+    Attributes:
+        help: of its own page.
+        short_help: its line in the group's help; None for the first sentence of `help`.
+        options: flag, parameter and help of each.
     """
-    from .flush import run
 
-    run(context)
-
-
-def _purge(context: click.Context) -> None:
-    """Deletes the ID and the queue. The saved setting is kept."""
-    from .changes import purge
-
-    purge(context)
+    help: str
+    short_help: str | None = None
+    options: tuple[tuple[str, str, str], ...] = ()
 
 
-def _reset_id(context: click.Context) -> None:
-    """Replaces the anonymous ID by a new one."""
-    from .changes import reset_id
-
-    reset_id(context)
-
-
-_COMMANDS: dict[str, Callable[..., None]] = {
-    "status": _status,
-    "enable": _enable,
-    "disable": _disable,
-    "show": _show,
-    "flush": _flush,
-    "purge": _purge,
-    "reset-id": _reset_id,
-}
-_SHORT_HELP = {"status": "Shows whether telemetry is on, the queue and the last error."}
-_OPTIONS = {
-    "status": (
-        ("--why", "why", "List every switch, its value, and the one that decides."),
-        ("--json", "as_json", "Print everything as one JSON object."),
+_COMMANDS = {
+    "status": CommandText(
+        "Shows whether telemetry is on, what is queued, what was sent and the last error.",
+        "Shows whether telemetry is on, the queue and the last error.",
+        (
+            ("--why", "why", "List every switch, its value, and the one that decides."),
+            ("--json", "as_json", "Print everything as one JSON object."),
+        ),
     ),
-    "show": (("--json", "as_json", "Print each message as one line of JSON."),),
+    "enable": CommandText("Enables telemetry. Any other opt-out still takes precedence."),
+    "disable": CommandText("Disables telemetry, and deletes the ID and the queue."),
+    "show": CommandText(
+        "Shows the queued messages, exactly as they would be sent.",
+        options=(("--json", "as_json", "Print each message as one line of JSON."),),
+    ),
+    "flush": CommandText(
+        "Sends the queued messages now, and waits for the result.\n\n"
+        "The exit status is 0 if every queued message was delivered."
+    ),
+    "purge": CommandText("Deletes the ID and the queue. The saved setting is kept."),
+    "reset-id": CommandText("Replaces the anonymous ID by a new one."),
 }
 
 NAMES = tuple(_COMMANDS)
 """In the order of the help."""
+
+
+def _run(context: click.Context, /, **options: bool) -> None:
+    """Run the command that the context names."""
+    # Not before a command runs: an application that adds the group pays for this module alone.
+    from . import changes, reports
+
+    run: dict[str | None, Callable[..., None]] = {
+        "status": reports.status,
+        "enable": changes.enable,
+        "disable": changes.disable,
+        "show": reports.show,
+        "flush": changes.flush,
+        "purge": changes.purge,
+        "reset-id": changes.reset_id,
+    }
+    run[context.command.name](context, **options)
 
 
 # The group ----------------------------------------------------------------------------------------
@@ -175,16 +159,16 @@ def telemetry_group(name: str = "telemetry", *, help: str = HELP) -> TelemetryGr
 
 
 def _make_command(name: str) -> click.Command:
-    run = _COMMANDS[name]
+    text = _COMMANDS[name]
     return TelemetryCommand(
         name,
-        callback=click.pass_context(run),
+        callback=click.pass_context(_run),
         params=[
-            click.Option([flag, parameter], is_flag=True, help=text)
-            for flag, parameter, text in _OPTIONS.get(name, ())
+            click.Option([flag, parameter], is_flag=True, help=shown)
+            for flag, parameter, shown in text.options
         ],
-        help=run.__doc__,
-        short_help=_SHORT_HELP.get(name),
+        help=text.help,
+        short_help=text.short_help,
     )
 
 
@@ -203,9 +187,42 @@ def _rich_help(command: click.Command, context: click.Context) -> str | None:
     kinds = type(context.find_root().command).__mro__
     if not any(kind.__module__.partition(".")[0] == "rich_click" for kind in kinds):
         return None
-    from .rich_help import help_page
+    return _rich_page(command, context)
 
-    return help_page(command, context)
+
+def _rich_page(command: click.Command, context: click.Context) -> str:
+    """The help page as rich-click prints it, of a copy without `--no-telemetry`; it never runs."""
+    import rich_click  # an extra; the application has imported it
+
+    class Group(rich_click.RichGroup):
+        def list_commands(self, ctx: click.Context) -> list[str]:
+            return [*self.commands]  # in the given order
+
+    flag = scope_of(context).option
+    params = [param for param in command.get_params(context) if param is not flag]
+    page: click.Command
+    if isinstance(command, click.Group):
+        commands: dict[str, click.Command] = {
+            name: rich_click.RichCommand(**_texts(found))
+            for name in command.list_commands(context)
+            if (found := command.get_command(context, name)) is not None
+        }
+        page = Group(commands=commands, params=params, **_texts(command))
+    else:
+        page = rich_click.RichCommand(params=params, **_texts(command))
+    return page.get_help(
+        rich_click.RichContext(page, info_name=context.info_name, parent=context.parent)
+    )
+
+
+def _texts(command: click.Command) -> dict[str, Any]:
+    return {
+        "name": command.name,
+        "help": command.help,
+        "short_help": command.short_help,
+        "epilog": command.epilog,
+        "add_help_option": False,  # it is among the parameters already
+    }
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A sender process that is waited for: what an application leaves behind, without its sleep.
+"""A sender process that this process waits for, as an application starts it, without its sleep.
 
 It has the same command line, environment and job. It takes the sender's lock itself, and ends at
 once if another sender holds it. `acme telemetry flush` and `click-telemetry watch` use it.
@@ -44,8 +44,8 @@ def encode(job: SenderJob) -> bytes:
     return json.dumps(line).encode("ascii") + b"\n"
 
 
-def unchanging(name: str) -> object:
-    """What a sender keeps of a file's name when it re-dates or marks the file."""
+def file_key(name: str) -> object:
+    """The parts of a file's name that stay the same when a sender re-dates or marks the file."""
     parsed = parse(name)
     return None if parsed is None else (parsed.digits, parsed.part)
 
@@ -55,7 +55,7 @@ class SenderProcess:
 
     Attributes:
         exit_status: of the last one; None before the first has ended, and if it was killed here.
-        problem: why the last one could not be started, in the system's words; else empty.
+        problem: the system's message if the last one could not be started; else empty.
     """
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class SenderProcess:
                 stderr=subprocess.DEVNULL,
                 env=environment(os.environ),
                 cwd=os.sep,
-                start_new_session=True,  # Ctrl-C is not meant for it
+                start_new_session=True,  # the terminal sends Ctrl-C to this process alone
             )
         except OSError as error:
             self.problem = error.strerror or type(error).__name__

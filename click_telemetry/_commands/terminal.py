@@ -1,4 +1,4 @@
-"""Text for people: printable, coloured only where colour is wanted, numbers and times in words."""
+"""Text for a terminal: escaped, coloured if the stream is a terminal, with readable numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DELIVERY_ERRORS = {
     "lock": "the spool cannot be locked",
     "unlink": "the spool's files cannot be deleted, so nothing was sent",
     "unwritable": "the spool's files cannot be renamed, so nothing was sent",
-    "html": "a web page answered instead of the server (a network that requires a login, perhaps)",
+    "html": "the response is a web page, not the server's (a network's login page, perhaps)",
     "redirected": "the server redirects to another address, which is not followed",
     "TooManyRedirects": "the server redirects to another address, which is not followed",
     "ConnectionError": "the server could not be reached",
@@ -31,12 +31,14 @@ _DELIVERY_ERRORS = {
     "http_401": "the server does not accept the application's key (401)",
     "http_403": "the server does not accept the application's key (403)",
     "http_404": "the server has no such address (404)",
-    "http_429": "the server asks to wait (429)",
+    "http_429": "the server limits the rate of requests (429)",
 }
 
 
-def visible(text: str, limit: int | None = None) -> str:
-    """Foreign text as printable characters: nothing in it moves a cursor or turns a direction.
+def escape(text: str, limit: int | None = None) -> str:
+    """Replace each character that is not printable by its Python escape.
+
+    No text from outside can then move the cursor, set a colour or change the direction of writing.
 
     Args:
         text: from a message, a file name or a command line.
@@ -63,26 +65,26 @@ def printer(context: click.Context) -> Callable[[str], None]:
 
 
 def allow_any_text(stream: object) -> None:
-    """Let a stream print as escapes what its encoding does not contain: a path may be anything."""
+    """Let a stream escape what its encoding does not contain; a path may contain any character."""
     if isinstance(stream, TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
 
 
-def counted(count: int, noun: str) -> str:
+def pluralize(count: int, noun: str) -> str:
     """`1 message`, `2 messages`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def local_time(seconds: float) -> str:
-    """Seconds since the epoch as local time."""
+def format_time(seconds: float) -> str:
+    """Format seconds since the epoch as local time."""
     try:
         return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
     except (OverflowError, OSError, ValueError):
-        return "an impossible time"
+        return "an invalid time"
 
 
-def span(seconds: float) -> str:
-    """A number of seconds, roughly: `12 s`, `3 min`, `5 h`, `2 days`."""
+def format_duration(seconds: float) -> str:
+    """Round a number of seconds: `12 s`, `3 min`, `5 h`, `2 days`."""
     seconds = max(seconds, 0.0)
     for unit, size, until in (("s", 1, 90), ("min", 60, 5400), ("h", 3600, 172800)):
         if seconds < until:
@@ -90,19 +92,19 @@ def span(seconds: float) -> str:
     return f"{round(seconds / 86400)} days"
 
 
-def home_path(path: str, home: str) -> str:
-    """A path as people write it, with `~` for their home; printable."""
+def shorten_home(path: str, home: str) -> str:
+    """Escape a path, and replace the home directory by `~`."""
     home = home.rstrip("/")
-    return visible("~" + path[len(home) :] if home and path.startswith(home + os.sep) else path)
+    return escape("~" + path[len(home) :] if home and path.startswith(home + os.sep) else path)
 
 
-def system_error(error: OSError) -> str:
-    """What the operating system calls an error."""
-    return visible(error.strerror or str(error) or type(error).__name__)
+def describe_system_error(error: OSError) -> str:
+    """The operating system's message for an error."""
+    return escape(error.strerror or str(error) or type(error).__name__)
 
 
-def delivery_error(error: str) -> str:
-    """A sender's one word for an error, as a clause.
+def describe_delivery_error(error: str) -> str:
+    """Describe a sender's error code as a clause.
 
     Args:
         error: `SenderState.last_error`.

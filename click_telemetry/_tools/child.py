@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from .._commands.terminal import visible
+from .._commands.terminal import escape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -134,7 +134,7 @@ def cannot_start(name: str, error: OSError | ValueError) -> CannotStart:
         name: the command's first word.
         error: what Popen raised.
     """
-    shown = visible(name)
+    shown = escape(name)
     if isinstance(error, FileNotFoundError):
         if shutil.which(name) is not None:
             return CannotStart(
@@ -145,7 +145,7 @@ def cannot_start(name: str, error: OSError | ValueError) -> CannotStart:
         if os.path.basename(name) == name and os.access(neighbour, os.X_OK):
             return NotFound(
                 f"{shown} is not on PATH, but it is installed in the environment of "
-                f"click-telemetry: activate that environment, or use {visible(neighbour)}"
+                f"click-telemetry: activate that environment, or use {escape(neighbour)}"
             )
         return NotFound(
             f"{shown} was not found: check the spelling, install it into the active environment, "
@@ -155,7 +155,7 @@ def cannot_start(name: str, error: OSError | ValueError) -> CannotStart:
     if isinstance(error, PermissionError):
         return CannotStart(f"{shown} cannot be executed: make it executable, or {instead}")
     why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return CannotStart(f"{shown} cannot be executed ({visible(why)}): {instead}")
+    return CannotStart(f"{shown} cannot be executed ({escape(why)}): {instead}")
 
 
 def _stderr() -> int:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .._commands.terminal import visible
+from click import UsageError
+
+from .._commands.terminal import escape, pluralize
 from .._foreground.consent import REASONS
 from .._foreground.declaration import variable_prefix
 from .._instrument import FLAG
@@ -90,29 +92,30 @@ def explain(evidence: Evidence) -> list[str]:
 
 
 def _undelivered(remainder: Remainder) -> Iterable[str]:
-    app = visible(remainder.app)
+    app = escape(remainder.app)
     if remainder.locked:
         yield (
             f"{app} has events that did not arrive: a process that is still running writes "
-            f"{_files(remainder.locked)} of them. Let it end within {MAX_WAIT:g} s of the command."
+            f"{pluralize(remainder.locked, 'file')} of them. Let it end within {MAX_WAIT:g} s of "
+            "the command."
         )
     if remainder.undelivered:
         verb = "is" if remainder.undelivered == 1 else "are"
         yield (
-            f"{app} has events that did not arrive: {_files(remainder.undelivered)} of them {verb} "
-            f"still queued, and {_failure(remainder)}"
+            f"{app} has events that did not arrive: {pluralize(remainder.undelivered, 'file')} of "
+            f"them {verb} still queued, and {_failure(remainder)}"
         )
     if remainder.rejected:
         yield (
-            f"{app} has {remainder.rejected} message{'' if remainder.rejected == 1 else 's'} that "
-            f"the receiver rejected ({visible(remainder.error) or 'unknown'}), as Segment would."
+            f"{app} has {pluralize(remainder.rejected, 'message')} that the receiver rejected "
+            f"({escape(remainder.error) or 'unknown'}), as Segment would."
         )
 
 
 def _failure(remainder: Remainder) -> str:
     if remainder.error:
         return (
-            f"the sender could not deliver them ({visible(remainder.error, 200)}). A firewall or a "
+            f"the sender could not deliver them ({escape(remainder.error, 200)}). A firewall or a "
             "sandbox may block 127.0.0.1."
         )
     if remainder.exit_status is None:
@@ -126,7 +129,7 @@ def _failure(remainder: Remainder) -> str:
 
 
 def _decision(report: DecisionReport, stored: set[str]) -> str:
-    app = visible(report.app)
+    app = escape(report.app)
     if report.mode == WATCH:
         if report.app in stored:
             return ""
@@ -135,7 +138,7 @@ def _decision(report: DecisionReport, stored: set[str]) -> str:
             "check that the disk has space."
         )
     if report.mode == LOG:
-        variable = visible(variable_prefix(report.app)) + "_TELEMETRY"
+        variable = escape(variable_prefix(report.app)) + "_TELEMETRY"
         return (
             f"{app} printed its events on stderr and sent none: unset {variable}, which is set to "
             "log, to see them here."
@@ -143,12 +146,12 @@ def _decision(report: DecisionReport, stored: set[str]) -> str:
     if report.mode == CLIENT:
         return f"{app} passed its events to its own client: omit client= to see them here."
     if report.mode == OFF and report.reason == "variable":
-        variable = visible(report.detail)
+        variable = escape(report.detail)
         return (
             f"{app} recorded nothing: {variable} opts out, which applies under watch too. Unset "
             f"{variable} to see the events."
         )
-    why = REASONS.get(report.reason, visible(report.reason) or "it reported no reason")
+    why = REASONS.get(report.reason, escape(report.reason) or "it reported no reason")
     applies = ", which applies under watch too" if report.reason in PERSONAL else ""
     fix = _FIXES.get(
         report.reason,
@@ -162,8 +165,8 @@ def _not_begun(app: str, evidence: Evidence) -> str:
     words = [*evidence.command]
     if FLAG in (words[: words.index("--")] if "--" in words else words):
         return _decision(DecisionReport(app, True, OFF, "flag"), set())
-    shown = visible(app)
-    if evidence.status == 2:
+    shown = escape(app)
+    if evidence.status == UsageError.exit_code:
         return (
             f"{shown} is instrumented, but none of its commands began: its command line is wrong "
             "(exit status 2). Correct what its error message names."
@@ -181,7 +184,7 @@ def _not_begun(app: str, evidence: Evidence) -> str:
 
 
 def _not_found(command: Sequence[str]) -> str:
-    name = visible(command[0], 100) if command else "the command"
+    name = escape(command[0], 100) if command else "the command"
     return (
         f"No instrumented application was found in {name}. Either it is not instrumented, or it "
         "runs in another Python environment without click_telemetry, or a program such as sudo "
@@ -189,7 +192,3 @@ def _not_found(command: Sequence[str]) -> str:
         "command line. Put @instrumented_group above its root, and install click-telemetry in its "
         "environment."
     )
-
-
-def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count} files"

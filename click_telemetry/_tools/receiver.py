@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import zlib
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,9 @@ PATHS = {f"/v1/{name}": name for name in (BATCH, *TYPES)}
 
 TIMEOUT = 10.0
 """Seconds without a byte from a client."""
+
+_GZIP = 16 + zlib.MAX_WBITS
+"""A gzip header, and the largest window (zlib's manual, `inflateInit2`)."""
 
 _MAX_DISCARDED = 8 * 1024 * 1024
 """Bytes of a rejected body that are read and discarded: closing early would reset the client before
@@ -102,7 +106,7 @@ def decompressed(body: bytes, encoding: str) -> bytes:
         return body
     if encoding != "gzip":
         raise BadRequest("the only supported Content-Encoding is gzip")
-    inflater = zlib.decompressobj(wbits=31)  # 16 + 15: a gzip header and the largest window
+    inflater = zlib.decompressobj(wbits=_GZIP)
     try:
         found = inflater.decompress(body, MAX_BODY + 1)
     except zlib.error:
@@ -184,16 +188,18 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             body = self._body()
             if path not in PATHS:
-                self._respond(404, f"there is no such path; the paths are {', '.join(PATHS)}")
+                self._respond(
+                    HTTPStatus.NOT_FOUND, f"there is no such path; the paths are {', '.join(PATHS)}"
+                )
                 return
             messages = messages_of(
                 path, decompressed(body, self.headers.get("Content-Encoding", ""))
             )
         except BadRequest as rejected:
-            self._respond(400, str(rejected))
+            self._respond(HTTPStatus.BAD_REQUEST, str(rejected))
             return
         self.server.receiver.keep(messages)
-        self._respond(200)
+        self._respond(HTTPStatus.OK)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Respond to what the base class rejects: another method, a line that is not HTTP."""

@@ -7,7 +7,7 @@ import os
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, NamedTuple
 
-from .._commands.sender_process import SenderJob, SenderProcess, unchanging
+from .._commands.sender_process import SenderJob, SenderProcess, file_key
 from .._foreground.watch import WRITE_KEY
 from .._sender.queue import claim, oldest_names
 from .._sender.state import SenderState
@@ -30,7 +30,7 @@ class Remainder(NamedTuple):
         locked: files that a running process writes.
         undelivered: files that no process writes any more.
         rejected: messages that the receiver rejected.
-        error: the reason in one word of the sender's or the system's; empty if there is none.
+        error: the sender's error code or the system's message; empty if there is none.
         exit_status: of the last sender; None if it was killed or never started.
     """
 
@@ -97,9 +97,9 @@ class WatchedSpool:
             taken = claim(self._directory, name)
             if taken is not None:
                 taken.release()
-                free.add(unchanging(name))
+                free.add(file_key(name))
             elif os.path.lexists(os.path.join(self._directory, name)):
-                locked.add(unchanging(name))
+                locked.add(file_key(name))
         return free, locked
 
 

@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.cells import cell_len
+from rich.console import Group
+from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
-from .._commands.terminal import visible
+from .._commands.terminal import escape
 from .._reader import BASE_PROPERTIES, COMMAND_COMPLETED, COMMAND_INVOKED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.console import (
+        Console,
+        ConsoleOptions,
+        JustifyMethod,
+        RenderableType,
+        RenderResult,
+    )
 
 MAX_VALUE = 60
 """Characters of one property's value; `--json` prints all of them."""
@@ -109,7 +117,7 @@ def apps(messages: Iterable[Mapping[str, Any]]) -> list[str]:
     return [*found]
 
 
-def duration(milliseconds: int) -> str:
+def format_duration(milliseconds: int) -> str:
     """Milliseconds for people: `12 ms`, `1.3 s`, `2 min 5 s`, `1 h 0 min`."""
     if milliseconds < 1000:
         return f"{milliseconds} ms"
@@ -121,13 +129,13 @@ def duration(milliseconds: int) -> str:
     return f"{seconds // 3600} h {seconds % 3600 // 60} min"
 
 
-def local_clock(timestamp: object) -> str:
+def format_clock(timestamp: object) -> str:
     """An ISO timestamp as local time; what is not a timestamp is returned as it is."""
     text = _text(timestamp)
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone()
     except (ValueError, OverflowError, OSError):
-        return visible(text, 12)
+        return escape(text, 12)
     return moment.strftime("%H:%M:%S.") + f"{moment.microsecond // 1000:03d}"
 
 
@@ -138,16 +146,16 @@ def _row(message: Mapping[str, Any]) -> Row:
     took = properties.get("duration_ms")
     if isinstance(took, int) and not isinstance(took, bool):
         shown.add("duration_ms")
-        took = duration(took) if took >= 0 else f"{took} ms"
+        took = format_duration(took) if took >= 0 else f"{took} ms"
     else:
         took = ""
     own = {name: value for name, value in properties.items() if name not in shown}
     flags = properties.get("flags")
     return Row(
         invocation=_invocation(message),
-        time=local_clock(message.get("timestamp")),
+        time=format_clock(message.get("timestamp")),
         sequence=_cell(properties.get("sequence")),
-        event=visible(_text(message.get("event")) or _text(message.get("type"))),
+        event=escape(_text(message.get("event")) or _text(message.get("type"))),
         command=_cell(properties.get("command")),
         flags=", ".join(map(_cell, flags)) if isinstance(flags, list) else _cell(flags),
         exit_code=_cell(properties.get("exit_code")) if completed else "",
@@ -155,7 +163,7 @@ def _row(message: Mapping[str, Any]) -> Row:
         outcome=_outcome(properties) if completed else "",
         outcome_text=_outcome_text(properties) if completed else "",
         own=", ".join(
-            f"{visible(name)}={_cell(value)}"
+            f"{escape(name)}={_cell(value)}"
             for name, value in {**_other_fields(message), **own}.items()
         ),
     )
@@ -163,7 +171,7 @@ def _row(message: Mapping[str, Any]) -> Row:
 
 def _outcome(properties: Mapping[str, Any]) -> str:
     outcome = _text(properties.get("outcome"))
-    return "" if outcome == "success" else visible(outcome, MAX_VALUE)
+    return "" if outcome == "success" else escape(outcome, MAX_VALUE)
 
 
 def _outcome_text(properties: Mapping[str, Any]) -> str:
@@ -176,7 +184,7 @@ def _outcome_text(properties: Mapping[str, Any]) -> str:
         detail += " (masked: its class is not the application's, see error_packages)"
     if outcome == "success" and not detail:
         return ""
-    return visible(outcome, MAX_VALUE) + (f": {detail}" if detail else "")
+    return escape(outcome, MAX_VALUE) + (f": {detail}" if detail else "")
 
 
 def _other_fields(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,8 +203,8 @@ def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return visible(value, MAX_VALUE)
-    return visible(json.dumps(value, ensure_ascii=False), MAX_VALUE)
+        return escape(value, MAX_VALUE)
+    return escape(json.dumps(value, ensure_ascii=False), MAX_VALUE)
 
 
 def _invocation(message: Mapping[str, Any]) -> str:
@@ -219,40 +227,31 @@ def _text(value: object) -> str:
 
 # Rows to lines ------------------------------------------------------------------------------------
 
+TITLES = {
+    "time": "time",
+    "sequence": "#",
+    "event": "event",
+    "command": "command",
+    "flags": "flags",
+    "exit_code": "exit",
+    "duration": "duration",
+}
+"""The columns' headers, by the attribute of `Row` that they show."""
 
-class Column(NamedTuple):
-    """One column.
+NUMBERS = frozenset(("sequence", "exit_code", "duration"))
+"""They are aligned to the right."""
 
-    Attributes:
-        title: its header.
-        field: the row's attribute.
-        right: whether its cells are aligned to the right.
-        min_width: columns that it keeps on a narrow terminal; None for all that it needs.
-    """
-
-    title: str
-    field: str
-    right: bool = False
-    min_width: int | None = None
-
-
-COLUMNS = (
-    Column("time", "time"),
-    Column("#", "sequence", right=True),
-    Column("event", "event", min_width=len(COMMAND_COMPLETED)),
-    Column("command", "command", min_width=MIN_WIDTH),
-    Column("flags", "flags", min_width=MIN_WIDTH),
-    Column("exit", "exit_code", right=True),
-    Column("duration", "duration", right=True),
-)
+SPANNED = ("command", "flags")
+"""The columns that the name of an event within a command spans."""
 
 
 class EventTable:
     """What arrived, as a renderable of rich.
 
-    `rich.table.Table` has no cell that spans columns. Here an outcome and an event's own properties
-    have lines of their own, and the name of an event within a command may use the columns of
-    the command and the flags, which are the same as above.
+    `rich.table.Table` has no cell that spans columns, so each row is a table of its own, and all
+    have the same widths. An outcome and an event's own properties have lines below the row. The
+    name of an event within a command spans the columns of the command and the flags, which are the
+    same as above.
 
     Args:
         rows: in order; an empty line separates one invocation from the next.
@@ -260,105 +259,91 @@ class EventTable:
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self._rows = rows
+        above = (None, *rows[:-1]) if rows else ()
+        self._spanning = [_is_within(row, one) for row, one in zip(rows, above, strict=True)]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the lines, without trailing space."""
-        widths = self.widths(options.max_width)
-        titles = [Text(column.title, style="bold") for column in COLUMNS]
-        yield from _lines(console, titles, widths)
-        rule = "-" if options.ascii_only else "─"
-        yield Text(rule * min(_total(widths), options.max_width), style="dim")
-        indent = sum(widths[:2]) + 2 * GAP
-        for position, row in enumerate(self._rows):
-            if position and row.invocation != self._rows[position - 1].invocation:
-                yield Text()
-            style = OUTCOME_STYLES.get(row.outcome, "")
-            cells = [Text(getattr(row, column.field)) for column in COLUMNS]
-            cells[0].stylize("dim")
-            cells[5].stylize(style)
-            if self._is_within(position):
-                spanned = _total(widths[2:5])
-                cells[3:5], columns = [], (*COLUMNS[:3], *COLUMNS[5:])
-                yield from _lines(console, cells, [*widths[:2], spanned, *widths[5:]], columns)
-            else:
-                yield from _lines(console, cells, widths)
-            width = max(options.max_width - indent, MIN_WIDTH)
-            for text in (Text(row.outcome_text, style=style), Text(row.own, style="dim")):
-                for line in text.wrap(console, width, overflow="fold") if text else ():
-                    yield _indented(line, indent)
+        widths = self._widths(options.max_width)
+        content = Group(*self._content(widths, "-" if options.ascii_only else "─"))
+        options = options.update_width(max(options.max_width, _total(widths.values())))
+        for segments in console.render_lines(content, options, pad=False):
+            line = Text.assemble(*((segment.text, segment.style or "") for segment in segments))
+            line.rstrip()
+            yield line
 
-    def widths(self, available: int) -> list[int]:
+    def _content(self, widths: Mapping[str, int], rule: str) -> Iterator[RenderableType]:
+        yield _line({field: Text(title, "bold") for field, title in TITLES.items()}, widths)
+        yield Text(rule * _total(widths.values()), "dim")
+        indent = _total((widths["time"], widths["sequence"], 0))
+        invocation = None
+        for row, spanning in zip(self._rows, self._spanning, strict=True):
+            if invocation not in (None, row.invocation):
+                yield Text()
+            invocation = row.invocation
+            style = OUTCOME_STYLES.get(row.outcome, "")
+            styles = {"time": "dim", "exit_code": style}
+            yield _line(
+                {field: Text(getattr(row, field), styles.get(field, "")) for field in TITLES},
+                widths,
+                spanning=spanning,
+            )
+            for text in (Text(row.outcome_text, style), Text(row.own, "dim")):
+                if text:
+                    text.overflow = "fold"
+                    yield Padding.indent(text, indent)
+
+    def _widths(self, available: int) -> dict[str, int]:
         """Each column's width: that of its widest cell, unless the terminal is too narrow.
 
         Args:
             available: columns of the terminal.
         """
-        rows = [row for position, row in enumerate(self._rows) if not self._is_within(position)]
-        widths = [
-            max(
-                cell_len(column.title),
-                *(
-                    cell_len(getattr(row, column.field))
-                    for row in (rows if column.min_width is not None else self._rows)
-                ),
-                0,
-            )
-            for column in COLUMNS
-        ]
-        kept = [
-            width if c.min_width is None else c.min_width
-            for c, width in zip(COLUMNS, widths, strict=True)
-        ]
-        while _total(widths) > available:
-            spare = [width - keep for width, keep in zip(widths, kept, strict=True)]
-            if max(spare) <= 0:
-                break
-            widest = max(
-                (number for number, more in enumerate(spare) if more > 0), key=widths.__getitem__
-            )
-            widths[widest] -= 1
+        widths = {field: cell_len(title) for field, title in TITLES.items()}
+        for row, spanning in zip(self._rows, self._spanning, strict=True):
+            for field in TITLES:
+                if not (spanning and field == "event"):
+                    widths[field] = max(widths[field], cell_len(getattr(row, field)))
+        if _total(widths.values()) > available:
+            widths["event"] = min(widths["event"], len(COMMAND_COMPLETED))
+            command, flags = widths["command"], widths["flags"]
+            room = available - _total(widths.values()) + command + flags
+            room = max(room, 2 * MIN_WIDTH)
+            widths["command"] = min(command, max(room // 2, room - flags))
+            widths["flags"] = min(flags, room - widths["command"])
         return widths
 
-    def _is_within(self, position: int) -> bool:
-        """Whether a row is an event within the command that the row above it names."""
-        row = self._rows[position]
-        if not position or row.event in (COMMAND_INVOKED, COMMAND_COMPLETED):
-            return False
-        above = self._rows[position - 1]
-        return (row.invocation, row.command, row.flags) == (
-            above.invocation,
-            above.command,
-            above.flags,
-        )
+
+def _is_within(row: Row, above: Row | None) -> bool:
+    """Whether a row is an event within the command that the row above it names."""
+    if above is None or row.event in (COMMAND_INVOKED, COMMAND_COMPLETED):
+        return False
+    return (row.invocation, row.command, row.flags) == (
+        above.invocation,
+        above.command,
+        above.flags,
+    )
 
 
-def _total(widths: Sequence[int]) -> int:
+def _total(widths: Collection[int]) -> int:
     return sum(widths) + GAP * (len(widths) - 1)
 
 
-def _lines(
-    console: Console,
-    cells: Sequence[Text],
-    widths: Sequence[int],
-    columns: Sequence[Column] = COLUMNS,
-) -> Iterator[Text]:
-    """One row, on as many lines as its longest cell needs."""
-    wrapped = [
-        list(cell.wrap(console, width, overflow="fold")) if cell else []
-        for cell, width in zip(cells, widths, strict=True)
-    ]
-    for pieces in zip_longest(*wrapped, fillvalue=None):
-        line = Text()
-        for column, piece, width in zip(columns, pieces, widths, strict=True):
-            cell = piece.copy() if piece is not None else Text()
-            cell.rstrip()
-            cell.align("right" if column.right else "left", width)
-            line.append_text(cell).append(" " * GAP)
-        line.rstrip()
-        yield line
+def _line(cells: Mapping[str, Text], widths: Mapping[str, int], *, spanning: bool = False) -> Table:
+    """One row.
 
-
-def _indented(text: Text, columns: int) -> Text:
-    line = Text(" " * columns).append_text(text)
-    line.rstrip()
+    Args:
+        cells: by the attribute of `Row` that they show.
+        widths: of the columns.
+        spanning: whether the event spans the columns of the command and the flags.
+    """
+    line = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
+    shown = [field for field in cells if not (spanning and field in SPANNED)]
+    for field in shown:
+        width = widths[field]
+        if spanning and field == "event":
+            width = _total([width, *(widths[spanned] for spanned in SPANNED)])
+        justify: JustifyMethod = "right" if field in NUMBERS else "left"
+        line.add_column(width=width, justify=justify, overflow="fold")
+    line.add_row(*(cells[field] for field in shown))
     return line

@@ -18,7 +18,7 @@ import rich_click as click
 from rich.console import Console
 
 from .. import __version__
-from .._commands.terminal import allow_any_text, counted, visible
+from .._commands.terminal import allow_any_text, escape, pluralize
 from .._foreground.watch import ADDRESS_VARIABLE, DECISIONS, STATE_VARIABLE
 from .._storage import read_small
 from .child import Signals, run
@@ -159,9 +159,9 @@ def summary(messages: Sequence[Message]) -> str:
     """The line above the table: how many events arrived, and from which applications."""
     tracks = sum(message["type"] == "track" for message in messages)
     others = len(messages) - tracks
-    parts = [counted(tracks, "event")] if tracks else []
-    parts += [counted(others, "other message")] if others else []
-    names = [visible(app, 64) for app in apps(messages)]
+    parts = [pluralize(tracks, "event")] if tracks else []
+    parts += [pluralize(others, "other message")] if others else []
+    names = [escape(app, 64) for app in apps(messages)]
     origin = f" from {_listed(names)}" if names else ""
     return f"{_listed(parts)} arrived{origin} through spool, sender and HTTP."
 

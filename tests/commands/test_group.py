@@ -46,7 +46,7 @@ def test_a_command_is_made_once() -> None:
 
 
 def test_the_name_and_the_help_are_the_application_s(recording_client: RecordingClient) -> None:
-    """It is called as the application wants it to be."""
+    """Both are arguments of `telemetry_group`."""
     cli = application(client=recording_client)
     cli.add_command(telemetry_group("privacy", help="Shows what we know of you."))
     shown = CliRunner().invoke(cli, ["--help"]).output
@@ -68,7 +68,7 @@ def test_a_client_sees_nothing_of_the_telemetry_commands(
 def test_help_does_not_offer_the_flag_that_it_does_not_need(
     recording_client: RecordingClient,
 ) -> None:
-    """`--no-telemetry` works there, and is no row of its help."""
+    """`--no-telemetry` works there, but its help does not list it."""
     cli = application(client=recording_client)
     cli.add_command(telemetry_group())
     for words in (["telemetry", "--help"], ["telemetry", "status", "--help"]):
@@ -109,7 +109,7 @@ def test_the_help_is_in_the_order_of_use() -> None:
 
 
 def test_without_an_instrumented_application_it_names_the_fix() -> None:
-    """A maintainer's mistake: exit code 2, and what to do."""
+    """A maintainer's mistake gets exit code 2 and the fix."""
     cli = click.Group("cli")
     cli.add_command(telemetry_group())
     result = CliRunner().invoke(cli, ["telemetry", "status"])
@@ -126,6 +126,16 @@ def test_commands_and_options_are_completed() -> None:
     complete = ShellComplete(cli, {}, "acme", "_ACME_COMPLETE")
     assert [c.value for c in complete.get_completions(["telemetry"], "")] == [*NAMES]
     assert "--why" in [c.value for c in complete.get_completions(["telemetry", "status"], "--")]
+
+
+def test_the_name_of_the_program_is_escaped() -> None:
+    """A link to the application with control characters in its name does not reach the terminal."""
+    cli = application(write_key="key")
+    cli.add_command(telemetry_group())
+    for words in (["status"], ["status", "--why"]):
+        shown = CliRunner().invoke(cli, ["telemetry", *words], prog_name="a\x1b[2J\u202ec").output
+        assert "a\\x1b[2J\\u202ec telemetry" in shown
+        assert "\x1b" not in shown
 
 
 COPIED = """

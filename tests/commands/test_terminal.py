@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from click_telemetry._commands.terminal import delivery_error, visible
+from click_telemetry._commands.terminal import describe_delivery_error, escape
 
 _patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """Hypothesis needs seconds for its first text on a busy machine."""
@@ -14,9 +14,9 @@ _patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 @_patient
 @given(st.text(st.characters(codec=None)))
-def test_nothing_foreign_reaches_a_terminal_unescaped(text: str) -> None:
+def test_no_text_reaches_a_terminal_unescaped(text: str) -> None:
     """Whatever a message contains, only printable characters are shown."""
-    shown = visible(text)
+    shown = escape(text)
     assert shown.isprintable()
     shown.encode()
 
@@ -24,8 +24,8 @@ def test_nothing_foreign_reaches_a_terminal_unescaped(text: str) -> None:
 @_patient
 @given(st.text(st.characters(codec=None)), st.integers(2, 80))
 def test_a_long_text_is_cut_to_the_length_asked_for(text: str, most: int) -> None:
-    """A value of thousands of characters takes no more room than it was given."""
-    assert len(visible(text, most)) <= most
+    """A value of thousands of characters is not longer than the limit."""
+    assert len(escape(text, most)) <= most
 
 
 @pytest.mark.parametrize(
@@ -44,9 +44,9 @@ def test_a_long_text_is_cut_to_the_length_asked_for(text: str, most: int) -> Non
         ("[red]markup[/red]", "[red]markup[/red]"),
     ],
 )
-def test_an_escape_sequence_is_shown_and_not_obeyed(text: str, shown: str) -> None:
+def test_an_escape_sequence_is_escaped(text: str, shown: str) -> None:
     """A control character is shown as its Python escape."""
-    assert visible(text) == shown
+    assert escape(text) == shown
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,13 @@ def test_an_escape_sequence_is_shown_and_not_obeyed(text: str, shown: str) -> No
         ("http_418", "the server rejected the request (418)"),
         (
             "html",
-            "a web page answered instead of the server (a network that requires a login, perhaps)",
+            "the response is a web page, not the server's (a network's login page, perhaps)",
         ),
         ("SomethingNew", "delivery failed (SomethingNew)"),
         ("http_", "delivery failed (http_)"),
         ("", "delivery failed ()"),
     ],
 )
-def test_a_failed_delivery_is_described_in_words(error: str, words: str) -> None:
+def test_a_failed_delivery_is_described(error: str, words: str) -> None:
     """An unknown error is shown as it is."""
-    assert delivery_error(error) == words
+    assert describe_delivery_error(error) == words

@@ -76,7 +76,7 @@ def test_the_telemetry_commands_are_never_recorded(acme: Cli, server: Server, ho
     assert server.requests == []
 
 
-def test_looking_changes_nothing(offline: Cli, home: Home) -> None:
+def test_status_and_show_change_nothing(offline: Cli, home: Home) -> None:
     """`status` and `show` read; the tree is the same to the byte, with and without anything."""
     for _ in range(2):
         before = home.digest()
@@ -138,7 +138,7 @@ def test_status_shows_what_was_delivered(acme: Cli, server: Server, home: Home) 
 
 
 def test_status_shows_what_was_rejected(acme: Cli, server: Server, home: Home) -> None:
-    """Messages that the server rejects are counted, with its response in words."""
+    """Messages that the server rejects are counted, with a description of its response."""
     server.reply = Reply(400)
     acme.run("deploy")
     wait_until(lambda: not home.spooled())
@@ -247,8 +247,8 @@ def deliver(job: SenderJob) -> None:
     assert sender.exit_status == 0
 
 
-def test_show_of_an_empty_queue_says_so(acme: Cli) -> None:
-    """In words for people, and with nothing at all for scripts."""
+def test_show_reports_an_empty_queue(acme: Cli) -> None:
+    """A sentence for people, and nothing for scripts."""
     assert acme.run("telemetry", "show").stdout == "The queue of acme is empty.\n"
     assert acme.run("telemetry", "show", "--json").stdout == ""
 
@@ -346,7 +346,7 @@ def test_disable_and_purge_leave_nothing_but_the_setting(offline: Cli, home: Hom
 
 
 def test_deleting_the_directory_is_enough(offline: Cli, home: Home) -> None:
-    """As the README says: no command is needed, and the application continues."""
+    """No command is needed, and the application continues."""
     record(offline, home)
     first = (home.state() / "id").read_text()
     subprocess.run(["rm", "-r", str(home.state())], check=True)
@@ -356,15 +356,15 @@ def test_deleting_the_directory_is_enough(offline: Cli, home: Home) -> None:
     assert (home.state() / "id").read_text() != first
 
 
-def test_purge_of_nothing_says_so(acme: Cli, home: Home) -> None:
-    """And makes nothing."""
+def test_purge_without_data_reports_it(acme: Cli, home: Home) -> None:
+    """It creates nothing."""
     run = acme.run("telemetry", "purge")
     assert (run.stdout, run.returncode) == ("Nothing was stored.\n", 0)
     assert home.files() == []
 
 
-def test_purge_leaves_alone_what_is_not_ours(acme: Cli, home: Home, tmp_path: Path) -> None:
-    """A folder that is a link to elsewhere, or that others may write to."""
+def test_purge_does_not_touch_files_of_others(acme: Cli, home: Home, tmp_path: Path) -> None:
+    """A directory that is a link, or that others may write to, is reported."""
     mine = tmp_path / "mine"
     mine.mkdir(mode=0o700)
     (mine / "id").write_text("precious")
@@ -376,27 +376,27 @@ def test_purge_leaves_alone_what_is_not_ours(acme: Cli, home: Home, tmp_path: Pa
     assert (mine / "id").read_text() == "precious"
 
 
-# Against those who are at it -----------------------------------------------------------------
+# While senders and commands run -------------------------------------------------------------
 
 
 def test_a_sender_in_the_middle_of_a_request_sends_no_other_after_a_purge(
     acme: Cli, server: Server, home: Home
 ) -> None:
-    """What is purged is not sent, and nothing of it comes back to the disk (row 31)."""
-    asked, go_on = threading.Event(), threading.Event()
+    """What is purged is not sent, and nothing of it comes back to the disk."""
+    requested, may_respond = threading.Event(), threading.Event()
 
-    def answer(request: Request) -> Reply:
-        asked.set()
-        go_on.wait(30)
+    def respond(request: Request) -> Reply:
+        requested.set()
+        may_respond.wait(30)
         return Reply(400 if len(request.batch) > 1 else 200)  # it would be split, and sent again
 
-    server.reply = answer
+    server.reply = respond
     acme.run("deploy")
-    assert asked.wait(30)
+    assert requested.wait(30)
     (sender,) = sender_processes(home)
     run = acme.run("telemetry", "purge")
     assert "A sender was running" in run.stdout
-    go_on.set()
+    may_respond.set()
     wait_until(lambda: not os.path.exists(f"/proc/{sender}"))
     assert len(server.requests) == 1
     assert home.files() == [".local", ".local/state"]
@@ -406,7 +406,7 @@ def test_a_sender_in_the_middle_of_a_request_sends_no_other_after_a_purge(
 def test_a_sender_that_sleeps_still_sends_nothing(
     acme: Cli, server: Server, home: Home, command: str
 ) -> None:
-    """It wakes up, finds its lock without a name, and ends; for good, with `disable`."""
+    """It wakes up, finds that its lock was deleted, and ends."""
     acme.run("deploy")
     senders = sender_processes(home)
     assert senders
@@ -459,7 +459,7 @@ def test_a_purge_that_is_killed_has_purged(acme: Cli, server: Server, home: Home
 
 
 def test_what_is_recorded_after_a_purge_is_delivered(acme: Cli, server: Server, home: Home) -> None:
-    """A purge is not a no: the next command is a new beginning, under a new ID."""
+    """A purge is not an opt-out: the next command is recorded with a new ID."""
     acme.run("deploy")
     acme.run("telemetry", "purge")
     acme.run("deploy", "--dry-run")
@@ -479,10 +479,10 @@ def test_many_commands_and_purges_at_once_end_clean(offline: Cli, home: Home) ->
     assert home.files() == [".local", ".local/state"]
 
 
-def test_a_command_that_decided_just_before_a_no_leaves_no_trace_of_it(
+def test_a_command_that_decided_just_before_an_opt_out_leaves_nothing(
     make_cli: Callable[..., Cli], server: Server, home: Home
 ) -> None:
-    """It makes its folder after `disable` has gone: its own sender clears up, and sends nothing."""
+    """Its directory is created after `disable`: its own sender deletes it, and sends nothing."""
     slow = WITH_COMMANDS.replace(
         'write_key="key"',
         'write_key="key", properties={"slow": lambda: __import__("time").sleep(3)}',
@@ -655,10 +655,10 @@ def test_flush_sends_nothing_if_a_run_is_opted_out(
     acme.run("deploy")
     wait_until(lambda: bool(server.requests))
     wait_for_end(home)
-    asked = len(server.requests)
+    before = len(server.requests)
     run = acme.run("telemetry", "flush", env=env)
     assert (run.stdout, run.stderr, run.returncode) == ("", f"Error: Nothing was sent: {why}.\n", 1)
-    assert len(server.requests) == asked
+    assert len(server.requests) == before
     assert len(home.spooled()) == 1
 
 
@@ -726,7 +726,7 @@ def test_with_the_home_of_another_user_nothing_is_changed(acme: Cli, home: Home)
 
 @as_root
 def test_a_setuid_application_changes_nothing(acme: Cli, home: Home) -> None:
-    """It is not clear whose files they would be."""
+    """Its files would belong to another user."""
     for words in (("deploy",), ("telemetry", "enable"), ("telemetry", "purge")):
         as_another(acme, *words)
     assert home.files() == []

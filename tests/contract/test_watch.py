@@ -1,4 +1,4 @@
-"""`click-telemetry watch`: what a command sent is shown, or why it sent nothing."""
+"""`click-telemetry watch` shows which events arrived, or why none did."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class Watch:
     def in_background(self, command: str, then: str) -> str:
         """A line for the shell: a command in the background, and once it has begun, another."""
         output = self.directory / "output"
-        # As long as it lives: if it is killed before its first word, so is the wait for it.
+        # The loop ends with the command, which may be killed before it prints anything.
         begun = f"until test -s {output} || ! kill -0 $!; do sleep 0.05; done"
         return f"{command} > {output} & {begun}; {then}"
 
@@ -139,7 +139,7 @@ class Watch:
 
 @pytest.fixture
 def watch(home: Home, tmp_path: Path) -> Iterator[Watch]:
-    """Whatever a test does, the person's own home and the temporary directory stay as they were."""
+    """The home and the temporary directory are unchanged after each test."""
     watch = Watch(home, tmp_path)
     yield watch
     assert watch.left() == []
@@ -170,7 +170,7 @@ def story(messages: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 
 
 def test_a_commands_two_events_are_shown(watch: Watch) -> None:
-    """The README's first command ends with a table of what truly arrived."""
+    """The README's first command ends with a table of the events that arrived."""
     run = watch.run("--", "demo-cli", "deploy", "--region", "eu", "--dry-run")
     assert run.returncode == 0
     assert run.stderr == ""
@@ -186,8 +186,8 @@ def test_a_commands_two_events_are_shown(watch: Watch) -> None:
     assert "\x1b" not in run.stdout
 
 
-def test_the_separator_may_be_left_out(watch: Watch) -> None:
-    """What follows the command's name is the command's, options and all."""
+def test_the_separator_is_optional(watch: Watch) -> None:
+    """All words after the command's name belong to the command, also options."""
     run = watch.run("demo-cli", "deploy", "--region", "eu", "--dry-run")
     assert run.returncode == 0
     assert len(table(run.stdout)) == 2
@@ -253,7 +253,7 @@ def test_ctrl_c_in_a_prompt_is_cancelled(watch: Watch) -> None:
 
 
 def test_no_color_holds_on_a_terminal(watch: Watch) -> None:
-    """Under NO_COLOR a terminal gets no colour, and the words are the same."""
+    """Under NO_COLOR a terminal gets no colour, and the same text."""
     command = watch.command("--", "demo-cli", "fail", "--how", "click")
     shown = []
     for environ in ({}, {"NO_COLOR": "1"}):
@@ -294,14 +294,14 @@ def test_a_command_killed_while_it_runs_is_unfinished(watch: Watch) -> None:
     assert ending[0].startswith(" " * 17 + "unfinished: its process ended")
 
 
-def test_a_program_that_takes_over_leaves_an_unfinished_run(watch: Watch) -> None:
-    """A command that becomes another program by exec has no end."""
+def test_a_command_that_execs_another_program_is_unfinished(watch: Watch) -> None:
+    """A command that calls exec has no end."""
     run = watch.run("--", "demo-cli", "db", "shell", "--exec")
     assert run.returncode == 0
     assert "unfinished" in table(run.stdout)[2]
 
 
-def test_whoever_ends_the_watcher_ends_the_command(watch: Watch) -> None:
+def test_a_signal_that_ends_the_watcher_ends_the_command(watch: Watch) -> None:
     """SIGTERM to the watcher is passed on, and what arrived is shown all the same."""
     process = subprocess.Popen(
         watch.command("--", *watch.script(APP), "wait"),
@@ -329,7 +329,7 @@ def test_an_event_of_the_applications_own_is_shown_with_its_properties(watch: Wa
     assert "  3  Command Completed" in completed
 
 
-def test_two_applications_are_told_apart(watch: Watch) -> None:
+def test_two_applications_are_distinguished(watch: Watch) -> None:
     """A command that runs another instrumented application's shows both, one after the other."""
     run = watch.run("--", *watch.script(APP), "start", "demo-cli", "status")
     assert run.returncode == 0
@@ -363,7 +363,7 @@ def test_a_process_that_outlives_the_command_is_waited_for(watch: Watch) -> None
 
 
 def test_ctrl_c_ends_the_wait_for_such_a_process(watch: Watch) -> None:
-    """Ten seconds need not be waited for; what did not arrive is reported."""
+    """Ctrl-C ends the wait of ten seconds; what did not arrive is reported."""
     line = watch.in_background("demo-cli wait --seconds 60", "exit 0")
     terminal = Terminal(watch.command("--", "sh", "-c", line), watch.environ, watch.home.path)
     terminal.wait_for("Ctrl-C ends the wait")
@@ -373,7 +373,7 @@ def test_ctrl_c_ends_the_wait_for_such_a_process(watch: Watch) -> None:
 
 
 def test_a_run_in_ci_or_below_a_test_is_watched(watch: Watch) -> None:
-    """Watching lifts what merely is the case: CI, a test suite, no notice shown yet."""
+    """Watch overrides circumstances: CI, a test suite, a notice that was not shown."""
     messages = watch.messages(
         "--", "demo-cli", "status", env={"CI": "true", "PYTEST_VERSION": "8.0"}
     )
@@ -381,8 +381,8 @@ def test_a_run_in_ci_or_below_a_test_is_watched(watch: Watch) -> None:
     assert messages[0]["properties"]["is_ci"] is True
 
 
-def test_a_watched_run_has_an_id_of_the_moment(watch: Watch) -> None:
-    """The person's own ID is neither read nor made: two runs have two."""
+def test_a_watched_run_has_a_temporary_id(watch: Watch) -> None:
+    """The user's own ID is neither read nor created: two runs have two IDs."""
     ids = {watch.messages("--", "demo-cli", "status")[0]["anonymousId"] for _ in range(2)}
     assert len(ids) == 2
 
@@ -459,32 +459,32 @@ def test_a_saved_setting_applies_under_watch(
         (("change", "--no-such-option"), 2, "its command line is wrong (exit status 2)"),
     ],
 )
-def test_a_command_that_is_not_recorded_says_why(
+def test_a_command_that_is_not_recorded_is_explained(
     watch: Watch, args: tuple[str, ...], code: int, cause: str
 ) -> None:
-    """Excluded, turned away by its group, used wrongly: each has its own message."""
+    """Excluded, ended by its group, wrong usage: each has its own message."""
     run = watch.run("--", *watch.script(APP), *args)
     assert run.returncode == code
     assert cause in run.stderr.splitlines()[-1]
 
 
-def test_an_application_that_is_not_instrumented_is_told(watch: Watch) -> None:
-    """A plain Click application runs as ever; then the possible causes are named."""
+def test_an_application_that_is_not_instrumented_is_reported(watch: Watch) -> None:
+    """A Click application without telemetry runs unchanged; then the possible causes are listed."""
     run = watch.run("--", *watch.script(PLAIN, "plain.py"))
     assert (run.stdout, run.returncode) == ("hello\n", 1)
     assert "No instrumented application was found in" in run.stderr
     assert "another Python environment" in run.stderr
 
 
-def test_a_run_that_can_store_nothing_says_so(watch: Watch) -> None:
-    """Without a home nothing is recorded, and that is the reason given."""
+def test_a_run_that_cannot_store_its_events_is_reported(watch: Watch) -> None:
+    """Without HOME nothing is stored, and the message names HOME."""
     run = watch.run("--", "demo-cli", "deploy", without=("HOME",))
     assert run.returncode == 1
     assert "demo recorded events, and could not store them: set HOME" in run.stderr
 
 
-def test_json_says_nothing_on_stdout_when_nothing_came(watch: Watch) -> None:
-    """A program that reads the messages is not given words."""
+def test_json_prints_nothing_on_stdout_if_no_event_arrived(watch: Watch) -> None:
+    """A program that reads standard output gets messages only."""
     run = watch.run("--json", "--", "demo-cli", "--version")
     assert (run.stdout, run.returncode) == ("", 1)
     assert "No event arrived." in run.stderr
@@ -524,7 +524,7 @@ def test_a_closed_pipe_is_no_traceback(watch: Watch) -> None:
 
 
 def test_it_does_not_wait_when_nothing_is_left(watch: Watch) -> None:
-    """A short command under watch takes little longer than alone, not the ten seconds."""
+    """A short command under watch does not wait for the ten seconds."""
     began = time.monotonic()
     watch.run("--", "demo-cli", "status")
     assert time.monotonic() - began < 8

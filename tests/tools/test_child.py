@@ -1,4 +1,4 @@
-"""Starting the watched command, or saying why it cannot be."""
+"""Starting the watched command, or explaining why it cannot be started."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_command_that_a_signal_ended_has_a_shells_status() -> None:
     assert start("/bin/sh", "-c", "kill -9 $$") == 128 + signal.SIGKILL
 
 
-def test_the_child_gets_its_variables_beside_our_environment() -> None:
+def test_the_child_gets_its_variables_and_our_environment() -> None:
     """What we set is added, and nothing is taken away."""
     assert start("/bin/sh", "-c", 'test "$GIVEN" = 7 && test -n "$PATH"') == 0
 
@@ -48,23 +48,23 @@ def test_an_ignored_signal_stays_ignored() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def test_the_handlers_of_before_are_back_afterwards() -> None:
-    """Nothing of the wait for a command outlives it."""
+def test_the_previous_signal_handlers_are_restored() -> None:
+    """After the command has ended, our process handles signals as before."""
     names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
     before = [signal.getsignal(getattr(signal, name)) for name in names]
     start("/bin/sh", "-c", "exit 0")
     assert [signal.getsignal(getattr(signal, name)) for name in names] == before
 
 
-def test_our_end_is_the_childs() -> None:
-    """SIGTERM to the watcher reaches the command, and leaves the watcher alive."""
+def test_a_signal_to_the_watcher_reaches_the_command() -> None:
+    """SIGTERM is passed on to the command, and the watcher continues."""
     assert (
         start("/bin/sh", "-c", f"kill -TERM {os.getpid()}; exec sleep 30") == 128 + signal.SIGTERM
     )
 
 
-def test_ctrl_c_during_the_command_is_forgotten_after_it() -> None:
-    """What was meant for the command does not cut the delivery short."""
+def test_ctrl_c_during_the_command_does_not_shorten_the_delivery() -> None:
+    """The delivery waits as long as without it."""
     with Signals() as signals:
         run(("/bin/sh", "-c", f"kill -INT {os.getpid()}"), signals, {}, stdout_to_stderr=False)
         assert signals.arrived is False
@@ -85,7 +85,7 @@ def executable(path: Path, content: str) -> str:
 
 
 def test_an_unknown_command_names_the_fix() -> None:
-    """A typing error is 127, and asks for the spelling, the environment or the path."""
+    """A typing error is 127; the message names the spelling, the environment and the path."""
     code, message = refused("no-such-command-anywhere")
     assert code == 127
     assert message == (
@@ -94,7 +94,7 @@ def test_an_unknown_command_names_the_fix() -> None:
     )
 
 
-def test_a_command_beside_us_that_is_not_on_path_is_named(
+def test_a_command_of_this_environment_that_is_not_on_path_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the environment activated, the path to write is given."""
@@ -129,6 +129,6 @@ def test_a_directory_cannot_be_executed(tmp_path: Path) -> None:
     assert refused(str(tmp_path))[0] == 126
 
 
-def test_a_foreign_name_is_shown_and_not_obeyed() -> None:
+def test_the_name_of_a_command_is_escaped() -> None:
     """A command's name cannot move the cursor in its own error."""
     assert refused("no\x1b[2Jcommand")[1].isprintable()

@@ -159,7 +159,7 @@ def test_an_opt_out_is_shown_below_the_events_of_another_application() -> None:
 
 
 def test_help_of_another_application_is_not_mentioned() -> None:
-    """An application that was only asked for help is not reported when others sent."""
+    """An application that only printed its help is not reported if others sent events."""
     assert (
         why(FOUND, decided(WATCH), DecisionReport("beta", decided=False), arrived=("acme",)) == []
     )

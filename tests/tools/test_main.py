@@ -1,44 +1,9 @@
-"""The console script."""
+"""The console script, without what it needs and out of an application's way."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-
-import pytest
-from click.testing import CliRunner
-
-from click_telemetry import __version__
-from click_telemetry._tools.watch_command import cli
-
-
-def test_it_prints_its_version() -> None:
-    """`click-telemetry --version` gives the library's version."""
-    result = CliRunner().invoke(cli, ["--version"])
-    assert (result.exit_code, result.output) == (0, f"click-telemetry, version {__version__}\n")
-
-
-@pytest.mark.parametrize("flag", ["-h", "--help"])
-def test_its_help_names_its_commands(flag: str) -> None:
-    """The help page lists `watch`."""
-    result = CliRunner().invoke(cli, [flag])
-    assert result.exit_code == 0
-    assert "watch" in result.output
-
-
-@pytest.mark.parametrize("args", [[], ["--"], ["--json"]])
-def test_watching_nothing_names_the_fix(args: list[str]) -> None:
-    """Without a command there is a usage error with an example."""
-    result = CliRunner().invoke(cli, ["watch", *args])
-    assert result.exit_code == 2
-    assert "click-telemetry watch -- demo-cli deploy" in " ".join(result.output.split())
-
-
-def test_an_unknown_option_before_the_command_is_an_error() -> None:
-    """A typing error in our own option is not taken for the command."""
-    result = CliRunner().invoke(cli, ["watch", "--jsn", "true"])
-    assert result.exit_code == 2
-    assert "--jsn" in result.output
 
 
 def test_the_foreground_never_loads_the_tools() -> None:
@@ -62,7 +27,7 @@ def test_without_the_extra_it_names_the_fix() -> None:
     program = (
         "import sys\n"
         "sys.modules['rich_click'] = None\n"
-        "from click_telemetry._tools.main import main\n"
+        "from click_telemetry._tools import main\n"
         "main()\n"
     )
     run = subprocess.run(

@@ -1,4 +1,4 @@
-"""The receiver: as Segment's HTTP API to a client, and unmoved by everybody else."""
+"""The receiver responds as Segment's HTTP API does, also to invalid requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from click_telemetry._tools.receiver import MAX_BODY, PATHS, Receiver
 
-from .messages import track
+from ..harness.messages import track
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def send(
     method: str = "POST",
     **headers: str,
 ) -> tuple[int, Any]:
-    """Status and JSON of the answer; a body that is no bytes is sent as JSON."""
+    """Status and JSON of the response; a body that is not bytes is sent as JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     connection = http.client.HTTPConnection(*address(receiver), timeout=10)
     try:
@@ -50,17 +50,17 @@ def send(
 
 
 def raw(receiver: Receiver, content: bytes) -> bytes:
-    """What comes back for bytes that need not be HTTP."""
+    """The response to bytes that need not be HTTP."""
     with socket.create_connection(address(receiver), timeout=10) as connection:
         connection.sendall(content)
         connection.shutdown(socket.SHUT_WR)
-        answer = b""
+        response = b""
         while piece := connection.recv(4096):
-            answer += piece
-        return answer
+            response += piece
+        return response
 
 
-def test_a_gzipped_batch_is_kept_as_it_came(receiver: Receiver) -> None:
+def test_a_gzipped_batch_is_kept_unchanged(receiver: Receiver) -> None:
     """What segment-analytics-python posts is accepted and kept, in its order."""
     messages = [track("One"), track("Two", sequence=2)]
     body = gzip.compress(json.dumps({"batch": messages, "writeKey": "watch"}).encode())
@@ -77,7 +77,7 @@ def test_each_call_of_the_api_has_its_path(receiver: Receiver, path: str) -> Non
     assert receiver.messages == [{"type": kind, **body}]
 
 
-def test_a_message_that_comes_again_is_kept_once(receiver: Receiver) -> None:
+def test_a_repeated_message_is_kept_once(receiver: Receiver) -> None:
     """A repetition has the same message ID, and counts once, as with Segment."""
     message = track("One")
     for _ in range(2):
@@ -115,12 +115,12 @@ def test_a_message_that_comes_again_is_kept_once(receiver: Receiver) -> None:
     ],
     ids=itertools.count(),
 )
-def test_what_is_no_message_is_refused(
+def test_an_invalid_message_is_rejected(
     receiver: Receiver, body: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Junk is answered 400, kept nowhere and printed nowhere; the next batch is welcome."""
-    status, answer = send(receiver, body)
-    assert (status, answer["success"]) == (400, False)
+    """It gets a 400, is neither kept nor printed, and the next batch is accepted."""
+    status, response = send(receiver, body)
+    assert (status, response["success"]) == (400, False)
     assert receiver.messages == []
     assert send(receiver, {"batch": [track("One")]})[0] == 200
     assert capfd.readouterr() == ("", "")
@@ -137,48 +137,48 @@ def test_what_is_no_message_is_refused(
     ],
     ids=("no gzip", "cut short", "goes on", "unknown", "not declared"),
 )
-def test_a_body_that_is_not_what_it_says_is_refused(
+def test_a_body_with_a_wrong_encoding_is_rejected(
     receiver: Receiver, body: bytes, encoding: str
 ) -> None:
-    """A broken or unknown encoding is junk like any other."""
-    status, answer = send(receiver, body, Content_Encoding=encoding)
-    assert (status, answer["success"]) == (400, False)
+    """A broken or unknown encoding gets a 400."""
+    status, response = send(receiver, body, Content_Encoding=encoding)
+    assert (status, response["success"]) == (400, False)
 
 
-def test_a_body_over_the_limit_is_refused_with_an_answer(receiver: Receiver) -> None:
-    """A client that sends too much reads why, rather than see its connection reset."""
+def test_a_body_over_the_limit_is_rejected_with_a_response(receiver: Receiver) -> None:
+    """A client that sends too much gets the reason, and not a reset connection."""
     padding = "x" * 4 * 1024 * 1024  # more than both ends of a connection buffer
-    status, answer = send(receiver, {"batch": [track("One", padding=padding)]})
-    assert (status, answer["success"]) == (400, False)
-    assert str(MAX_BODY) in answer["message"]
+    status, response = send(receiver, {"batch": [track("One", padding=padding)]})
+    assert (status, response["success"]) == (400, False)
+    assert str(MAX_BODY) in response["message"]
     assert receiver.messages == []
 
 
-def test_a_small_body_that_unpacks_to_a_giant_is_refused(receiver: Receiver) -> None:
-    """A gzip bomb is not unpacked beyond the limit."""
+def test_a_gzip_bomb_is_rejected(receiver: Receiver) -> None:
+    """A small body is not decompressed beyond the limit."""
     bomb = gzip.compress(b" " * 50_000_000, 1)
     assert len(bomb) < MAX_BODY
     tracemalloc.start()
     try:
-        status, answer = send(receiver, bomb, Content_Encoding="gzip")
+        status, response = send(receiver, bomb, Content_Encoding="gzip")
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:
         tracemalloc.stop()
-    assert (status, answer["success"]) == (400, False)
+    assert (status, response["success"]) == (400, False)
 
 
-def test_there_is_nothing_at_another_path(receiver: Receiver) -> None:
-    """A path that Segment's API does not have is answered 404, and named the ones that it has."""
-    status, answer = send(receiver, {"batch": []}, "/v2/batch")
-    assert (status, answer["success"]) == (404, False)
-    assert "/v1/batch" in answer["message"]
+def test_an_unknown_path_is_not_found(receiver: Receiver) -> None:
+    """The response is a 404 that lists the paths of Segment's API."""
+    status, response = send(receiver, {"batch": []}, "/v2/batch")
+    assert (status, response["success"]) == (404, False)
+    assert "/v1/batch" in response["message"]
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS"])
-def test_only_posts_are_answered_well(receiver: Receiver, method: str) -> None:
-    """A browser gets JSON, and no page."""
-    status, answer = send(receiver, b"", method=method)
-    assert (status, answer["success"]) == (501, False)
+def test_only_post_requests_are_accepted(receiver: Receiver, method: str) -> None:
+    """A browser gets JSON, and not a page."""
+    status, response = send(receiver, b"", method=method)
+    assert (status, response["success"]) == (501, False)
 
 
 @pytest.mark.parametrize(
@@ -199,20 +199,20 @@ def test_only_posts_are_answered_well(receiver: Receiver, method: str) -> None:
     ],
     ids=itertools.count(),
 )
-def test_what_is_no_request_disturbs_nobody(
+def test_an_invalid_request_has_no_effect(
     receiver: Receiver, content: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A port scanner, or a client that breaks off, leaves no traceback and no message."""
+    """A port scanner or a client that disconnects causes no traceback and no message."""
     assert b'"success": true' not in raw(receiver, content)
     assert receiver.messages == []
     assert send(receiver, {"batch": [track("One")]})[0] == 200
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_client_that_resets_its_connection_disturbs_nobody(
+def test_a_reset_connection_has_no_effect(
     receiver: Receiver, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A sender that is killed while it posts leaves the receiver listening and silent."""
+    """If a sender is killed while it posts, the receiver still listens and prints nothing."""
     for _ in range(5):
         connection = socket.create_connection(address(receiver))
         connection.sendall(b"POST /v1/batch HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")
@@ -233,7 +233,7 @@ def test_it_listens_on_loopback_alone(receiver: Receiver) -> None:
         socket.create_connection(("127.0.0.2", port), 1)
 
 
-def test_it_is_gone_when_it_is_left() -> None:
+def test_the_port_is_closed_afterwards() -> None:
     """After the run the port is closed."""
     with Receiver() as receiver:
         assert send(receiver, {"batch": []}) == (200, {"success": True})
@@ -241,8 +241,8 @@ def test_it_is_gone_when_it_is_left() -> None:
         send(receiver, {"batch": []})
 
 
-def test_two_receivers_do_not_meet() -> None:
-    """Two watched runs at a time each see their own events."""
+def test_two_receivers_are_independent() -> None:
+    """Two simultaneous watched runs receive their own events each."""
     with Receiver() as one, Receiver() as other:
         send(one, {"batch": [track("One")]})
         assert [message["event"] for message in one.messages] == ["One"]

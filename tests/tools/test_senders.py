@@ -111,8 +111,8 @@ def test_a_receiver_that_cannot_be_reached_is_reported(tmp_path: Path) -> None:
 
 def test_a_receiver_that_never_responds_is_not_waited_for(tmp_path: Path) -> None:
     """The wait ends, the sender with it, and what was not delivered is reported."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        host = f"http://127.0.0.1:{silent.getsockname()[1]}"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host = f"http://127.0.0.1:{listener.getsockname()[1]}"
         write(tmp_path, host)
         remainders, _ = deliver_all(tmp_path, host, max_wait=2.0)
     assert remainders == [Remainder("acme", undelivered=1)]
@@ -152,7 +152,7 @@ def test_messages_that_a_receiver_rejects_are_reported(tmp_path: Path, server: S
     assert remainders == [Remainder("acme", rejected=2, error="http_400", exit_status=0)]
 
 
-def test_a_file_that_is_not_ours_is_left_alone(tmp_path: Path, receiver: Receiver) -> None:
+def test_a_file_of_another_kind_is_not_changed(tmp_path: Path, receiver: Receiver) -> None:
     """A FIFO with the name of a file of facts is neither sent nor waited for long."""
     os.mkfifo(spool_of(tmp_path, receiver.origin) / file_name())
     remainders, _ = deliver_all(tmp_path, receiver.origin, max_wait=0.2)

@@ -1,4 +1,7 @@
-"""The list of switches: complete, in the order in which they are evaluated, and as `decide`."""
+"""The switches: complete, in the order in which they are evaluated, and as `decide`.
+
+And why a saved setting cannot be read.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,21 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from click_telemetry._commands.application import NO_EFFECT, OPTS_IN, OPTS_OUT
+from click_telemetry._commands.application import NO_EFFECT, OPTS_IN, OPTS_OUT, setting_problem
 from click_telemetry._foreground.consent import REASONS
-from click_telemetry._recorder import LOG, OFF, SEND
+from click_telemetry._recorder import LOG, OFF, SEND, read_setting
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sets the XDG variables")
+
+# Switches -----------------------------------------------------------------------------------------
 
 VARIABLES = (
     *("DO_NOT_TRACK", "NO_ANALYTICS", "CLICK_TELEMETRY_OFF"),
@@ -62,7 +67,7 @@ for line in sys.stdin:
 """
 
 
-class Examined:
+class Examined(NamedTuple):
     """What a process found of a case.
 
     Attributes:
@@ -71,12 +76,11 @@ class Examined:
         switches: key, name, value and effect of each.
     """
 
-    def __init__(self, mode: str, decisive: str, switches: list[list[Any]]) -> None:
-        self.mode = mode
-        self.decisive = decisive
-        self.switches = switches
+    mode: str
+    decisive: str
+    switches: list[list[Any]]
 
-    def __getitem__(self, key: str) -> tuple[str, str]:
+    def switch(self, key: str) -> tuple[str, str]:
         """Value and effect of one switch."""
         ((value, effect),) = [
             (value, effect) for one, _, value, effect in self.switches if one == key
@@ -179,7 +183,10 @@ def test_every_reason_has_a_switch(examine: Examiner) -> None:
     """`status --why` has a line for whatever decides; an excluded command is not this one."""
     keys = {key for key, *_ in examine().switches}
     assert set(REASONS) - {"variable", "excluded", "unreadable_setting"} <= keys
-    assert examine(setting="unreadable")["unreadable_setting"] == ("cannot be read", OPTS_OUT)
+    assert examine(setting="unreadable").switch("unreadable_setting") == (
+        "cannot be read",
+        OPTS_OUT,
+    )
 
 
 @pytest.mark.parametrize("name", VARIABLES[:4])
@@ -191,7 +198,7 @@ def test_the_opt_out_variables_have_one_grammar(name: str, examine: Examiner) ->
     ):
         for value in values:
             found = examine({name: value})
-            assert found[name] == (value, effect)
+            assert found.switch(name) == (value, effect)
             assert (found.mode, found.decisive) == (mode, name if mode == OFF else "")
 
 
@@ -209,7 +216,7 @@ def test_an_unknown_value_of_the_application_s_own_variable_opts_out(
     """1, true, yes, on have no effect; log prints; any other value opts out, the empty one too."""
     for value in values:
         found = examine({"ACME_TELEMETRY": value})
-        assert found["ACME_TELEMETRY"] == (value, effect)
+        assert found.switch("ACME_TELEMETRY") == (value, effect)
         assert found.mode == mode
 
 
@@ -228,28 +235,31 @@ def test_an_unknown_value_of_the_application_s_own_variable_opts_out(
         ({"notice_shown": False}, "notice_not_shown", "not shown yet"),
     ],
 )
-def test_each_condition_opts_out_in_its_own_words(
+def test_each_condition_opts_out_with_its_own_reason(
     conditions: dict[str, Any], key: str, value: str, examine: Examiner
 ) -> None:
     """It is the one that decides if no other applies."""
     found = examine(**conditions)
-    assert found[key] == (value, OPTS_OUT)
+    assert found.switch(key) == (value, OPTS_OUT)
     assert found.decisive == key
 
 
-def test_enabling_makes_the_notice_and_the_question_unnecessary(examine: Examiner) -> None:
-    """With a saved setting that enables telemetry, neither is waited for."""
+def test_enabling_replaces_the_notice_and_the_opt_in(examine: Examiner) -> None:
+    """A saved setting that enables telemetry is enough."""
     found = examine(setting="enabled", opt_in=True, notice_shown=False)
-    assert found["setting"] == ("enabled", OPTS_IN)
-    assert found["not_opted_in"] == ("required, enabled", NO_EFFECT)
-    assert found["notice_not_shown"] == ("not required: enabled", NO_EFFECT)
+    assert found.switch("setting") == ("enabled", OPTS_IN)
+    assert found.switch("not_opted_in") == ("required, enabled", NO_EFFECT)
+    assert found.switch("notice_not_shown") == ("not required: enabled", NO_EFFECT)
     assert found.mode == SEND
 
 
 def test_the_ci_service_is_named(examine: Examiner) -> None:
-    """By the variables that identify it."""
-    assert examine({"GITHUB_ACTIONS": "true"}, ci=True)["ci"] == ("CI, GITHUB_ACTIONS", OPTS_OUT)
-    assert examine(ci=True, label=True)["ci"] == ("CI (recorded, with a label)", NO_EFFECT)
+    """The variables that identify it are listed."""
+    assert examine({"GITHUB_ACTIONS": "true"}, ci=True).switch("ci") == (
+        "CI, GITHUB_ACTIONS",
+        OPTS_OUT,
+    )
+    assert examine(ci=True, label=True).switch("ci") == ("CI (recorded, with a label)", NO_EFFECT)
 
 
 BOOLEANS = (
@@ -299,3 +309,145 @@ def test_every_pair_of_switches_keeps_the_order(examine: Examiner) -> None:
     for (first, one), (_, other) in itertools.combinations(cases, 2):
         environ = {**one.get("environ", {}), **other.get("environ", {})}
         assert examine(**{**one, **other, "environ": environ}).decisive == first
+
+
+# Why the saved setting cannot be read -------------------------------------------------------------
+
+CONTENTS = {
+    b"": "is empty",
+    b" \n": "is empty",
+    b"{": "is not JSON (line 1, column 2)",
+    b'{"enabled": tru': "is not JSON (line 1, column 13)",
+    b"enabled = false": "is not JSON (line 1, column 1)",
+    b'{"enabled": true}}': "is not JSON (line 1, column 18)",
+    b'\xef\xbb\xbf{"enabled": true}': "is not JSON (line 1, column 1)",
+    b'\xff\xfe{"enabled": true}': "is not UTF-8 text",
+    b"[" * 20_000: "is not readable JSON",
+    b"[true]": "is not a JSON object",
+    b"false": "is not a JSON object",
+    b"null": "is not a JSON object",
+    b"{}": 'has no key "enabled"',
+    b'{"Enabled": false}': 'has no key "enabled"',
+    b'{"enabled": true, "enabled": false}': "contains the key 'enabled' twice",
+    b'{"enabled": true, "a": {"b": 1, "b": 2}}': "contains the key 'b' twice",
+    **{
+        b'{"enabled": %s}' % wrong: 'has a value for "enabled" that is neither true nor false'
+        for wrong in (b'"false"', b"0", b"1", b"null", b"[]", b"{}", b'""')
+    },
+}
+
+
+@pytest.mark.parametrize(("content", "problem"), CONTENTS.items(), ids=range(len(CONTENTS)))
+def test_a_setting_that_cannot_be_read_is_explained(
+    tmp_path: Path, content: bytes, problem: str
+) -> None:
+    """Telemetry is off, and status shows what is wrong with the file."""
+    path = tmp_path / "telemetry.json"
+    path.write_bytes(content)
+    assert read_setting(str(path)) == "unreadable"
+    assert setting_problem(str(path)) == problem
+
+
+def directory(path: Path) -> None:
+    path.mkdir()
+
+
+def fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def device(path: Path) -> None:
+    path.symlink_to("/dev/null")
+
+
+def loop(path: Path) -> None:
+    path.symlink_to(path)
+
+
+def huge(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(100 * 2**20)
+
+
+def foreign(path: Path) -> None:
+    path.write_text('{"enabled": true}')
+    os.chown(path, 65534, 65534)
+
+
+def locked(path: Path) -> None:
+    path.write_text('{"enabled": true}')
+    path.chmod(0)
+
+
+def is_root() -> bool:
+    return not hasattr(os, "geteuid") or os.geteuid() == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="owners, FIFOs and links as POSIX has them")
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (directory, "is a directory"),
+        (fifo, "is not a regular file"),
+        (device, "is not a regular file"),
+        (loop, "cannot be opened (Too many levels of symbolic links)"),
+        (huge, "is larger than 64 KB"),
+        pytest.param(
+            foreign,
+            "belongs to another user (uid 65534)",
+            marks=pytest.mark.skipif(not is_root(), reason="needs root, to give a file away"),
+        ),
+        pytest.param(
+            locked,
+            "cannot be opened (Permission denied)",
+            marks=pytest.mark.skipif(is_root(), reason="root reads everything"),
+        ),
+    ],
+)
+def test_a_setting_that_is_not_a_regular_file_of_the_user_is_explained(
+    tmp_path: Path, make: Callable[[Path], None], problem: str
+) -> None:
+    """Reading it neither blocks nor takes long."""
+    path = tmp_path / "telemetry.json"
+    make(path)
+    assert read_setting(str(path)) == "unreadable"
+    assert setting_problem(str(path)) == problem
+
+
+def test_no_setting_is_no_problem(tmp_path: Path) -> None:
+    """Nothing is there."""
+    path = str(tmp_path / "none" / "telemetry.json")
+    assert (read_setting(path), setting_problem(path)) == ("none", "")
+
+
+def test_setting_that_cannot_be_reached_is_explained(tmp_path: Path) -> None:
+    """Below a plain file, and behind a link to nothing."""
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    for path, problem in (
+        (tmp_path / "file" / "telemetry.json", "is below a file that is not a directory"),
+        (tmp_path / "link", "is behind a link to nothing"),
+        (tmp_path / "link" / "telemetry.json", "is behind a link to nothing"),
+    ):
+        assert read_setting(str(path)) == "unreadable"
+        assert setting_problem(str(path)) == problem
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["enabled", "a", ""]), inner, max_size=3)
+    ),
+    max_leaves=6,
+).map(lambda value: json.dumps(value).encode())
+
+
+@given(content=st.binary(max_size=40) | JSON)
+def test_exactly_what_cannot_be_read_has_a_problem(
+    content: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The explanation and the decision never disagree, whatever the file holds."""
+    path = tmp_path_factory.mktemp("setting") / "telemetry.json"
+    path.write_bytes(content)
+    assert bool(setting_problem(str(path))) == (read_setting(str(path)) == "unreadable")

@@ -1,9 +1,13 @@
-"""`status`: a report as values, collected once, and printed as text or as JSON."""
+"""The commands that only read: `status` and `show`. Each prints text, or JSON for scripts.
+
+The status is a report as values, collected once. The messages are those that would be sent.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from datetime import datetime, timezone
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,13 +28,20 @@ from .._recorder import (
 from .application import (
     NO_EFFECT,
     OPTS_OUT,
-    application_of,
     decisive,
+    find_application,
     setting_problem,
     switches,
 )
-from .spools import read_spools, stored_id
-from .terminal import counted, delivery_error, local_time, printer, span, visible
+from .spools import messages_to_send, read_spools, stored_id
+from .terminal import (
+    describe_delivery_error,
+    escape,
+    format_duration,
+    format_time,
+    pluralize,
+    printer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,6 +53,8 @@ LABEL_WIDTH = 15
 MAX_VALUE = 40
 """Characters of a variable's value; `--json` prints all of them."""
 
+_KEY = re.compile(r'^( *)("(?:[^"\\]|\\.)*")(?=: )', re.MULTILINE)
+
 _MODES = {
     SEND: "on: commands are recorded and sent.",
     LOG: "in log mode: messages are printed on stderr, and none is sent.",
@@ -50,11 +63,14 @@ _MODES = {
 }
 
 
+# Status -------------------------------------------------------------------------------------------
+
+
 class StatusReport(NamedTuple):
     """Everything that `status` shows.
 
     Attributes:
-        application: whose.
+        application: the application.
         switches: all of them, in the order in which they are evaluated.
         decisive: the key of the one that decides; empty if none opts out.
         setting_problem: why the saved setting cannot be read; empty if it can be.
@@ -72,15 +88,15 @@ class StatusReport(NamedTuple):
     spools: list[SpoolReport]
 
 
-def run(context: click.Context, *, why: bool, as_json: bool) -> None:
-    """Print the report.
+def status(context: click.Context, *, why: bool, as_json: bool) -> None:
+    """Print whether telemetry is on, what is queued, what was sent and the last error.
 
     Args:
         context: the command's.
         why: whether to list the switches.
         as_json: whether to print JSON, and nothing else.
     """
-    report = report_of(application_of(context))
+    report = report_of(find_application(context))
     if as_json:
         click.echo(json.dumps(report_as_json(report), indent=2, allow_nan=False))
         return
@@ -110,7 +126,7 @@ def report_of(application: Application) -> StatusReport:
     )
 
 
-# As JSON ------------------------------------------------------------------------------------------
+# Status as JSON -----------------------------------------------------------------------------------
 
 
 def report_as_json(report: StatusReport) -> dict[str, Any]:
@@ -167,7 +183,7 @@ def _spool_as_json(spool: SpoolReport) -> dict[str, Any]:
         "failures": state.failures,
         "failed_at": _utc(state.failed_at),
         "last_error": error,
-        "last_error_in_words": delivery_error(error) if error else None,
+        "last_error_in_words": describe_delivery_error(error) if error else None,
         "not_before": _utc(spool.not_before),
     }
 
@@ -189,7 +205,7 @@ def _utc(seconds: float | None) -> str | None:
     return found.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-# As text ------------------------------------------------------------------------------------------
+# Status as text -----------------------------------------------------------------------------------
 
 
 def _report_lines(report: StatusReport) -> Iterator[str]:
@@ -221,25 +237,27 @@ def _spool_lines(spool: SpoolReport) -> Iterator[str]:
     if known is None:
         yield _line("Destination", "another write key or host than the current one:")
     elif known.identified:
-        yield _line("Signed in", f"with your account, at {visible(known.destination.host, 50)}:")
+        yield _line("Signed in", f"with your account, at {escape(known.destination.host, 50)}:")
     if spool.oldest is None:
         yield _line("Queue", "empty")
     else:
-        size = f"{counted(spool.queued, 'message')} in {counted(len(spool.files), 'file')}"
-        yield _line("Queue", f"{size}, the oldest {span(time() - spool.oldest)} old")
-    last = f", the last at {local_time(state.delivered_at)}" if state.delivered_at else ""
-    yield _line("Delivered", counted(state.delivered, "message") + last)
+        size = f"{pluralize(spool.queued, 'message')} in {pluralize(len(spool.files), 'file')}"
+        yield _line("Queue", f"{size}, the oldest {format_duration(time() - spool.oldest)} old")
+    last = f", the last at {format_time(state.delivered_at)}" if state.delivered_at else ""
+    yield _line("Delivered", pluralize(state.delivered, "message") + last)
     if state.rejected:
-        yield _line("Rejected", f"{counted(state.rejected, 'message')}, by the server")
+        yield _line("Rejected", f"{pluralize(state.rejected, 'message')}, by the server")
     if state.dropped:
-        yield _line("Dropped", f"{counted(state.dropped, 'message')}: too old, many or large")
+        yield _line("Dropped", f"{pluralize(state.dropped, 'message')}: too old, many or large")
     if state.last_error and (state.failures or state.rejected):
-        at = f", at {local_time(state.failed_at)}" if state.failed_at else ""
-        yield _line("Last error", visible(delivery_error(state.last_error), 100) + at, fg="yellow")
+        at = f", at {format_time(state.failed_at)}" if state.failed_at else ""
+        yield _line(
+            "Last error", escape(describe_delivery_error(state.last_error), 100) + at, fg="yellow"
+        )
     if spool.sending:
         yield _line("Sender", "running")
     elif spool.not_before is not None:
-        yield _line("Next attempt", f"not before {local_time(spool.not_before)}")
+        yield _line("Next attempt", f"not before {format_time(spool.not_before)}")
 
 
 def _switch_lines(report: StatusReport) -> Iterator[str]:
@@ -248,7 +266,7 @@ def _switch_lines(report: StatusReport) -> Iterator[str]:
     yield ""
     for switch in report.switches:
         decides = switch.key == report.decisive
-        value = "not set" if switch.value is None else visible(switch.value, MAX_VALUE) or "empty"
+        value = "not set" if switch.value is None else escape(switch.value, MAX_VALUE) or "empty"
         line = "  " + click.style(switch.name.ljust(width), bold=decides or None)
         if switch.effect == NO_EFFECT:
             line += click.style(value, dim=True)
@@ -272,3 +290,44 @@ def _hints(report: StatusReport, why: bool) -> Iterator[str]:
 
 def _line(label: str, value: str, **style: Any) -> str:
     return f"  {label:<{LABEL_WIDTH}}" + (click.style(value, **style) if style else value)
+
+
+# Queued messages ----------------------------------------------------------------------------------
+
+
+def show(context: click.Context, *, as_json: bool) -> None:
+    """Print the queued messages, exactly as they would be sent.
+
+    Args:
+        context: the command's.
+        as_json: one message per line and nothing else, in ASCII.
+    """
+    application = find_application(context)
+    spools = read_spools(application.directories, application.destinations)
+    anonymous_id = stored_id(application.directories)
+    if as_json:
+        for spool in spools:
+            for message in messages_to_send(spool, anonymous_id):
+                click.echo(json.dumps(message, separators=(",", ":"), allow_nan=False))
+        return
+    output = printer(context)
+    app = application.settings.app
+    if not any(spool.queued for spool in spools):
+        output(f"The queue of {app} is empty.")
+        return
+    for spool in spools:
+        messages = messages_to_send(spool, anonymous_id)
+        if messages:
+            where = "" if spool.known else " for another write key or host than the current one"
+            output(f"{pluralize(len(messages), 'message')} in the queue of {app}{where}:")
+            for message in messages:
+                output("")
+                output(_highlighted(message))
+    output("")
+    output(f"To delete them: {application.group} purge")
+
+
+def _highlighted(message: dict[str, Any]) -> str:
+    """Indented JSON in ASCII, with coloured keys."""
+    text = json.dumps(message, indent=2, allow_nan=False)
+    return _KEY.sub(lambda found: found[1] + click.style(found[2], fg="blue"), text)

@@ -1,4 +1,4 @@
-"""What applications report to the receiver, from both sides."""
+"""The command `watch`: its usage, and what applications report to the receiver, from both sides."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from click_telemetry import __version__
 from click_telemetry._foreground.watch import (
     ADDRESS_VARIABLE,
     DECISIONS,
@@ -15,7 +17,36 @@ from click_telemetry._foreground.watch import (
 )
 from click_telemetry._recorder import OFF, WATCH
 from click_telemetry._tools.explanation import DecisionReport
-from click_telemetry._tools.watch_command import decision_reports, private_state
+from click_telemetry._tools.watch_command import cli, decision_reports, private_state
+
+
+def test_it_prints_its_version() -> None:
+    """`click-telemetry --version` gives the library's version."""
+    result = CliRunner().invoke(cli, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"click-telemetry, version {__version__}\n")
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_its_help_names_its_commands(flag: str) -> None:
+    """The help page lists `watch`."""
+    result = CliRunner().invoke(cli, [flag])
+    assert result.exit_code == 0
+    assert "watch" in result.output
+
+
+@pytest.mark.parametrize("args", [[], ["--"], ["--json"]])
+def test_watching_nothing_names_the_fix(args: list[str]) -> None:
+    """Without a command there is a usage error with an example."""
+    result = CliRunner().invoke(cli, ["watch", *args])
+    assert result.exit_code == 2
+    assert "click-telemetry watch -- demo-cli deploy" in " ".join(result.output.split())
+
+
+def test_an_unknown_option_before_the_command_is_an_error() -> None:
+    """A typing error in our own option is not taken for the command."""
+    result = CliRunner().invoke(cli, ["watch", "--jsn", "true"])
+    assert result.exit_code == 2
+    assert "--jsn" in result.output
 
 
 @pytest.fixture
