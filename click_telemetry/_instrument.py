@@ -537,7 +537,7 @@ class Scope:
 SCOPES: list[Scope] = []  # the calls that are running now in this process
 OPTED_OUT: list[Scope] = []  # those of them that a person has opted out of
 
-events: Any = None  # the module `_events.current`, once it is loaded: it follows tasks and threads
+events: Any = None  # the module `_events.scope`, once it is loaded: it follows tasks and threads
 
 
 def opt_out_variable(environ: Mapping[str, str], prefix: str) -> str | None:

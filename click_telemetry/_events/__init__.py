@@ -1,6 +1,6 @@
 """What an application records itself: events, context, flows, resources, errors, custom commands.
 
-`current` finds the invocation that code belongs to and records values in it; `state` is what an
+`scope` finds the invocation that code belongs to and records values in it; `state` is what an
 invocation keeps for them. The other modules make values. Each module is loaded at its first use;
-an application that imports `track` loads `current` alone.
+an application that imports `track` loads `scope` alone.
 """

@@ -10,11 +10,12 @@ from time import time_ns
 from typing import TYPE_CHECKING
 
 from .._foreground.outcome import error_class_of
-from . import current, strict
+from .scope import current_recorder, report
 from .state import Track
 
 if TYPE_CHECKING:
     from .._recorder import Settings
+    from .scope import Recorder
     from .text import Json
 
 ERROR_OCCURRED = "Error Occurred"
@@ -51,7 +52,7 @@ def track_error(error: BaseException, handled: bool = True, code: str | None = N
     given: object = error
     if not isinstance(given, BaseException):
         problem = f"track_error() takes the exception itself, not {type(given).__name__}"
-    recorder = current.recorder()
+    recorder = current_recorder()
     if recorder.settings is not None and isinstance(given, BaseException):
         own |= _error_properties(given, recorder.settings)
     _record(recorder, ERROR_OCCURRED, own, problem)
@@ -70,7 +71,7 @@ def track_warning(code: str) -> None:
     """
     own: dict[str, Json] = {}
     problem = _code_problem(code, own)
-    _record(current.recorder(), WARNING_OCCURRED, own, problem)
+    _record(current_recorder(), WARNING_OCCURRED, own, problem)
 
 
 def is_code(code: object) -> bool:
@@ -116,8 +117,6 @@ def _error_properties(error: BaseException, settings: Settings) -> dict[str, Jso
     return own
 
 
-def _record(
-    recorder: current.Recorder, event: str, own: dict[str, Json], problem: str | None
-) -> None:
+def _record(recorder: Recorder, event: str, own: dict[str, Json], problem: str | None) -> None:
     recorder.record(Track(event, own, at=time_ns(), dropped=problem is not None))
-    strict.report(problem, recorder)
+    report(problem, recorder)

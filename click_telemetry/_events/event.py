@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from .._instrument import pass_on
 from .._reader import BASE_PROPERTIES, COMMAND_COMPLETED, COMMAND_INVOKED
-from . import current, strict
-from .current import NOOP
 from .schema import Mismatch, Property, Unusable
+from .scope import NOOP, current_recorder, is_test, report
 from .state import Track
-from .text import name_problem, spaced, word_problem
+from .text import declaration_error, name_problem, spaced, word_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import dataclass_transform
 
-    from .current import Recorder
+    from .scope import Recorder
     from .text import Json
 else:
 
@@ -87,7 +86,7 @@ class Event:
         given = {**dict(zip(names, args, strict=False)), **kwargs}
         misfit = _misfit(type(self), names, len(args), kwargs, given)
         if misfit is not None:
-            strict.report(misfit, current.recorder())
+            report(misfit, current_recorder())
         for name, value in given.items():
             object.__setattr__(self, name, value)
 
@@ -168,12 +167,12 @@ class EventPlan:
         Raises:
             DeclarationError: in a test, for a value that does not match its declaration.
         """
-        if recorder is NOOP and not strict.is_test(recorder):
+        if recorder is NOOP and not is_test(recorder):
             return
         own, mismatched = self.plain(event)
         if mismatched:
             kinds = [f"{name} is {_kind(event, name)}" for name in mismatched]
-            strict.report(
+            report(
                 f"{type(event).__name__} does not match its declaration: {', '.join(kinds)}. Pass "
                 "what the annotation declares, or change the annotation",
                 recorder,
@@ -205,7 +204,7 @@ def _declare(cls: type[Event], name: str) -> None:
     if wrong is None and name in (COMMAND_INVOKED, COMMAND_COMPLETED):
         wrong = f"{cls.__name__} is named {name!r}, which is an event of ours: rename it"
     if wrong is not None:
-        raise strict.declaration_error(wrong)
+        raise declaration_error(wrong)
     properties: dict[str, Property] = {}
     for base in reversed(cls.__mro__[1:]):
         if base is not Event and isinstance(base.__dict__.get("__telemetry__"), EventPlan):
@@ -216,11 +215,11 @@ def _declare(cls: type[Event], name: str) -> None:
         where = f"{cls.__name__}.{one}"
         problem = _property_problem(where, one)
         if problem is not None:
-            raise strict.declaration_error(problem)
+            raise declaration_error(problem)
         try:
             properties[one] = Property(one, annotation)
         except Unusable as error:
-            raise strict.declaration_error(f"{where} {error}") from None
+            raise declaration_error(f"{where} {error}") from None
         _check_default(where, properties[one], cls.__dict__.get(one, _NO_DEFAULT))
     cls.__telemetry__ = EventPlan(name, _description(cls), properties)
 
@@ -232,14 +231,12 @@ def _check_default(where: str, declared: Property, default: Any) -> None:
     if default is _NO_DEFAULT or type(default).__module__ == "dataclasses":
         return  # `field(…)`: a dataclass's own business
     if isinstance(default, (list, dict, set)):
-        raise strict.declaration_error(
-            f"{where} has a default that all share: write a tuple, or None"
-        )
+        raise declaration_error(f"{where} has a default that all share: write a tuple, or None")
     try:
         if not (default is None and declared.optional):
             declared.plain(default)
     except Mismatch:
-        raise strict.declaration_error(
+        raise declaration_error(
             f"{where} has the default {default!r}, which its annotation does not allow: change one "
             "of them"
         ) from None
@@ -275,7 +272,7 @@ def _annotations(cls: type) -> dict[str, Any]:
                 annotation = eval(annotation, space)
             found[name] = annotation
     except NameError as error:
-        raise strict.declaration_error(
+        raise declaration_error(
             f"the annotations of {cls.__name__} name {error.name!r}, which is not there when the "
             "class is made: import it above, and not under `if TYPE_CHECKING`"
         ) from None
@@ -303,7 +300,7 @@ class Timed:
 
     def __enter__(self) -> None:
         """Start the clock."""
-        self._recorder = current.recorder()
+        self._recorder = current_recorder()
         self._started = monotonic_ns()
 
     def __exit__(

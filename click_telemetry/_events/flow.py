@@ -1,38 +1,43 @@
 """One run of a flow, as events: one Started, then exactly one Completed, Aborted or Failed.
 
-`flow_definition` knows blocks and functions, `flow_plan` the declaration.
+`flow_definition` knows blocks and functions, `flow_plan` the declaration. Its prompts are Click's,
+and it records that one was shown, answered or cancelled. Click is not imported here but found: it
+is the one whose command is running, which may be the copy that Typer contains. The prompt's text
+and a free answer never leave the machine.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from threading import RLock
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from .._foreground import outcome
 from .._instrument import pass_on
-from . import strict
-from .current import NOOP, count_dropped
 from .flow_plan import ABANDONED, CANCELLED, FlowPlan
-from .prompts import Prompts
+from .scope import NOOP, count_dropped, report
 from .state import AMID, ENDS, STARTS, Slot, Track
-from .text import name_or_none, name_problem
+from .text import UNDECLARED, name_or_none, name_problem, word_or_none, word_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .._recorder import Settings
-    from .current import Recorder
+    from .scope import Recorder
     from .text import Json
 
 COMPLETED, ABORTED, FAILED = "Completed", "Aborted", "Failed"
+
+_COPIES = ("typer._click", "click")
+"""Typer contains a copy since 0.26, with the same modules."""
 
 _CANCELLATIONS = (("asyncio.exceptions", "CancelledError"), ("trio", "Cancelled"))
 """What a cancelled task raises; Ctrl-C in `asyncio.run` is one inside the task."""
 
 
-class Flow(Prompts):
+class Flow:
     """A flow that is running; what `with flow(…) as f` gives, and a helper's parameter.
 
     After its end, whichever came first, every method does nothing. No method raises except in a
@@ -91,7 +96,7 @@ class Flow(Prompts):
             DeclarationError: only in a test, for a step that is not declared.
         """
         step, problem = self._plan.step(name)
-        strict.report(problem, self._recorder)
+        report(problem, self._recorder)
         if os.getpid() != self._pid:
             return  # a forked child: the parent records, and may hold our lock
         with self._lock:
@@ -132,7 +137,7 @@ class Flow(Prompts):
         Raises:
             DeclarationError: only in a test, for a name that cannot be used.
         """
-        strict.report(name_problem("the event's name", name), self._recorder)
+        report(name_problem("the event's name", name), self._recorder)
         moment = name_or_none(name)
         if moment is None:
             count_dropped()
@@ -158,11 +163,74 @@ class Flow(Prompts):
             DeclarationError: only in a test, for a reason that is not declared.
         """
         found, problem = self._plan.reason(reason)
-        strict.report(problem, self._recorder)
+        report(problem, self._recorder)
         own: dict[str, Json] = {"reason": found}
         if problem is not None:
             own["undeclared"] = True
         self._end(ABORTED, own, properties)
+
+    def prompt(self, name: str, text: str, *args: Any, answer: bool = True, **options: Any) -> Any:
+        """Ask as `click.prompt` does; record `Prompt Shown`, then whether it was answered.
+
+        Args:
+            name: what is asked for, as a snake_case word: the property `prompt`.
+            text: the prompt, as Click shows it.
+            *args: further arguments of `click.prompt`, such as the default.
+            answer: whether an answer that is one of a `click.Choice`'s is recorded. False for
+                choices that are the person's own, names of their projects, say. Any other answer
+                is never recorded.
+            **options: further arguments of `click.prompt`.
+
+        Returns:
+            What `click.prompt` returns.
+
+        Raises:
+            click.Abort: Ctrl-C, or the end of the input.
+            DeclarationError: only in a test, for a name that is no word.
+        """
+        ask = _click("prompt")
+        word = self._shown(name)
+        try:
+            found = ask(text, *args, **options)
+        except BaseException as error:
+            self._cancelled(word, error)
+            unlink(error)
+            raise
+        kind = options.get("type", args[3] if len(args) > 3 else None)
+        hidden = options.get("hide_input", len(args) > 1 and args[1])
+        recorded = _declared_choice(kind, found) if answer and not hidden else None
+        self._record_event("Prompt Answered", {"prompt": word, "answer": recorded})
+        return found
+
+    def confirm(self, name: str, text: str, *args: Any, **options: Any) -> bool:
+        """Ask as `click.confirm` does; the answer, yes or no, is recorded.
+
+        Args:
+            name: what is asked for, as a snake_case word: the property `prompt`.
+            text: the prompt, as Click shows it.
+            *args: further arguments of `click.confirm`, such as the default.
+            **options: further arguments of `click.confirm`. `abort=True` raises after a no, which
+                is recorded as the answer first.
+
+        Raises:
+            click.Abort: Ctrl-C, the end of the input, or a no with `abort=True`.
+            DeclarationError: only in a test, for a name that is no word.
+        """
+        abort = options.pop("abort", False)
+        if len(args) > 1:
+            args, abort = (args[0], False, *args[2:]), args[1]
+        ask = _click("confirm")
+        word = self._shown(name)
+        try:
+            found = bool(ask(text, *args, **options))
+        except BaseException as error:
+            self._cancelled(word, error)
+            unlink(error)
+            raise
+        self._record_event("Prompt Answered", {"prompt": word, "answer": found})
+        if abort and not found:
+            raise _click("Abort")()
+        return found
 
     # For `flow_definition` and for the invocation -------------------------------------------------
 
@@ -194,6 +262,18 @@ class Flow(Prompts):
             self._end(ABORTED, {"reason": ABANDONED}, {})
 
     # -------------------------------------------------------------------------------------------
+
+    def _shown(self, name: object) -> str:
+        problem = word_problem("the prompt's name", name)
+        report(problem, self._recorder)
+        word = word_or_none(name) or UNDECLARED
+        self._record_event("Prompt Shown", {"prompt": word})
+        return word
+
+    def _cancelled(self, word: str, error: BaseException) -> None:
+        """Record it, if it was: a `value_proc` that fails is no cancelled prompt."""
+        if "cancelled" in outcome.of_error(error, own="__main__"):
+            self._record_event("Prompt Cancelled", {"prompt": word})
 
     def _record_event(self, moment: str, properties: Mapping[str, Any]) -> None:
         """One event of the flow, if it has not ended."""
@@ -238,7 +318,7 @@ class Flow(Prompts):
         """A snapshot, made before our lock is acquired: a value's own code may be slow."""
         if not properties or not self._recorder.is_recording:
             return {}, 0
-        from .values import plain_properties
+        from .properties import plain_properties
 
         return plain_properties({k: v for k, v in properties.items() if v is not None})
 
@@ -302,4 +382,47 @@ def _declared(error: BaseException, plan: FlowPlan, package: str) -> str | None:
             for declared, reason in plan.aborts:
                 if declared is cls:
                     return reason
+    return None
+
+
+# Prompts ------------------------------------------------------------------------------------------
+
+
+def unlink(error: BaseException) -> None:
+    """Remove our own frame from the traceback of an exception that passes through it.
+
+    Only for the `except` clause around another's code, where the first entry is ours.
+    """
+    traceback = error.__traceback__
+    if traceback is None:
+        return
+    BaseException.with_traceback(error, traceback.tb_next)
+    if sys.version_info < (3, 11):  # `raise` puts it back there
+        from .. import _tracebacks
+
+        _tracebacks.unlink_below(traceback)
+
+
+def _click(name: str) -> Any:
+    """A function of `termui`, or its Abort, of the Click whose command is running."""
+    for copy in _COPIES:
+        running, asking = sys.modules.get(f"{copy}.globals"), sys.modules.get(f"{copy}.termui")
+        if (
+            running is not None
+            and asking is not None
+            and running.get_current_context(silent=True) is not None
+        ):
+            return getattr(asking, name)
+    import click.termui  # no command is running: the ordinary one
+
+    return getattr(click.termui, name)
+
+
+def _declared_choice(kind: Any, answer: Any) -> Any:
+    """The answer, if it is one of a Choice's, as the code declares it; else None."""
+    choices = getattr(kind, "choices", None)
+    if isinstance(choices, (list, tuple)):
+        for choice in choices:
+            if choice is answer or (type(choice) is type(answer) and choice == answer):
+                return choice
     return None

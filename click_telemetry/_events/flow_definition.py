@@ -11,8 +11,8 @@ from functools import wraps
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from . import strict
 from .flow_plan import FlowPlan
+from .text import declaration_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -60,7 +60,7 @@ def flow(
     plan.check_properties(properties)
     made = FlowDefinition(plan, properties, when)
     if plan.problem is not None and _at_top_level():
-        raise strict.declaration_error(plan.problem)
+        raise declaration_error(plan.problem)
     return made
 
 
@@ -100,7 +100,7 @@ class FlowDefinition:
             both = {**self._properties, **properties}
             return FlowDefinition(self.plan, both, self._when and when)
         if self.plan.problem is not None:
-            raise strict.declaration_error(self.plan.problem)
+            raise declaration_error(self.plan.problem)
         return _around(self, function)
 
     def __enter__(self) -> Flow:
@@ -140,15 +140,15 @@ class FlowDefinition:
             DeclarationError: in a test, for a mistake in the declaration.
         """
         # Not before the first run: these modules take about 1.5 ms.
-        from . import current
         from .flow import Flow
+        from .scope import NOOP, UNATTRIBUTED, count_dropped, current_recorder, report
 
-        recorder = current.recorder()
-        strict.report(self.plan.problem, recorder)
-        if self.plan.name is None or recorder is current.UNATTRIBUTED:
-            current.count_dropped()
-            recorder = current.NOOP
-        started = Flow(self.plan, self._properties, recorder if self._when else current.NOOP)
+        recorder = current_recorder()
+        report(self.plan.problem, recorder)
+        if self.plan.name is None or recorder is UNATTRIBUTED:
+            count_dropped()
+            recorder = NOOP
+        started = Flow(self.plan, self._properties, recorder if self._when else NOOP)
         started.begin()
         return started
 
@@ -182,9 +182,7 @@ def _here() -> object:
 def _around(definition: FlowDefinition, function: Any) -> Any:
     problem = _not_a_function(function)
     if problem:
-        raise strict.declaration_error(
-            f"flow {definition.plan.name!r} cannot be put around {problem}"
-        )
+        raise declaration_error(f"flow {definition.plan.name!r} cannot be put around {problem}")
 
     if inspect.iscoroutinefunction(function):
 
@@ -232,7 +230,7 @@ def _around(definition: FlowDefinition, function: Any) -> Any:
 
 
 def _unlink(error: BaseException) -> None:
-    from .prompts import unlink  # loaded with the flow
+    from .flow import unlink  # loaded with the flow
 
     unlink(error)
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from .._instrument import pass_on
 from .._reader import derived_id
-from . import current, strict
+from .properties import plain_properties
 from .records import ApplicationStore, MemoryStore, RecordStore, is_random_uuid
+from .scope import current_recorder, report
 from .state import Track, Value, state_of
-from .values import plain_properties
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,7 +74,7 @@ def resource(kind: str, id: str | int, /, *, store: Store | None = None) -> Reso
     elif store is not None and not (hasattr(store, "load") and hasattr(store, "save")):
         problem = f"resource({kind!r}, …): a store has load(kind, id) and save(kind, id, record)"
     if problem:
-        strict.report(problem, current.recorder())
+        report(problem, current_recorder())
     return Resource("" if problem else kind, name, store)
 
 
@@ -145,7 +145,7 @@ class Resource:
     ) -> None:
         at = time_ns()
         plain, dropped = plain_properties(properties)
-        current.recorder().record(_Moment(self, what, plain, dropped, at, change, last))
+        current_recorder().record(_Moment(self, what, plain, dropped, at, change, last))
 
 
 class _Moment(Value):

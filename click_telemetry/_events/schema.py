@@ -172,7 +172,7 @@ _CHECKS = {
 
 
 def _enum_value(member: Enum) -> str | int:
-    """As `values` records it: its value where that is plain, else its name."""
+    """As `properties` records it: its value where that is plain, else its name."""
     value: object = member._value_
     return value if isinstance(value, (str, int)) else member._name_
 

@@ -344,7 +344,7 @@ class Track(Value):
 
     Args:
         name: anything; what is no name is dropped and counted.
-        properties: anything; see `values.plain_properties`.
+        properties: anything; see `properties.plain_properties`.
         slot: its part in a flow.
         at: nanoseconds since the epoch; now by default.
         dropped: how many of its properties were dropped before.
@@ -372,7 +372,7 @@ class Track(Value):
         """Convert the properties to plain values."""
         if self._frozen:
             return
-        from .values import plain_properties
+        from .properties import plain_properties
 
         found, dropped = plain_properties({} if self._properties is None else self._properties)
         self._properties = found
@@ -381,7 +381,7 @@ class Track(Value):
 
     def record(self, invocation: Invocation, run: int) -> list[Fact]:
         """The fact of it, if there is room."""
-        from .values import plain_name
+        from .properties import plain_name
 
         state = state_of(invocation)
         name = plain_name(self._name)

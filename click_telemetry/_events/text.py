@@ -51,6 +51,13 @@ def copied(value: Json) -> Json:
     return [copied(item) for item in value] if isinstance(value, list) else value
 
 
+def declaration_error(problem: str) -> Exception:
+    """The exception for a declaration that cannot be used."""
+    from .._foreground.declaration import DeclarationError  # loaded for those who need it
+
+    return DeclarationError(problem)
+
+
 # Names and words ----------------------------------------------------------------------------------
 
 MAX_DECLARED = 100

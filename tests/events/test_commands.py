@@ -11,7 +11,7 @@ import click
 import pytest
 
 from click_telemetry import exclude, instrument, track, track_command
-from click_telemetry._events.current import take_dropped
+from click_telemetry._events.scope import take_dropped
 from click_telemetry._events.state import MAX_OWN_EVENTS
 from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry.testing import RecordingClient

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from click_telemetry import current, instrument, set_context, track
-from click_telemetry._events.current import take_dropped
 from click_telemetry._events.properties import CONTEXT_BYTES
+from click_telemetry._events.scope import take_dropped
 from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry._reader import BASE_PROPERTIES, RESERVED_PROPERTIES
 from click_telemetry._recorder import encode

@@ -13,9 +13,9 @@ import click
 import pytest
 
 from click_telemetry import instrument, resource
-from click_telemetry._events.current import take_dropped
 from click_telemetry._events.records import is_random_uuid
 from click_telemetry._events.resources import is_opaque
+from click_telemetry._events.scope import take_dropped
 from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry._reader import BASE_PROPERTIES
 from click_telemetry.testing import RecordingClient

@@ -13,10 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from click_telemetry._events.commands import track_command
-from click_telemetry._events.context import set_context
-from click_telemetry._events.current import Recorder, take_dropped, track
-from click_telemetry._events.identify import identify
+from click_telemetry._events.context import identify, set_context
 from click_telemetry._events.properties import CONTEXT_BYTES
+from click_telemetry._events.scope import Recorder, take_dropped, track
 from click_telemetry._events.state import (
     AMID,
     ENDS,
@@ -532,11 +531,10 @@ def test_a_forked_child_records_nothing() -> None:
     """The parent records what happened; its child waits for no lock of ours."""
     source = """
 import os, threading
-from click_telemetry._events import current
+from click_telemetry._events import scope as scopes
 from click_telemetry._events.commands import track_command
-from click_telemetry._events.context import set_context
+from click_telemetry._events.context import identify, set_context
 from click_telemetry._events.flow_definition import flow
-from click_telemetry._events.identify import identify
 from click_telemetry._events.properties import CONTEXT_BYTES
 from tests.harness.recording import Recording
 recording = Recording()
@@ -545,11 +543,11 @@ with recording.group(), recording.leaf() as scope:
     started = flow("Spawn").start()
     root._lock.acquire()  # as another thread may hold them at that moment
     root.events._lock.acquire()
-    current._lock.acquire()
+    scopes._lock.acquire()
     started._lock.acquire()
     def in_child():
-        current.track("Child Tracked", {"a": 1})
-        current.track(None)
+        scopes.track("Child Tracked", {"a": 1})
+        scopes.track(None)
         identify("user-42")
         set_context(agent="claude")
         started.step("one")
@@ -571,7 +569,7 @@ with recording.group(), recording.leaf() as scope:
         os._exit(0)
     os.waitpid(child, 0)
     print(os.read(reading, 1000).decode())
-    for lock in (root._lock, root.events._lock, current._lock, started._lock):
+    for lock in (root._lock, root.events._lock, scopes._lock, started._lock):
         lock.release()
     started.complete()
 print([fact.get("event") for fact in recording.sink.facts], root.dropped)

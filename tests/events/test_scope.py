@@ -11,17 +11,17 @@ import click
 import pytest
 
 from click_telemetry import current, instrument, track
-from click_telemetry._events.current import (
+from click_telemetry._events.scope import (
     NOOP,
     SCOPE,
     UNATTRIBUTED,
     Recorder,
     count_dropped,
+    current_recorder,
     current_scope,
     enter,
     is_in_run,
     leave,
-    recorder,
     session_id,
     take_dropped,
 )
@@ -121,7 +121,7 @@ def test_where_nothing_is_recorded_nothing_goes_to_another(how: str) -> None:
     scope.excluded = how == "excluded"
     with outer.running(), entered(scope):
         track("Row Read")
-        assert recorder() is NOOP
+        assert current_recorder() is NOOP
         current().track("Row Read")
         assert not scope.deferred
     assert own_names(outer) == []
@@ -417,7 +417,7 @@ print(sorted({name.partition(".")[0] for name in sys.modules} - sys.stdlib_modul
         python(source), env=environment(), capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines() == [
-        "['click_telemetry._events', 'click_telemetry._events.current', "
+        "['click_telemetry._events', 'click_telemetry._events.scope', "
         "'click_telemetry._instrument']",
         "['__main__', 'click_telemetry']",
     ]

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from click_telemetry._events.properties import plain_name, plain_properties
 from click_telemetry._events.text import MAX_TEXT
-from click_telemetry._events.values import plain_name, plain_properties
 from click_telemetry._scrub.pairs import names_secret
 from click_telemetry._scrub.rules import RULES, Rule, marker
 from click_telemetry._scrub.scrub import scrub, scrub_under

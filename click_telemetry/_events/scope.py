@@ -70,6 +70,8 @@ if TYPE_CHECKING:
             """The thread that it runs in."""
 
 
+_TESTING = f"{__package__.partition('.')[0]}.testing"
+
 SCOPE: ContextVar[AnyScope | None] = ContextVar("click_telemetry", default=None)
 """The innermost call of a command in this context."""
 
@@ -300,7 +302,7 @@ NOOP = NoOpRecorder()
 UNATTRIBUTED = UnattributedRecorder()
 
 
-def recorder() -> Recorder:
+def current_recorder() -> Recorder:
     """Records for the invocation that this code belongs to. Never raises."""
     try:
         return _recorder_of(current_scope())
@@ -348,12 +350,12 @@ def track(event: str | Event, properties: Mapping[str, Any] | None = None) -> No
     Raises:
         DeclarationError: only in a test, for an `Event` whose values do not match its declaration.
     """
-    _track(recorder(), event, properties)
+    _track(current_recorder(), event, properties)
 
 
 def current() -> Recorder:
     """A handle for the running invocation; it does nothing where nothing runs or is recorded."""
-    found = recorder()
+    found = current_recorder()
     return NOOP if found is UNATTRIBUTED else found
 
 
@@ -377,6 +379,45 @@ def _track(found: Recorder, event: str | Event, properties: Mapping[str, Any] | 
             count_dropped()
             return
         found.record(value)
+
+
+# Strict mode --------------------------------------------------------------------------------------
+
+
+def report(problem: str | None, recorder: Recorder) -> None:
+    """Raise in a test; elsewhere do nothing.
+
+    Args:
+        problem: what is wrong and what to write instead; None if nothing is.
+        recorder: what records here.
+
+    Raises:
+        DeclarationError: in a test.
+    """
+    if problem is not None and is_test(recorder):
+        from .text import declaration_error  # loaded where a mistake raises
+
+        raise declaration_error(problem)
+
+
+def is_test(recorder: Recorder) -> bool:
+    """Whether a test runs this very code: in pytest, in Click's runner, with a recording client.
+
+    Narrower than what consent calls a test run: a command that another project's suite starts
+    inherits pytest's variables, and one that runs pytest itself loads it; neither is a test of the
+    application.
+    """
+    if "_pytest" in sys.modules and "PYTEST_CURRENT_TEST" in os.environ:
+        return True
+    if type(sys.stdout).__module__.endswith("click.testing"):
+        return True
+    testing = sys.modules.get(_TESTING)
+    settings = recorder.settings
+    return (
+        testing is not None
+        and settings is not None
+        and isinstance(settings.client, testing.RecordingClient)
+    )
 
 
 # Before a root's first command --------------------------------------------------------------------

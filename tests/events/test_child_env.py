@@ -12,7 +12,7 @@ import click
 import pytest
 
 from click_telemetry import child_env, exclude, instrument, track
-from click_telemetry._events.current import take_dropped
+from click_telemetry._events.scope import take_dropped
 from click_telemetry._instrument import SCOPES
 from click_telemetry.testing import RecordingClient
 

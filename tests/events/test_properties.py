@@ -28,13 +28,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from click_telemetry._events.text import MAX_NAME, MAX_TEXT
-from click_telemetry._events.values import (
+from click_telemetry._events.properties import (
     MAX_BYTES,
     MAX_DEPTH,
     MAX_NODES,
     plain_properties,
 )
+from click_telemetry._events.text import MAX_NAME, MAX_TEXT
 from click_telemetry._recorder import encode
 
 from ..harness.values import (
