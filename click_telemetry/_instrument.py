@@ -460,7 +460,7 @@ class Scope:
     # On a root:
     decided = False  # it has been decided whether anything is recorded
     decision: Decision | None = None
-    deferred: tuple[Any, ...] | list[Any] = ()  # what was tracked before the first leaf began
+    deferred: Any = ()  # `_events.state.Deferred`: what was tracked before the first leaf began
     dropped = 0  # events that were dropped before that
     invocation: Invocation | None = None
 

@@ -741,7 +741,7 @@ def begin(scope: Scope, contexts: list[Any]) -> None:
     if invocation is not None:
         command, flags = command_and_flags(invocation.settings.app, contexts)
         if root.deferred:
-            scope.run = _instrument.events.begin_with_deferred(root, command, flags)
+            scope.run = root.deferred.begin_run(root, command, flags)
         else:
             scope.run = invocation.begin_run(command, flags)
         scope.started = monotonic_ns()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .._instrument import pass_on
 from .._recorder import DYNAMIC, Run
-from .scope import SCOPE, current_recorder, current_scope, report
+from .scope import SCOPE, current_recorder, current_scope
 from .state import Value, state_of
 from .text import declaration_error
 
@@ -83,7 +83,7 @@ def track_command(
                 f"track_command(): message_id is an ID, at most {MAX_NAME} letters, digits, _ and -"
             )
     if problems:
-        report("; ".join(problems), current_recorder())
+        current_recorder().report("; ".join(problems))
     return CustomCommand(name, own, len(problems))
 
 
@@ -154,7 +154,7 @@ class _Call:
 
     def __init__(self, name: str, own: Fact, dropped: int) -> None:
         self._own = own
-        self._recorder = current_recorder()
+        self._recorder = current_recorder().for_block()
         self._token: Token[AnyScope | None] | None = None
         self._begin = _Begin(name, own, dropped)
         outer = current_scope()
@@ -177,15 +177,12 @@ class _Call:
                 SCOPE.reset(self._token)
             except ValueError:
                 pass  # it was resumed in another context, which never had our value
-        settings = self._recorder.settings
-        if settings is None:
-            return
         outcome: Fact = {"exit": 0}
         if error is not None:
             try:
                 from .._foreground.outcome import of_error
 
-                outcome = of_error(error, settings.package, tuple(settings.error_packages))
+                outcome = of_error(error, *self._recorder.packages)
             except Exception as problem:
                 pass_on(problem)
                 return  # a fault of ours; it stays without its end

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .._instrument import OFF_VARIABLE
 from .._reader import RESERVED_PROPERTIES
 from .._recorder import SESSION_VARIABLE
-from .properties import plain_properties
-from .scope import current_recorder, current_scope, report, session_id
+from .scope import current_recorder, current_scope, session_id
 from .state import SignIn, Value, state_of
 
 if TYPE_CHECKING:
@@ -58,13 +57,13 @@ def set_context(**properties: Any) -> None:
     refused = [name for name in properties if _is_reserved(name)]
     given = {k: v for k, v in properties.items() if v is not None and k not in refused}
     removed = [k for k, v in properties.items() if v is None and k not in refused]
-    plain, dropped = plain_properties(given)
+    recorder = current_recorder()
+    plain, dropped = recorder.plain(given)
     # A value that cannot be recorded removes the old one, which would be wrong by now.
     removed += [name for name in given if plain.get(name) is None]
-    recorder = current_recorder()
     recorder.record(_Update(plain, removed, dropped + len(refused)))
     for name in refused:
-        report(_refusal(name), recorder)
+        recorder.report(_refusal(name))
 
 
 class _Update(Value):
@@ -126,15 +125,14 @@ def identify(user_id: str | int | None, traits: Mapping[str, Any] | None = None)
     at = time_ns()
     found = _usable(user_id)
     problem = found is None and user_id is not None
-    plain, dropped = plain_properties(traits) if traits is not None else ({}, 0)
     recorder = current_recorder()
+    plain, dropped = recorder.plain(traits) if traits is not None else ({}, 0)
     recorder.record(SignIn(found, plain, dropped=dropped + problem, at=at))
     if problem:
-        report(
+        recorder.report(
             "identify() takes the ID of a user in your own database, a text of at most "
             f"{MAX_USER_ID} printable characters or a number, and no e-mail address: pass "
-            "identify(user.id), and what else you want to know as traits",
-            recorder,
+            "identify(user.id), and what else you want to know as traits"
         )
 
 

@@ -10,11 +10,10 @@ from time import time_ns
 from typing import TYPE_CHECKING
 
 from .._foreground.outcome import error_class_of
-from .scope import current_recorder, report
+from .scope import current_recorder
 from .state import Track
 
 if TYPE_CHECKING:
-    from .._recorder import Settings
     from .scope import Recorder
     from .text import Json
 
@@ -53,8 +52,8 @@ def track_error(error: BaseException, handled: bool = True, code: str | None = N
     if not isinstance(given, BaseException):
         problem = f"track_error() takes the exception itself, not {type(given).__name__}"
     recorder = current_recorder()
-    if recorder.settings is not None and isinstance(given, BaseException):
-        own |= _error_properties(given, recorder.settings)
+    if isinstance(given, BaseException):
+        own |= _error_properties(given, recorder)
     _record(recorder, ERROR_OCCURRED, own, problem)
 
 
@@ -104,11 +103,9 @@ def _code_problem(code: object, own: dict[str, Json]) -> str | None:
     )
 
 
-def _error_properties(error: BaseException, settings: Settings) -> dict[str, Json]:
+def _error_properties(error: BaseException, recorder: Recorder) -> dict[str, Json]:
     own: dict[str, Json] = {}
-    own["error_class"], masked = error_class_of(
-        error, settings.package, tuple(settings.error_packages)
-    )
+    own["error_class"], masked = error_class_of(error, *recorder.packages)
     if masked:
         own["error_class_masked"] = True
     name = errno_name(error)
@@ -119,4 +116,4 @@ def _error_properties(error: BaseException, settings: Settings) -> dict[str, Jso
 
 def _record(recorder: Recorder, event: str, own: dict[str, Json], problem: str | None) -> None:
     recorder.record(Track(event, own, at=time_ns(), dropped=problem is not None))
-    report(problem, recorder)
+    recorder.report(problem)

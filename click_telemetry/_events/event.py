@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from .._instrument import pass_on
 from .._reader import BASE_PROPERTIES, COMMAND_COMPLETED, COMMAND_INVOKED
 from .schema import Mismatch, Property, Unusable
-from .scope import NOOP, current_recorder, is_test, report
+from .scope import NOOP, current_recorder
 from .state import Track
 from .text import declaration_error, name_problem, spaced, word_problem
 
@@ -86,7 +86,7 @@ class Event:
         given = {**dict(zip(names, args, strict=False)), **kwargs}
         misfit = _misfit(type(self), names, len(args), kwargs, given)
         if misfit is not None:
-            report(misfit, current_recorder())
+            current_recorder().report(misfit)
         for name, value in given.items():
             object.__setattr__(self, name, value)
 
@@ -167,15 +167,12 @@ class EventPlan:
         Raises:
             DeclarationError: in a test, for a value that does not match its declaration.
         """
-        if recorder is NOOP and not is_test(recorder):
-            return
         own, mismatched = self.plain(event)
         if mismatched:
             kinds = [f"{name} is {_kind(event, name)}" for name in mismatched]
-            report(
+            recorder.report(
                 f"{type(event).__name__} does not match its declaration: {', '.join(kinds)}. Pass "
-                "what the annotation declares, or change the annotation",
-                recorder,
+                "what the annotation declares, or change the annotation"
             )
             own["invalid"] = [*mismatched]
         recorder.record(Track(self.name, {**own, **(measured or {})}, dropped=len(mismatched)))
@@ -339,12 +336,7 @@ class Timed:
             return {"succeeded": True}
         from .._foreground import outcome  # loaded when a block fails
 
-        settings = self._recorder.settings
-        ended = outcome.of_error(
-            error,
-            own=settings.package if settings is not None else "__main__",
-            packages=tuple(settings.error_packages) if settings is not None else (),
-        )
+        ended = outcome.of_error(error, *self._recorder.packages)
         own: dict[str, Json] = {"succeeded": ended["exit"] == 0}
         if "error" in ended:
             own["error_class"] = ended["error"]

@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Any
 from .._foreground import outcome
 from .._instrument import pass_on
 from .flow_plan import ABANDONED, CANCELLED, FlowPlan
-from .scope import NOOP, count_dropped, report
+from .scope import NOOP, count_dropped
 from .state import AMID, ENDS, STARTS, Slot, Track
 from .text import UNDECLARED, name_or_none, name_problem, word_or_none, word_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .._recorder import Settings
     from .scope import Recorder
     from .text import Json
 
@@ -96,7 +95,7 @@ class Flow:
             DeclarationError: only in a test, for a step that is not declared.
         """
         step, problem = self._plan.step(name)
-        report(problem, self._recorder)
+        self._recorder.report(problem)
         if os.getpid() != self._pid:
             return  # a forked child: the parent records, and may hold our lock
         with self._lock:
@@ -137,7 +136,7 @@ class Flow:
         Raises:
             DeclarationError: only in a test, for a name that cannot be used.
         """
-        report(name_problem("the event's name", name), self._recorder)
+        self._recorder.report(name_problem("the event's name", name))
         moment = name_or_none(name)
         if moment is None:
             count_dropped()
@@ -163,7 +162,7 @@ class Flow:
             DeclarationError: only in a test, for a reason that is not declared.
         """
         found, problem = self._plan.reason(reason)
-        report(problem, self._recorder)
+        self._recorder.report(problem)
         own: dict[str, Json] = {"reason": found}
         if problem is not None:
             own["undeclared"] = True
@@ -236,16 +235,15 @@ class Flow:
 
     def begin(self) -> None:
         """It starts."""
-        if self._recorder.is_recording:
-            with self._lock:
-                self._record("Started", {}, STARTS)
+        with self._lock:
+            self._record("Started", {}, STARTS)
 
     def end_by(self, error: BaseException | None) -> None:
         """Its block has ended, by an exception or by itself. Never raises."""
-        if self._ended or not self._recorder.is_recording:
+        if self._ended:
             return
         try:
-            moment, own = _end_of(error, self._plan, self._recorder.settings)
+            moment, own = _end_of(error, self._plan, self._recorder)
         except Exception as problem:  # an exception's class whose own code fails
             pass_on(problem)
             moment, own = FAILED, {}
@@ -265,7 +263,7 @@ class Flow:
 
     def _shown(self, name: object) -> str:
         problem = word_problem("the prompt's name", name)
-        report(problem, self._recorder)
+        self._recorder.report(problem)
         word = word_or_none(name) or UNDECLARED
         self._record_event("Prompt Shown", {"prompt": word})
         return word
@@ -316,11 +314,9 @@ class Flow:
 
     def _plain(self, properties: Mapping[str, Any]) -> tuple[dict[str, Json], int]:
         """A snapshot, made before our lock is acquired: a value's own code may be slow."""
-        if not properties or not self._recorder.is_recording:
+        if not properties:
             return {}, 0
-        from .properties import plain_properties
-
-        return plain_properties({k: v for k, v in properties.items() if v is not None})
+        return self._recorder.plain({k: v for k, v in properties.items() if v is not None})
 
     def _index(self, step: str) -> int | None:
         """A step's number, from 1: among the declared ones, else in the order they were reached."""
@@ -332,7 +328,7 @@ class Flow:
 
 
 def _end_of(
-    error: BaseException | None, plan: FlowPlan, settings: Settings | None
+    error: BaseException | None, plan: FlowPlan, recorder: Recorder
 ) -> tuple[str, dict[str, Json]]:
     """The last word of the event that ends a flow, and its own properties.
 
@@ -347,11 +343,11 @@ def _end_of(
     Args:
         error: what ended the block; None if nothing did.
         plan: the flow's declaration.
-        settings: the application's, whose exceptions' classes may be named.
+        recorder: has the packages whose exceptions' classes may be named.
     """
     if error is None:
         return COMPLETED, {}
-    package = settings.package if settings is not None else "__main__"
+    package, packages = recorder.packages
     reason = _declared(error, plan, package)
     if reason is not None:
         return ABORTED, {"reason": reason}
@@ -359,8 +355,7 @@ def _end_of(
         return ABORTED, {"reason": ABANDONED}
     if any((cls.__module__, cls.__name__) in _CANCELLATIONS for cls in outcome.ancestry(error)):
         return ABORTED, {"reason": CANCELLED}
-    packages = tuple(settings.error_packages) if settings is not None else ()
-    ended = outcome.of_error(error, own=package, packages=packages)
+    ended = outcome.of_error(error, package, packages)
     if "cancelled" in ended:
         return ABORTED, {"reason": CANCELLED}
     if ended["exit"] == 0:

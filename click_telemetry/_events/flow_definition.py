@@ -141,13 +141,12 @@ class FlowDefinition:
         """
         # Not before the first run: these modules take about 1.5 ms.
         from .flow import Flow
-        from .scope import NOOP, UNATTRIBUTED, count_dropped, current_recorder, report
+        from .scope import NOOP, UNATTRIBUTED, current_recorder
 
         recorder = current_recorder()
-        report(self.plan.problem, recorder)
-        if self.plan.name is None or recorder is UNATTRIBUTED:
-            count_dropped()
-            recorder = NOOP
+        recorder.report(self.plan.problem)
+        # Without a name no event can be recorded: it is counted as one without an invocation is.
+        recorder = (recorder if self.plan.name is not None else UNATTRIBUTED).for_block()
         started = Flow(self.plan, self._properties, recorder if self._when else NOOP)
         started.begin()
         return started

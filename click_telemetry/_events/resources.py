@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from .._instrument import pass_on
 from .._reader import derived_id
-from .properties import plain_properties
 from .records import ApplicationStore, MemoryStore, RecordStore, is_random_uuid
-from .scope import current_recorder, report
+from .scope import current_recorder
 from .state import Track, Value, state_of
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def resource(kind: str, id: str | int, /, *, store: Store | None = None) -> Reso
     elif store is not None and not (hasattr(store, "load") and hasattr(store, "save")):
         problem = f"resource({kind!r}, …): a store has load(kind, id) and save(kind, id, record)"
     if problem:
-        report(problem, current_recorder())
+        current_recorder().report(problem)
     return Resource("" if problem else kind, name, store)
 
 
@@ -144,8 +143,9 @@ class Resource:
         self, what: str, properties: Mapping[str, Any], change: Change, *, last: bool = False
     ) -> None:
         at = time_ns()
-        plain, dropped = plain_properties(properties)
-        current_recorder().record(_Moment(self, what, plain, dropped, at, change, last))
+        recorder = current_recorder()
+        plain, dropped = recorder.plain(properties)
+        recorder.record(_Moment(self, what, plain, dropped, at, change, last))
 
 
 class _Moment(Value):
@@ -198,12 +198,12 @@ class _Moment(Value):
 
 
 def _keeper(store: Store | None, invocation: Invocation) -> Keeper:
-    read_only = getattr(invocation.sink, "read_only", False) is True
+    read_only = invocation.sink.read_only
     if store is not None:
         return ApplicationStore(store, read_only=read_only)
-    state = getattr(invocation.sink, "state_directory", None)
-    if isinstance(state, str):
-        return RecordStore(state, read_only=read_only)
+    directory = invocation.sink.state_directory
+    if directory is not None:
+        return RecordStore(directory, read_only=read_only)
     return MemoryStore(state_of(invocation).resources)
 
 

@@ -6,11 +6,12 @@ applications use (context, the conversion of values) is loaded at its first use.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from threading import RLock
 from time import monotonic_ns, time_ns
 from typing import TYPE_CHECKING, Any
 
-from .. import _instrument
+from .._instrument import pass_on
 from .._recorder import encode
 
 if TYPE_CHECKING:
@@ -116,16 +117,6 @@ class EventQuota:
         return True
 
 
-class Deferred(list[Any]):
-    """The values that wait for a root's first command."""
-
-    __slots__ = ("quota",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.quota = EventQuota()
-
-
 class EventState:
     """What one invocation keeps.
 
@@ -185,12 +176,11 @@ class EventState:
         with self._lock:
             if self._ending and slot is not None and slot.role == STARTS:
                 return False
-            sink = invocation.sink
             if self._quota.full and self._clock() - self._reset_at >= PUBLISH_AFTER:
                 # A server that records more than fits would never be published otherwise.
                 publish(invocation)
                 self._reset_at = self._clock()
-            publication = getattr(sink, "publication", 0)
+            publication = invocation.sink.publication
             if publication != self._publication:
                 self._publication = publication
                 self._reset_at = self._clock()
@@ -219,11 +209,9 @@ class EventState:
 
 def publish(invocation: Invocation) -> None:
     """Let a sender have what is written so far, unless this interrupts a write."""
-    found = getattr(invocation.sink, "publish", None)
-    if found is not None:
-        with invocation._lock:
-            if not invocation._writing:
-                found(invocation)
+    with invocation._lock:
+        if not invocation._writing:
+            invocation.sink.publish(invocation)
 
 
 _creation = RLock()
@@ -251,33 +239,7 @@ def state_of(invocation: Invocation) -> EventState:
     return found
 
 
-def begin_with_deferred(root: Scope, command: str, flags: list[str]) -> Run:
-    """Begin a root's first run, with the deferred facts before it in one write."""
-    invocation: Invocation = root.invocation  # type: ignore[assignment]
-    deferred, root.deferred = root.deferred, []
-    number = invocation.runs + 1
-    # Custom commands among the deferred take the numbers after that of the run itself.
-    invocation.runs = number
-    facts: list[Fact] = []
-    for value in deferred:
-        try:
-            facts += value.record(invocation, number)
-        except Exception as error:
-            _instrument.pass_on(error)
-            invocation.count_dropped(1)
-    following = invocation.runs
-    invocation.runs = number - 1
-    if sum(len(encode(fact)) for fact in facts) > MAX_DEFERRED:
-        for fact in facts:  # each is dropped where the file is full, and the begin is not
-            invocation.write([fact], lifecycle="event" not in fact)
-        facts = []
-    try:
-        return invocation.begin_run(command, flags, before=facts)
-    finally:
-        invocation.runs = max(invocation.runs, following)
-
-
-class Value:
+class Value(ABC):
     """Something to record, at once or when the first command begins."""
 
     __slots__ = ()
@@ -285,9 +247,21 @@ class Value:
     slot: Slot | None = None
     """Its part in a flow."""
 
-    def freeze(self) -> None:
+    def defer(self, root: Scope) -> None:
+        """Keep it until a root's first command begins, if there is room for it."""
+        deferred = root.deferred
+        if not isinstance(deferred, Deferred):
+            deferred = root.deferred = Deferred()
+        if deferred.quota.reserve(self.slot):
+            self.freeze()
+            deferred.append(self)
+        else:
+            root.dropped += 1
+
+    def freeze(self) -> None:  # noqa: B027  # most are made of snapshots
         """Take a snapshot of what it was given, once there is room for it."""
 
+    @abstractmethod
     def record(self, invocation: Invocation, run: int) -> list[Fact]:
         """Change what the invocation keeps, and give the facts that are to be written.
 
@@ -295,7 +269,47 @@ class Value:
             invocation: it is open.
             run: the number of the run that it belongs to.
         """
-        raise NotImplementedError
+
+
+class Deferred(list[Value]):
+    """The values that wait for a root's first command."""
+
+    __slots__ = ("quota",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.quota = EventQuota()
+
+    def begin_run(self, root: Scope, command: str, flags: list[str]) -> Run:
+        """Begin a root's first run, with the facts of these values before it, in one write.
+
+        Args:
+            root: its invocation is open.
+            command: the path of the command.
+            flags: the names of its explicit flags.
+        """
+        root.deferred = []
+        invocation: Invocation = root.invocation  # type: ignore[assignment]
+        number = invocation.runs + 1
+        # Custom commands among the values take the numbers after that of the run itself.
+        invocation.runs = number
+        facts: list[Fact] = []
+        for value in self:
+            try:
+                facts += value.record(invocation, number)
+            except Exception as error:
+                pass_on(error)
+                invocation.count_dropped(1)
+        following = invocation.runs
+        invocation.runs = number - 1
+        if sum(len(encode(fact)) for fact in facts) > MAX_DEFERRED:
+            for fact in facts:  # each is dropped where the file is full, and the begin is not
+                invocation.write([fact], lifecycle="event" not in fact)
+            facts = []
+        try:
+            return invocation.begin_run(command, flags, before=facts)
+        finally:
+            invocation.runs = max(invocation.runs, following)
 
 
 class SignIn(Value):

@@ -222,7 +222,7 @@ def test_where_nothing_runs_a_handle_does_nothing() -> None:
     handle = current()
     handle.track("Row Read", {"n": 1})
     handle.reset()
-    assert handle.settings is None
+    assert handle.packages == ("__main__", ())
     assert not handle.is_recording
     assert take_dropped() == 0
     UNATTRIBUTED.track("Row Read")

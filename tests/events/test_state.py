@@ -24,6 +24,7 @@ from click_telemetry._events.state import (
     STARTS,
     EventQuota,
     Slot,
+    Value,
 )
 from click_telemetry._reader import BASE_PROPERTIES, COMMAND_COMPLETED, COMMAND_INVOKED
 from click_telemetry._recorder import Invocation, encode
@@ -422,11 +423,7 @@ def test_a_custom_command_before_the_first_command_has_its_pair() -> None:
 def test_a_value_that_fails_costs_itself() -> None:
     """Deferred or not, it is counted and the others are recorded."""
 
-    class Failing:
-        slot = None
-
-        def freeze(self) -> None: ...
-
+    class Failing(Value):
         def record(self, invocation: Invocation, run: int) -> list[dict[str, Any]]:
             raise RuntimeError
 

@@ -165,7 +165,8 @@ class Recording:
         """Begin a run, as the foreground does."""
         invocation = self.invocation
         if self.root.deferred:
-            return scopes.begin_with_deferred(self.root, command, flags or [])
+            deferred: state.Deferred = self.root.deferred
+            return deferred.begin_run(self.root, command, flags or [])
         return invocation.begin_run(command, flags or [])
 
     def begin(self, command: str = "acme go", flags: list[str] | None = None) -> Running:
