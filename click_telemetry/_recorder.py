@@ -124,6 +124,7 @@ class Settings:
     delivery = "detached"
     flush_timeout = 0.5
     no_telemetry_option: bool | str = True
+    test_double = False  # the client is one of the application's own tests
     app_known = True  # else it is named after its group, and never sends
 
     def __init__(self, state: CommandState, options: Mapping[str, Any]) -> None:

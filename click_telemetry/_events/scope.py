@@ -60,8 +60,6 @@ if TYPE_CHECKING:
             """The thread that it runs in."""
 
 
-_TESTING = f"{__package__.partition('.')[0]}.testing"
-
 SCOPE: ContextVar[AnyScope | None] = ContextVar("click_telemetry", default=None)
 """The innermost call of a command in this context."""
 
@@ -220,9 +218,7 @@ class Recorder:
     @property
     def is_strict(self) -> bool:
         """Whether a test of the application runs this code, so that a mistake raises."""
-        testing = sys.modules.get(_TESTING)
-        client = self._root.settings.client
-        return _is_test() or (testing is not None and isinstance(client, testing.RecordingClient))
+        return _is_test() or self._root.settings.test_double
 
     def report(self, problem: str | None) -> None:
         """Raise in strict mode; elsewhere do nothing.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextvars
 import subprocess
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import click
 import pytest
 
-from click_telemetry import current, instrument, track
+from click_telemetry import current, instrument, track, track_warning
 from click_telemetry._events.scope import (
     NOOP,
     SCOPE,
@@ -25,9 +26,11 @@ from click_telemetry._events.scope import (
     session_id,
     take_dropped,
 )
+from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry._instrument import SCOPES
 from click_telemetry.testing import RecordingClient
 
+from ..harness.flows import Keeping, command
 from ..harness.interpreter import environment, python
 from ..harness.recording import Recording, entered, in_a_thread, in_threads
 from ..harness.stories import run
@@ -267,6 +270,20 @@ def test_no_fault_of_ours_reaches_the_application() -> None:
     """It is counted."""
     Broken().track("Row Read")
     assert take_dropped() == 1
+
+
+@pytest.mark.parametrize("is_double", [True, False])
+def test_a_mistake_raises_where_the_client_is_a_test_double(
+    is_double: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any class can be my test double, and any other client never raises."""
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    client = Keeping()
+    client.test_double = is_double
+    cli = command(lambda: track_warning("No code!"), client)
+    with pytest.raises(DeclarationError) if is_double else nullcontext():
+        cli.main(["go"], standalone_mode=False)
+    assert len(client.recording.events) == 3
 
 
 # Sessions ------------------------------------------------------------------------------------
