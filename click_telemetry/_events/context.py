@@ -14,6 +14,7 @@ from .._reader import RESERVED_PROPERTIES
 from .._recorder import SESSION_VARIABLE
 from .scope import current_recorder, current_scope, session_id
 from .state import SignIn, Value, state_of
+from .text import MAX_INTEGER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 MAX_USER_ID = 128
 """Characters."""
-_MAX_INTEGER = 2**63
 
 USER_PROPERTIES = frozenset(("user_id", "anonymous_id", "userId", "anonymousId"))
 """Names that would name a user on every event without `identify`."""
@@ -140,7 +140,7 @@ def _usable(user_id: object) -> str | None:
     """A user's ID as it may leave the machine, or None."""
     if isinstance(user_id, int) and not isinstance(user_id, bool):
         number = int.__int__(user_id)
-        return str(number) if -_MAX_INTEGER <= number < _MAX_INTEGER else None
+        return str(number) if -MAX_INTEGER <= number < MAX_INTEGER else None
     if not isinstance(user_id, str):
         return None
     text = str.__str__(user_id).strip()

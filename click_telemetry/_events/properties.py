@@ -20,7 +20,7 @@ from .._reader import RESERVED_PROPERTIES
 from .._recorder import encode
 from .._scrub.pairs import names_secret
 from .._scrub.scrub import scrub, scrub_under
-from .text import MAX_NAME, MAX_TEXT, copied, name_or_none, plain_text
+from .text import MAX_INTEGER, MAX_NAME, MAX_TEXT, copied, name_or_none, plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -35,8 +35,6 @@ MAX_BYTES = 24_000
 
 CONTEXT_BYTES = 4_000
 """As sent, of `properties=` and `set_context` together; an event's own are not among them."""
-
-_MAX_INTEGER = 2**63
 
 
 class NotRecordable(Exception):
@@ -135,7 +133,7 @@ def _plain(value: Any, depth: int, budget: _Budget, under: str) -> Json:
 
 def _integer(value: int) -> int:
     number = int.__int__(value)
-    if not -_MAX_INTEGER <= number < _MAX_INTEGER:
+    if not -MAX_INTEGER <= number < MAX_INTEGER:
         raise NotRecordable
     return number
 

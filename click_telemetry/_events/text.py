@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
+MAX_INTEGER = 2**63
+"""A number is at least -MAX_INTEGER and less than MAX_INTEGER: 64 bits, as a warehouse has them."""
 MAX_NAME = 128
 MAX_TEXT = 4096
 """Characters; a longer string is left out whole: half a secret is still one."""

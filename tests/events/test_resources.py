@@ -13,11 +13,11 @@ import click
 import pytest
 
 from click_telemetry import instrument, resource
-from click_telemetry._events.records import is_random_uuid
 from click_telemetry._events.resources import is_opaque
 from click_telemetry._events.scope import take_dropped
 from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry._reader import BASE_PROPERTIES
+from click_telemetry._recorder import is_random_id
 from click_telemetry.testing import RecordingClient
 
 from ..harness.processes import Cli, Home
@@ -247,7 +247,7 @@ def test_an_id_leaves_only_if_it_is_a_random_uuid(
     first, second = (one[0][1]["resource_id"] for one in found)
     assert first == second
     assert (first == given) is opaque
-    assert opaque or is_random_uuid(first)
+    assert opaque or is_random_id(first)
     assert opaque or str(given) not in str(recording_client.messages)
     assert ("telemetry_id" in store.records[("Machine", str(given))]) is not opaque
 
