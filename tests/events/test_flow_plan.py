@@ -103,7 +103,7 @@ def asynchronous() -> Callable[..., Any]:
         (asynchronous(), "write `with flow(…) as f:` inside work"),
     ],
 )
-def test_what_a_flow_cannot_be_put_around_is_told(thing: Any, message: str) -> None:
+def test_what_a_flow_cannot_decorate_raises(thing: Any, message: str) -> None:
     """The decorators' order, above all."""
     declared: Any = flow("Spawn")
     with pytest.raises(DeclarationError) as raised:
@@ -128,7 +128,7 @@ def test_the_plan_is_on_the_declaration() -> None:
 
 
 def test_what_can_be_used_of_a_wrong_declaration_is_used() -> None:
-    """At a prompt nothing raises, and as little as possible is lost."""
+    """At a prompt nothing raises, and as little as possible is dropped."""
     wrong: Any = {"steps": ("one", 3, "one", "two"), "aborts": {int: "x", ValueError: "broken"}}
     plan = FlowPlan("Spawn", reasons=("a",), **wrong)
     assert (plan.name, plan.steps, plan.reasons) == ("Spawn", ("one", "two"), ("a", "broken"))
@@ -136,7 +136,7 @@ def test_what_can_be_used_of_a_wrong_declaration_is_used() -> None:
 
 
 @given(ANY_TEXT | st.none() | st.integers())
-def test_no_name_or_word_is_too_strange_to_be_judged(text: Any) -> None:
+def test_any_object_as_a_name_or_word_gives_a_problem(text: Any) -> None:
     """Whatever is given, it is a word or there is a sentence about it."""
     word = word_or_none(text)
     assert (word is None) == (word_problem("step", text) is not None)

@@ -171,7 +171,7 @@ class Raising(Records):
         raise RuntimeError("no store")
 
 
-class Foreign(Records):
+class Malformed(Records):
     """Gives what is no record."""
 
     def __init__(self, found: Any) -> None:
@@ -187,7 +187,7 @@ class Unwritable(Records):
         raise OSError("full")
 
 
-STORES = [Raising, lambda: Foreign(42), lambda: Foreign("text"), lambda: Foreign([("a", 1)]),
+STORES = [Raising, lambda: Malformed(42), lambda: Malformed("text"), lambda: Malformed([("a", 1)]),
           Unwritable]  # fmt: skip
 
 
@@ -291,7 +291,7 @@ MISTAKES: list[tuple[Any, Any, Any]] = [
 
 
 @pytest.mark.parametrize(("kind", "name", "store"), MISTAKES, ids=range(len(MISTAKES)))
-def test_a_mistake_is_loud_in_a_test(
+def test_a_mistake_raises_in_a_test(
     kind: Any, name: Any, store: Any, recording_client: RecordingClient
 ) -> None:
     """The message names the fix."""

@@ -244,7 +244,7 @@ def test_after_the_end_an_event_is_counted() -> None:
     assert take_dropped() == 2
 
 
-def test_no_stray_is_lost_between_threads() -> None:
+def test_no_dropped_event_is_missed_between_threads() -> None:
     """Nor while the count is taken."""
     taken: list[int] = []
 
@@ -328,7 +328,9 @@ def dropped(client: RecordingClient) -> list[tuple[str, Any]]:
     return [(event["event"], event["properties"].get("dropped")) for event in client.events]
 
 
-def test_strays_are_reported_by_the_next_invocation(recording_client: RecordingClient) -> None:
+def test_unattributed_events_are_reported_by_the_next_invocation(
+    recording_client: RecordingClient,
+) -> None:
     """What found no command is counted, and the next command's first event reports it."""
     track("Too Early")
     track("Too Early")

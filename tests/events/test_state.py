@@ -98,7 +98,7 @@ def test_base_properties_cannot_be_overridden(own: dict[str, Any]) -> None:
     assert sink.of("exit_code") == [None, None, 7]
 
 
-def test_a_count_of_losses_is_ours_to_say() -> None:
+def test_an_application_cannot_set_dropped() -> None:
     """`dropped` is what was dropped, and is there only when something was."""
     root, sink = recording()
     run = root.begin("acme", [])
@@ -153,7 +153,7 @@ def test_properties_that_are_none_cost_themselves(properties: Any) -> None:
     assert sink.of("a") == [None, None, 1, None]
 
 
-def test_what_was_lost_before_an_invocation_is_reported_on_its_first_event() -> None:
+def test_events_dropped_before_an_invocation_are_reported_on_its_first_event() -> None:
     """A count that came from outside is reported once."""
     root, sink = recording(dropped=3)
     root.begin("acme", []).end()
@@ -201,7 +201,7 @@ def test_properties_cost_nothing_once_the_bound_is_reached() -> None:
 
 
 def test_fifty_threads_have_one_sequence_without_gap_or_twin() -> None:
-    """Below the bound nothing is lost, and the order recorded is the sequence."""
+    """Below the bound nothing is dropped, and the order recorded is the sequence."""
     root, sink = recording()
     run = root.begin("acme", [])
 
@@ -212,10 +212,10 @@ def test_fifty_threads_have_one_sequence_without_gap_or_twin() -> None:
     in_threads(50, work)
     run.end()
     assert sink.of("sequence") == list(range(1, 153))
-    said: dict[int, list[int]] = {n: [] for n in range(50)}
+    recorded: dict[int, list[int]] = {n: [] for n in range(50)}
     for event in sink.events[1:-1]:
-        said[event["properties"]["n"]].append(event["properties"]["i"])
-    assert said == {n: [0, 1, 2] for n in range(50)}
+        recorded[event["properties"]["n"]].append(event["properties"]["i"])
+    assert recorded == {n: [0, 1, 2] for n in range(50)}
     assert sink.of("dropped") == [None] * 152
 
 
@@ -232,13 +232,13 @@ def test_fifty_threads_are_bounded_together_and_every_loss_is_counted() -> None:
     in_threads(50, work)
     run.end()
     assert sink.names.count("Row Read") == MAX_OWN_EVENTS
-    lost = 50 * 10 - MAX_OWN_EVENTS  # beyond the bound
-    lost += MAX_OWN_EVENTS  # a property of each that was recorded
-    lost += 50 * 10  # without a name
-    assert sum(count or 0 for count in sink.of("dropped")) == lost
+    dropped = 50 * 10 - MAX_OWN_EVENTS  # beyond the bound
+    dropped += MAX_OWN_EVENTS  # a property of each that was recorded
+    dropped += 50 * 10  # without a name
+    assert sum(count or 0 for count in sink.of("dropped")) == dropped
 
 
-def test_fifty_threads_with_runs_of_their_own_are_told_apart() -> None:
+def test_fifty_threads_with_runs_of_their_own_are_not_confused() -> None:
     """Each thread's command has its pair, and its own events between the two."""
     root, sink = recording()
     root.open()
@@ -263,13 +263,13 @@ def test_a_value_may_wait_for_another_thread_s_event() -> None:
 
     class Waiting(dict[str, int]):
         def items(self) -> Any:
-            other = threading.Thread(target=run.track, args=("Inner Said", None), daemon=True)
+            other = threading.Thread(target=run.track, args=("Inner Recorded", None), daemon=True)
             other.start()
             other.join(10)
             return {"waited": not other.is_alive()}.items()
 
-    run.track("Outer Said", Waiting())
-    assert sink.names == [COMMAND_INVOKED, "Inner Said", "Outer Said"]
+    run.track("Outer Recorded", Waiting())
+    assert sink.names == [COMMAND_INVOKED, "Inner Recorded", "Outer Recorded"]
     assert sink.events[2]["properties"]["waited"] is True
 
 

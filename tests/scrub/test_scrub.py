@@ -41,8 +41,8 @@ def test_every_secret_of_every_family_is_taken_and_said() -> None:
     missed = []
     for family, text, secret in corpora.examples():
         scrubbed = scrub(text)
-        said = f"[redacted:{family}]" in scrubbed if family else MARKER.search(scrubbed)
-        if not said or remains(secret, scrubbed):
+        marked = f"[redacted:{family}]" in scrubbed if family else MARKER.search(scrubbed)
+        if not marked or remains(secret, scrubbed):
             missed.append((family, text, scrubbed))
     assert missed == []
 
@@ -285,7 +285,7 @@ def test_ten_times_the_text_takes_ten_times_the_time(unit: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "expected"),
     [
         ("password", ("password", True)),
         ("userPassword", ("password", True)),
@@ -324,10 +324,10 @@ def test_ten_times_the_text_takes_ten_times_the_time(unit: str | None) -> None:
     ],
 )
 def test_a_name_says_whether_its_value_is_a_secret(
-    name: str, says: tuple[str, bool] | None
+    name: str, expected: tuple[str, bool] | None
 ) -> None:
     """By its last word, in the spellings of shells, JSON and Python."""
-    assert names_secret(name) == says
+    assert names_secret(name) == expected
 
 
 def test_a_value_under_a_secret_s_name_is_taken_whatever_it_looks_like() -> None:
@@ -380,8 +380,8 @@ def test_what_is_told_exactly_is_said_rather_than_its_name() -> None:
 
 def test_keys_are_scrubbed_too() -> None:
     """An address as a key is one as well; of two of them one is kept, the other counted."""
-    kept, lost = plain_properties({"jane@x.example": 1, "joe@x.example": 2, "plan": "pro"})
-    assert (kept, lost) == ({"[redacted:email]": 1, "plan": "pro"}, 1)
+    kept, dropped = plain_properties({"jane@x.example": 1, "joe@x.example": 2, "plan": "pro"})
+    assert (kept, dropped) == ({"[redacted:email]": 1, "plan": "pro"}, 1)
     nested, _ = plain_properties({"by": {"10.0.0.1": {"ghp" + "_" + "a1B2" * 9: [1]}}})
     assert nested == {"by": {"[redacted:ip]": {"[redacted:github-token]": [1]}}}
 
