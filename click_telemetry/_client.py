@@ -10,6 +10,10 @@ class Client(Protocol):
 
     Its methods are called in the foreground, in the order of `sequence`, one call at a time for an
     invocation. An exception that they raise is caught, and the event counted as dropped.
+
+    A client of the application's own tests, such as `RecordingClient`, also has `test_double`, an
+    attribute that is True: then a mistake in what is recorded raises. It is read once, at the
+    declaration, and False where the client does not have it.
     """
 
     def record(self, message: dict[str, Any], /) -> None:

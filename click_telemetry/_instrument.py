@@ -458,7 +458,7 @@ class Scope:
     # On a root:
     decided = False  # it has been decided whether anything is recorded
     decision: Any = None  # a `_recorder.Decision`
-    deferred: tuple[Any, ...] | list[Any] = ()  # what was tracked before the first leaf began
+    deferred: Any = ()  # `_events.state.Deferred`: what was tracked before the first leaf began
     dropped = 0  # events that were dropped before that
     invocation: Any = None  # the `_recorder.Invocation`, where something is recorded
 
@@ -535,7 +535,7 @@ class Scope:
 SCOPES: list[Scope] = []  # the calls that are running now in this process
 OPTED_OUT: list[Scope] = []  # those of them that a person has opted out of
 
-events: Any = None  # the module `_events.current`, once it is loaded: it follows tasks and threads
+events: Any = None  # the module `_events.scope`, once it is loaded: it follows tasks and threads
 
 
 def opt_out_variable(environ: Mapping[str, str], prefix: str) -> str | None:

@@ -124,6 +124,7 @@ class Settings:
     delivery = "detached"
     flush_timeout = 0.5
     no_telemetry_option: bool | str = True
+    test_double = False  # the client is one of the application's own tests
     app_known = True  # else it is named after its group, and never sends
 
     def __init__(self, state: CommandState, options: Mapping[str, Any]) -> None:
@@ -742,7 +743,7 @@ def begin(scope: Scope, contexts: list[Any]) -> None:
     if invocation is not None:
         command, flags = command_and_flags(invocation.settings.app, contexts)
         if root.deferred:
-            scope.run = _instrument.events.begin_with_deferred(root, command, flags)
+            scope.run = root.deferred.begin_run(root, command, flags)
         else:
             scope.run = invocation.begin_run(command, flags)
         scope.started = monotonic_ns()

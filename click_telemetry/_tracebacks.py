@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 _PACKAGE = __name__.partition(".")[0]
 _OURS = frozenset(
-    f"{_PACKAGE}.{module}"
-    for module in ("_instrument", "_events.flow_definition", "_events.prompts")
+    f"{_PACKAGE}.{module}" for module in ("_instrument", "_events.flow_definition", "_events.flow")
 )
 
 

@@ -10,7 +10,7 @@ class RecordingClient:
 
     Attributes:
         messages: the Segment messages in order, exactly as they would be sent.
-        test_double: with it an application records in tests and in CI too.
+        test_double: True; see `click_telemetry.Client`.
     """
 
     test_double = True

@@ -24,8 +24,11 @@ NAMES = (
     "CustomCommand",
     "DeclarationError",
     "Event",
+    "EventPlan",
+    "EventProperty",
     "Flow",
     "FlowDefinition",
+    "FlowPlan",
     "InstrumentedGroup",
     "Recorder",
     "Resource",
@@ -77,7 +80,7 @@ def test_dir_lists_the_public_names() -> None:
     assert dir(click_telemetry) == sorted([*NAMES, "__version__"])
 
 
-@pytest.mark.parametrize("name", ["tarck", "Settings", "_HOMES", "__path", "_events.current", ""])
+@pytest.mark.parametrize("name", ["tarck", "Settings", "_HOMES", "__path", "_events.scope", ""])
 def test_an_unknown_name_is_an_attribute_error(name: str) -> None:
     """A misspelt name raises what every module raises."""
     with pytest.raises(AttributeError, match=f"'click_telemetry' has no attribute {name!r}"):

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .._instrument import pass_on
 from .._recorder import DYNAMIC, Run
-from . import current, strict
+from .scope import SCOPE, current_recorder, current_scope
 from .state import Value, state_of
+from .text import declaration_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from .._instrument import Scope
     from .._recorder import Invocation
+    from .scope import AnyScope
 
     Function = TypeVar("Function", bound=Callable[..., Any])
     Fact = dict[str, Any]
@@ -81,7 +83,7 @@ def track_command(
                 f"track_command(): message_id is an ID, at most {MAX_NAME} letters, digits, _ and -"
             )
     if problems:
-        strict.report("; ".join(problems), current.recorder())
+        current_recorder().report("; ".join(problems))
     return CustomCommand(name, own, len(problems))
 
 
@@ -122,9 +124,9 @@ class CustomCommand:
         from functools import wraps
 
         if isinstance(function, type) or not callable(function):
-            raise strict.declaration_error("track_command decorates a function")
+            raise declaration_error("track_command decorates a function")
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise strict.declaration_error(
+            raise declaration_error(
                 "track_command cannot decorate a generator, whose call ends before its work "
                 "begins: write `with track_command(…):` around the work"
             )
@@ -152,14 +154,14 @@ class _Call:
 
     def __init__(self, name: str, own: Fact, dropped: int) -> None:
         self._own = own
-        self._recorder = current.recorder()
-        self._token: Token[current.AnyScope | None] | None = None
+        self._recorder = current_recorder().for_block()
+        self._token: Token[AnyScope | None] | None = None
         self._begin = _Begin(name, own, dropped)
-        outer = current.current_scope()
+        outer = current_scope()
         self._recorder.record(self._begin)
         run = self._begin.run
         if run is not None and outer is not None:
-            self._token = current.SCOPE.set(_CommandScope(outer.root, run, outer.thread))
+            self._token = SCOPE.set(_CommandScope(outer.root, run, outer.thread))
         self._started = monotonic_ns()
 
     def end(self, error: BaseException | None) -> None:
@@ -172,18 +174,15 @@ class _Call:
         at = time_ns()
         if self._token is not None:
             try:
-                current.SCOPE.reset(self._token)
+                SCOPE.reset(self._token)
             except ValueError:
                 pass  # it was resumed in another context, which never had our value
-        settings = self._recorder.settings
-        if settings is None:
-            return
         outcome: Fact = {"exit": 0}
         if error is not None:
             try:
-                from .._foreground.outcome import of_error
+                from .._foreground.outcome import of_error  # loaded when a command fails
 
-                outcome = of_error(error, settings.package, tuple(settings.error_packages))
+                outcome = of_error(error, *self._recorder.packages)
             except Exception as problem:
                 pass_on(problem)
                 return  # a fault of ours; it stays without its end

@@ -1,20 +1,36 @@
-"""`set_context`: properties of every later event of an invocation."""
+"""What later events and processes of a run have in common: context, the user, the session.
+
+It stores and guesses nothing: what is set holds for one invocation.
+"""
 
 from __future__ import annotations
 
+import os
+from time import time_ns
 from typing import TYPE_CHECKING, Any
 
+from .._instrument import OFF_VARIABLE
 from .._reader import RESERVED_PROPERTIES
-from . import current, strict
-from .state import Value, state_of
-from .values import plain_properties
+from .._recorder import SESSION_VARIABLE
+from .scope import current_recorder, current_scope, session_id
+from .state import SignIn, Value, state_of
+from .text import MAX_INTEGER
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .._instrument import Scope
     from .._recorder import Invocation
     from .text import Json
 
+MAX_USER_ID = 128
+"""Characters."""
+
 USER_PROPERTIES = frozenset(("user_id", "anonymous_id", "userId", "anonymousId"))
 """Names that would name a user on every event without `identify`."""
+
+
+# Properties of every event ------------------------------------------------------------------------
 
 
 def set_context(**properties: Any) -> None:
@@ -41,16 +57,16 @@ def set_context(**properties: Any) -> None:
     refused = [name for name in properties if _is_reserved(name)]
     given = {k: v for k, v in properties.items() if v is not None and k not in refused}
     removed = [k for k, v in properties.items() if v is None and k not in refused]
-    plain, dropped = plain_properties(given)
+    recorder = current_recorder()
+    converted, dropped = recorder.convert(given)
     # A value that cannot be recorded removes the old one, which would be wrong by now.
-    removed += [name for name in given if plain.get(name) is None]
-    recorder = current.recorder()
-    recorder.record(_Update(plain, removed, dropped + len(refused)))
+    removed += [name for name in given if converted.get(name) is None]
+    recorder.record(_ContextUpdate(converted, removed, dropped + len(refused)))
     for name in refused:
-        strict.report(_refusal(name), recorder)
+        recorder.report(_refusal(name))
 
 
-class _Update(Value):
+class _ContextUpdate(Value):
     """One call of `set_context`, as a value."""
 
     __slots__ = ("_dropped", "_given", "_removed")
@@ -79,3 +95,95 @@ def _refusal(name: str) -> str:
         f"set_context({name}=…): events have {name!r} already: rename it, for example to "
         f"{'app_' + name!r}"
     )
+
+
+# The user -----------------------------------------------------------------------------------------
+
+
+def identify(user_id: str | int | None, traits: Mapping[str, Any] | None = None) -> None:
+    """Record who has signed in: an `identify` message now, and `userId` on every later message.
+
+    For the rest of this invocation alone: nothing is stored, so an application calls it in each
+    run, where it has found out who is signed in. In a group's callback it takes effect when the
+    command begins. `identify(None)`, or `current().reset()`, is the sign-out: later messages have
+    no `userId`.
+
+    What was recorded before remains anonymous: no message is changed, no `alias` is sent. But the
+    messages of a user contain the anonymous ID too, as Segment's specification has it, so who has
+    the data can tell which anonymous events came from the same installation. State so in your
+    notice.
+
+    Args:
+        user_id: your database's ID of the user, at most 128 printable characters. It is sent as it
+            is, and never scrubbed: no e-mail address, no name.
+        traits: facts about the user, such as the plan; treated like the properties of `track`.
+
+    Raises:
+        DeclarationError: only in a test, for an ID that cannot be used. Elsewhere no user is
+            identified, the one before is signed out, and the event is counted as dropped.
+    """
+    at = time_ns()
+    found = _usable(user_id)
+    problem = found is None and user_id is not None
+    recorder = current_recorder()
+    converted, dropped = recorder.convert(traits) if traits is not None else ({}, 0)
+    recorder.record(SignIn(found, converted, dropped=dropped + problem, at=at))
+    if problem:
+        recorder.report(
+            "identify() takes the ID of a user in your own database, a text of at most "
+            f"{MAX_USER_ID} printable characters or a number, and no e-mail address: pass "
+            "identify(user.id), and what else you want to know as traits"
+        )
+
+
+def _usable(user_id: object) -> str | None:
+    """A user's ID as it may leave the machine, or None."""
+    if isinstance(user_id, int) and not isinstance(user_id, bool):
+        number = int.__int__(user_id)
+        return str(number) if -MAX_INTEGER <= number < MAX_INTEGER else None
+    if not isinstance(user_id, str):
+        return None
+    text = str.__str__(user_id).strip()
+    if not 0 < len(text) <= MAX_USER_ID or not text.isprintable() or "@" in text[1:]:
+        return None
+    return text
+
+
+# Child processes ----------------------------------------------------------------------------------
+
+
+def child_env(env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """An environment for a child process that is part of this run.
+
+        subprocess.run(["acme-worker"], env=child_env())
+
+    In a recorded run it is `env` with `CLICK_TELEMETRY_SESSION_ID`, so that the child's events, if
+    it is instrumented too, have the same `session_id`. In a run that a person has opted out of (by
+    the flag, a variable or the saved setting), and in a test run that is off, it is `env` with
+    `CLICK_TELEMETRY_OFF=1`: the child records nothing either, also if it is another application.
+    Otherwise, and before the command has begun, it is `env` without a change. `os.environ` is never
+    changed.
+
+    Args:
+        env: what the child gets anyway; `os.environ` by default.
+
+    Returns:
+        A new mapping.
+    """
+    made = dict(os.environ if env is None else env)
+    scope = current_scope()
+    if scope is None:
+        return made
+    if scope.opted_out or _is_test_run(scope.root):
+        made[OFF_VARIABLE] = "1"
+    elif not scope.excluded:
+        session = session_id(scope)
+        if session is not None:
+            made[SESSION_VARIABLE] = session
+    return made
+
+
+def _is_test_run(root: Scope) -> bool:
+    """Whether a run is off because a test suite runs it."""
+    decision = root.decision
+    return decision is not None and decision.reason == "test_run"

@@ -10,11 +10,11 @@ from time import time_ns
 from typing import TYPE_CHECKING
 
 from .._foreground.outcome import error_class_of
-from . import current, strict
+from .scope import current_recorder
 from .state import Track
 
 if TYPE_CHECKING:
-    from .._recorder import Settings
+    from .scope import Recorder
     from .text import Json
 
 ERROR_OCCURRED = "Error Occurred"
@@ -44,16 +44,16 @@ def track_error(error: BaseException, handled: bool = True, code: str | None = N
 
     Raises:
         DeclarationError: only in a test, for what is no exception or no code. Elsewhere the event
-            is recorded without it, and the loss is counted.
+            is recorded without it, and the code is counted as dropped.
     """
     own: dict[str, Json] = {"handled": bool(handled)}
     problem = _code_problem(code, own) if code is not None else None
     given: object = error
     if not isinstance(given, BaseException):
         problem = f"track_error() takes the exception itself, not {type(given).__name__}"
-    recorder = current.recorder()
-    if recorder.settings is not None and isinstance(given, BaseException):
-        own |= _error_properties(given, recorder.settings)
+    recorder = current_recorder()
+    if isinstance(given, BaseException):
+        own |= _error_properties(given, recorder)
     _record(recorder, ERROR_OCCURRED, own, problem)
 
 
@@ -66,11 +66,11 @@ def track_warning(code: str) -> None:
 
     Raises:
         DeclarationError: only in a test, for what is no code. Elsewhere the event is recorded
-            without it, and the loss is counted.
+            without it, and the code is counted as dropped.
     """
     own: dict[str, Json] = {}
     problem = _code_problem(code, own)
-    _record(current.recorder(), WARNING_OCCURRED, own, problem)
+    _record(current_recorder(), WARNING_OCCURRED, own, problem)
 
 
 def is_code(code: object) -> bool:
@@ -103,11 +103,9 @@ def _code_problem(code: object, own: dict[str, Json]) -> str | None:
     )
 
 
-def _error_properties(error: BaseException, settings: Settings) -> dict[str, Json]:
+def _error_properties(error: BaseException, recorder: Recorder) -> dict[str, Json]:
     own: dict[str, Json] = {}
-    own["error_class"], masked = error_class_of(
-        error, settings.package, tuple(settings.error_packages)
-    )
+    own["error_class"], masked = error_class_of(error, *recorder.packages)
     if masked:
         own["error_class_masked"] = True
     name = errno_name(error)
@@ -116,8 +114,6 @@ def _error_properties(error: BaseException, settings: Settings) -> dict[str, Jso
     return own
 
 
-def _record(
-    recorder: current.Recorder, event: str, own: dict[str, Json], problem: str | None
-) -> None:
+def _record(recorder: Recorder, event: str, own: dict[str, Json], problem: str | None) -> None:
     recorder.record(Track(event, own, at=time_ns(), dropped=problem is not None))
-    strict.report(problem, recorder)
+    recorder.report(problem)

@@ -11,8 +11,8 @@ from functools import wraps
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from . import strict
 from .flow_plan import FlowPlan
+from .text import declaration_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -44,7 +44,7 @@ def flow(
     Args:
         name: what it is about, in Title Case: `Application Create`.
         steps: its steps in order, snake_case. Once there are any, others are mistakes.
-        reasons: why `f.abort(reason)` may end it, likewise. `cancelled` and `abandoned` need no
+        reasons: why `f.abort(reason)` may end it, snake_case. `cancelled` and `abandoned` need no
             declaration.
         aborts: exceptions that end it as Aborted and not as Failed, each with its reason; they
             pass through unchanged.
@@ -60,7 +60,7 @@ def flow(
     plan.check_properties(properties)
     made = FlowDefinition(plan, properties, when)
     if plan.problem is not None and _at_top_level():
-        raise strict.declaration_error(plan.problem)
+        raise declaration_error(plan.problem)
     return made
 
 
@@ -68,7 +68,7 @@ class FlowDefinition:
     """What `flow` returns.
 
     Attributes:
-        plan: what was definition.
+        plan: the declaration, checked.
     """
 
     __slots__ = ("_entered", "_properties", "_when", "plan")
@@ -100,13 +100,13 @@ class FlowDefinition:
             both = {**self._properties, **properties}
             return FlowDefinition(self.plan, both, self._when and when)
         if self.plan.problem is not None:
-            raise strict.declaration_error(self.plan.problem)
-        return _around(self, function)
+            raise declaration_error(self.plan.problem)
+        return _decorate(self, function)
 
     def __enter__(self) -> Flow:
         """Start it."""
         running = self.start()
-        self._entered.append((_here(), running))
+        self._entered.append((_current_task(), running))
         return running
 
     def __exit__(
@@ -117,7 +117,7 @@ class FlowDefinition:
         /,
     ) -> None:
         """End it, if it has not ended already; an exception passes through."""
-        self._leave().end_by(error)
+        self._leave(error)
 
     async def __aenter__(self) -> Flow:
         """Start it."""
@@ -131,7 +131,7 @@ class FlowDefinition:
         /,
     ) -> None:
         """End it, as `__exit__` does."""
-        self._leave().end_by(error)
+        self._leave(error)
 
     def start(self) -> Flow:
         """A run of the flow that has started.
@@ -140,34 +140,31 @@ class FlowDefinition:
             DeclarationError: in a test, for a mistake in the declaration.
         """
         # Not before the first run: these modules take about 1.5 ms.
-        from . import current
         from .flow import Flow
+        from .scope import NOOP, UNATTRIBUTED, current_recorder
 
-        recorder = current.recorder()
-        strict.report(self.plan.problem, recorder)
-        if self.plan.name is None or recorder is current.UNATTRIBUTED:
-            current.count_dropped()
-            recorder = current.NOOP
-        started = Flow(self.plan, self._properties, recorder if self._when else current.NOOP)
+        recorder = current_recorder()
+        recorder.report(self.plan.problem)
+        # Without a name no event can be recorded: it is counted as one without an invocation is.
+        recorder = (recorder if self.plan.name is not None else UNATTRIBUTED).for_block()
+        started = Flow(self.plan, self._properties, recorder if self._when else NOOP)
         started.begin()
         return started
 
-    def _leave(self) -> Flow:
-        """The run that this block is: a definition may be entered in several places at once."""
-        here = _here()
+    def _leave(self, error: BaseException | None) -> None:
+        """End the run that this block is: a definition may be entered in several places at once."""
+        here = _current_task()
         entered = list(self._entered)
         found = next((one for one in reversed(entered) if one[0] == here), None)
         if found is None:  # left in another thread or task than it was entered in
             if not entered:
-                from .flow import Flow
-
-                return Flow.of(None)
+                return
             found = entered[-1]
         self._entered.remove(found)
-        return found[1]
+        found[1].end_by(error)
 
 
-def _here() -> object:
+def _current_task() -> object:
     """This thread and, where there are any, this task."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:
@@ -179,12 +176,10 @@ def _here() -> object:
     return get_ident(), task
 
 
-def _around(definition: FlowDefinition, function: Any) -> Any:
-    problem = _not_a_function(function)
+def _decorate(definition: FlowDefinition, function: Any) -> Any:
+    problem = _decoration_problem(function)
     if problem:
-        raise strict.declaration_error(
-            f"flow {definition.plan.name!r} cannot be put around {problem}"
-        )
+        raise declaration_error(f"flow {definition.plan.name!r} cannot be put around {problem}")
 
     if inspect.iscoroutinefunction(function):
 
@@ -194,8 +189,7 @@ def _around(definition: FlowDefinition, function: Any) -> Any:
             try:
                 result = await function(*args, **kwargs)
             except BaseException as error:
-                running.end_by(error)
-                _unlink(error)
+                running.end_call(error)
                 raise
             running.end_by(None)
             return result
@@ -208,8 +202,7 @@ def _around(definition: FlowDefinition, function: Any) -> Any:
             try:
                 result = yield from function(*args, **kwargs)
             except BaseException as error:
-                running.end_by(error)
-                _unlink(error)
+                running.end_call(error)
                 raise
             running.end_by(None)
             return result
@@ -222,8 +215,7 @@ def _around(definition: FlowDefinition, function: Any) -> Any:
             try:
                 result = function(*args, **kwargs)
             except BaseException as error:
-                running.end_by(error)
-                _unlink(error)
+                running.end_call(error)
                 raise
             running.end_by(None)
             return result
@@ -231,13 +223,7 @@ def _around(definition: FlowDefinition, function: Any) -> Any:
     return called
 
 
-def _unlink(error: BaseException) -> None:
-    from .prompts import unlink  # loaded with the flow
-
-    unlink(error)
-
-
-def _not_a_function(function: Any) -> str:
+def _decoration_problem(function: Any) -> str:
     if hasattr(function, "make_context"):
         return (
             "a command: put @flow(…) below the decorator that makes the command (@cli.command(), "

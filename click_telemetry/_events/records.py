@@ -11,7 +11,7 @@ from time import sleep
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .._instrument import pass_on
-from .._recorder import encode
+from .._recorder import encode, is_random_id
 from .._storage import (
     NoLocks,
     TooLarge,
@@ -24,10 +24,14 @@ from .._storage import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import TypeAlias
 
     from .text import Json
 
-    Change = Callable[[dict[str, Any] | None], dict[str, Any] | None]
+    Update = Callable[[dict[str, Any] | None], dict[str, Any] | None]
+    """Called once with a record, None where there is none; gives the new one, or None."""
+
+    Records: TypeAlias = "RecordStore | MemoryStore | ApplicationStore"
 
 FILE = "resources.json"
 LOCK = "resources.lock"
@@ -58,13 +62,6 @@ class Store(Protocol):
         """Keep a record in place of the one that was loaded."""
 
 
-class Keeper(Protocol):
-    """Changes a record: in the file, in the application's store, or for this invocation alone."""
-
-    def change(self, kind: str, name: str, do: Change) -> None:
-        """Call `do` once with the record, and keep what it gives; see `RecordStore.change`."""
-
-
 class RecordStore:
     """The file of one application.
 
@@ -81,24 +78,24 @@ class RecordStore:
         self._timeout = timeout
         self._read_only = read_only
 
-    def change(self, kind: str, name: str, do: Change) -> None:
+    def change(self, kind: str, name: str, update: Update) -> None:
         """Change the record of a resource, safely among other processes.
 
         Args:
             kind: the resource's kind.
             name: its ID.
-            do: called once with the record (None where there is none); gives the new one, or None
-                to forget it. What cannot be stored is not.
+            update: called once with the record (None where there is none); gives the new one, or
+                None to remove it. What cannot be stored is not.
         """
         key = digest(kind, name)
         if self._read_only:
-            do((self._read() or {}).get(key))
+            update((self._read() or {}).get(key))
             return
         lock = self._lock()
         try:
             records = self._read() if lock is not None else None
             found = (records or {}).pop(key, None)
-            made = do(found)
+            made = update(found)
             if records is None or (found is None and made is None):
                 return
             if made is not None:
@@ -158,7 +155,7 @@ class RecordStore:
         try:
             replace_file(os.path.join(self._directory, FILE), encode(kept).encode("ascii") + b"\n")
         except OSError:
-            return  # a full disk, say: the event is recorded, and the count starts from the old one
+            return  # such as a full disk: the event is recorded, the stored count is the old one
 
 
 class MemoryStore:
@@ -169,10 +166,10 @@ class MemoryStore:
     def __init__(self, records: dict[str, dict[str, Any]]) -> None:
         self._records = records
 
-    def change(self, kind: str, name: str, do: Change) -> None:
-        """As `Keeper`."""
+    def change(self, kind: str, name: str, update: Update) -> None:
+        """As `RecordStore.change`."""
         key = f"{kind}\0{name}"
-        made = do(self._records.get(key))
+        made = update(self._records.get(key))
         if made is None:
             self._records.pop(key, None)
         else:
@@ -180,7 +177,7 @@ class MemoryStore:
 
 
 class ApplicationStore:
-    """The application's own store, whatever it does."""
+    """The application's own store; its errors are caught."""
 
     __slots__ = ("_read_only", "_store")
 
@@ -188,8 +185,8 @@ class ApplicationStore:
         self._store = store
         self._read_only = read_only
 
-    def change(self, kind: str, name: str, do: Change) -> None:
-        """As `Keeper`; what cannot be read is not overwritten, and nothing is ever removed."""
+    def change(self, kind: str, name: str, update: Update) -> None:
+        """As `RecordStore.change`; what cannot be read is not overwritten, nothing is removed."""
         readable = not self._read_only
         record: dict[str, Any] | None = None
         try:
@@ -198,11 +195,11 @@ class ApplicationStore:
         except Exception as error:  # the application's own code, or a record that is none
             pass_on(error)
             readable = False
-        made = do(record)
+        made = update(record)
         if made is not None and readable:
             try:
                 self._store.save(kind, name, made)
-            except Exception as error:  # likewise; the event is recorded all the same
+            except Exception as error:  # as above; the event is recorded all the same
                 pass_on(error)
 
 
@@ -215,23 +212,6 @@ def digest(kind: str, name: str) -> str:
 
 
 _DIGEST = 32
-_HEX = frozenset("0123456789abcdef")
-
-
-def is_random_uuid(text: str, versions: str = "4") -> bool:
-    """Whether a text is a random UUID (RFC 9562) in lower case.
-
-    Args:
-        text: any text.
-        versions: the digits of the versions that are accepted.
-    """
-    return (
-        len(text) == 36
-        and [place for place, letter in enumerate(text) if letter == "-"] == [8, 13, 18, 23]
-        and _HEX.issuperset(text.replace("-", ""))
-        and text[14] in versions
-        and text[19] in "89ab"
-    )
 
 
 def _is_time(value: object) -> bool:
@@ -239,7 +219,7 @@ def _is_time(value: object) -> bool:
 
 
 _KEYS: dict[str, Callable[[object], bool]] = {
-    "telemetry_id": lambda value: isinstance(value, str) and is_random_uuid(value),
+    "telemetry_id": lambda value: isinstance(value, str) and is_random_id(value),
     "created_at": _is_time,
     "connect_count": lambda value: type(value) is int and 0 <= value < 2**63,
     "last_connected_at": _is_time,

@@ -7,31 +7,29 @@ leaves the machine.
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from datetime import datetime, timedelta, timezone
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from .._instrument import pass_on
 from .._reader import derived_id
-from . import current, strict
-from .records import ApplicationStore, MemoryStore, RecordStore, is_random_uuid
+from .._recorder import is_random_id
+from .records import ApplicationStore, MemoryStore, RecordStore
+from .scope import current_recorder
 from .state import Track, Value, state_of
-from .values import plain_properties
+from .text import MAX_INTEGER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from .._recorder import Invocation
-    from .records import Keeper, Store
+    from .records import Records, Store
     from .text import Json
-
-    Change = Callable[[dict[str, Any], int], dict[str, Json]]
-    """Changes a record at a time (nanoseconds since the epoch); gives properties of the event."""
 
 MAX_KIND = 64
 """Characters."""
 
-_MAX_INTEGER = 2**63
 _MAX_COUNT = 10**9
 _MILLISECONDS = 10**11
 """A number of seconds that is larger would be after the year 5000: it is milliseconds."""
@@ -63,7 +61,7 @@ def resource(kind: str, id: str | int, /, *, store: Store | None = None) -> Reso
 
     Raises:
         DeclarationError: only in a test, for a kind or an ID that cannot be used. Elsewhere nothing
-            is recorded of such a resource, and the loss is counted.
+            is recorded of such a resource, and the event is counted as dropped.
     """
     name = _name(id)
     problem = ""
@@ -74,7 +72,7 @@ def resource(kind: str, id: str | int, /, *, store: Store | None = None) -> Reso
     elif store is not None and not (hasattr(store, "load") and hasattr(store, "save")):
         problem = f"resource({kind!r}, …): a store has load(kind, id) and save(kind, id, record)"
     if problem:
-        strict.report(problem, current.recorder())
+        current_recorder().report(problem)
     return Resource("" if problem else kind, name, store)
 
 
@@ -94,16 +92,7 @@ class Resource:
         Args:
             **properties: of the event, as those of `track`.
         """
-
-        def change(record: dict[str, Any], at: int) -> dict[str, Json]:
-            if self._store is None:
-                record.pop("connect_count", None)
-                record.pop("last_connected_at", None)
-                record["created_at"] = _timestamp(at)
-            record.setdefault("created_at", _timestamp(at))
-            return {}
-
-        self._happened("Created", properties, change)
+        self._record(_Created, properties)
 
     def connected(self, **properties: Any) -> None:
         """A connection to it: `<Kind> Connected`, with the `connect_count` so far.
@@ -111,14 +100,7 @@ class Resource:
         Args:
             **properties: of the event, as those of `track`.
         """
-
-        def change(record: dict[str, Any], at: int) -> dict[str, Json]:
-            count = min(_count(record.get("connect_count")) + 1, _MAX_COUNT)
-            record["connect_count"] = count
-            record["last_connected_at"] = _timestamp(at)
-            return {"connect_count": count}
-
-        self._happened("Connected", properties, change)
+        self._record(_Connected, properties)
 
     def deleted(self, **properties: Any) -> None:
         """It has been deleted: `<Kind> Deleted`. Call it after that succeeded.
@@ -130,89 +112,131 @@ class Resource:
         Args:
             **properties: of the event, as those of `track`.
         """
+        self._record(_Deleted, properties)
 
-        def change(record: dict[str, Any], at: int) -> dict[str, Json]:
-            known: dict[str, Json] = {"connect_count": _count(record.get("connect_count"))}
-            began = _moment(record.get("created_at"))
-            if began is not None:
-                known["lifetime_hours"] = round(max(0.0, at / 1e9 - began) / 3600, 2)
-            return known
-
-        self._happened("Deleted", properties, change, last=True)
-
-    def _happened(
-        self, what: str, properties: Mapping[str, Any], change: Change, *, last: bool = False
-    ) -> None:
+    def _record(self, kind: type[_ResourceEvent], properties: Mapping[str, Any]) -> None:
         at = time_ns()
-        plain, dropped = plain_properties(properties)
-        current.recorder().record(_Moment(self, what, plain, dropped, at, change, last))
+        recorder = current_recorder()
+        converted, dropped = recorder.convert(properties)
+        recorder.record(kind(self, converted, dropped, at))
 
 
-class _Moment(Value):
-    """One event of a resource, as a value."""
+class _ResourceEvent(Value):
+    """One event of a resource, as a value.
 
-    __slots__ = ("_at", "_change", "_dropped", "_last", "_properties", "_resource", "_what")
+    Args:
+        resource: what it happened to.
+        properties: of the event, as JSON.
+        dropped: how many of them were dropped before.
+        at: nanoseconds since the epoch.
+    """
+
+    __slots__ = ("_at", "_dropped", "_known", "_properties", "_resource")
+
+    action = ""
+    """The event's name without the resource's kind."""
 
     def __init__(
-        self,
-        resource: Resource,
-        what: str,
-        properties: dict[str, Json],
-        dropped: int,
-        at: int,
-        change: Change,
-        last: bool,
+        self, resource: Resource, properties: dict[str, Json], dropped: int, at: int
     ) -> None:
         self._resource = resource
-        self._what = what
         self._properties = properties
         self._dropped = dropped
         self._at = at
-        self._change = change
-        self._last = last
+        self._known: dict[str, Json] = {}
 
     def record(self, invocation: Invocation, run: int) -> list[dict[str, Any]]:
         """Change the record, and give the event."""
-        kind, name = self._resource._kind, self._resource._id
-        if not kind:
+        resource = self._resource
+        if not resource._kind:
             invocation.count_dropped(self._dropped + 1)
             return []
-        known: dict[str, Json] = {}
-
-        def change(found: dict[str, Any] | None) -> dict[str, Any] | None:
-            record = dict(found or {})
-            known["resource_id"] = _resource_id(name, record)
-            counted = self._change(record, self._at)
-            # Of a resource that was unknown nothing is known now either.
-            known.update(counted if not self._last or found else {})
-            return None if self._last else record
-
-        _keeper(self._resource._store, invocation).change(kind, name, change)
+        records = _records(resource._store, invocation)
+        records.change(resource._kind, resource._id, self._update)
         event = Track(
-            f"{kind} {self._what}",
-            {**self._properties, **known},
+            f"{resource._kind} {self.action}",
+            {**self._properties, **self._known},
             at=self._at,
             dropped=self._dropped,
         )
         return event.record(invocation, run)
 
+    @abstractmethod
+    def _change(self, record: dict[str, Any], known: dict[str, Json]) -> dict[str, Any] | None:
+        """Change a record, and add what is known from it to the event.
 
-def _keeper(store: Store | None, invocation: Invocation) -> Keeper:
-    read_only = getattr(invocation.sink, "read_only", False) is True
+        Returns:
+            The record that is kept, or None to remove it.
+        """
+
+    def _update(self, found: dict[str, Any] | None) -> dict[str, Any] | None:
+        record = dict(found or {})
+        self._known["resource_id"] = _resource_id(self._resource._id, record)
+        return self._change(record, self._known)
+
+
+class _Created(_ResourceEvent):
+    __slots__ = ()
+
+    action = "Created"
+
+    def _change(self, record: dict[str, Any], known: dict[str, Json]) -> dict[str, Any] | None:
+        if self._resource._store is None:
+            record.pop("connect_count", None)
+            record.pop("last_connected_at", None)
+            record["created_at"] = _timestamp(self._at)
+        record.setdefault("created_at", _timestamp(self._at))
+        return record
+
+
+class _Connected(_ResourceEvent):
+    __slots__ = ()
+
+    action = "Connected"
+
+    def _change(self, record: dict[str, Any], known: dict[str, Json]) -> dict[str, Any] | None:
+        count = min(_count(record.get("connect_count")) + 1, _MAX_COUNT)
+        known["connect_count"] = record["connect_count"] = count
+        record["last_connected_at"] = _timestamp(self._at)
+        return record
+
+
+class _Deleted(_ResourceEvent):
+    __slots__ = ()
+
+    action = "Deleted"
+
+    def _update(self, found: dict[str, Any] | None) -> dict[str, Any] | None:
+        super()._update(found)
+        if not found:  # of a resource that was unknown nothing is known now either
+            self._known = {"resource_id": self._known["resource_id"]}
+        return None
+
+    def _change(self, record: dict[str, Any], known: dict[str, Json]) -> dict[str, Any] | None:
+        known["connect_count"] = _count(record.get("connect_count"))
+        began = _moment(record.get("created_at"))
+        if began is not None:
+            known["lifetime_hours"] = round(max(0.0, self._at / 1e9 - began) / 3600, 2)
+        return None
+
+
+def _records(store: Store | None, invocation: Invocation) -> Records:
+    """Where the record of a resource is kept."""
+    read_only = invocation.sink.read_only
     if store is not None:
         return ApplicationStore(store, read_only=read_only)
-    state = getattr(invocation.sink, "state_directory", None)
-    if isinstance(state, str):
-        return RecordStore(state, read_only=read_only)
+    directory = invocation.sink.state_directory
+    if directory is not None:
+        return RecordStore(directory, read_only=read_only)
     return MemoryStore(state_of(invocation).resources)
 
 
 def _resource_id(name: str, record: dict[str, Any]) -> str:
     """The ID that may leave the machine; a random one is put into the record where needed."""
-    if is_opaque(name):
+    if is_random(name):
         return name
     kept = record.get("telemetry_id")
-    if not isinstance(kept, str) or not is_random_uuid(kept):
+    if not isinstance(kept, str) or not is_random_id(kept):
         kept = record["telemetry_id"] = derived_id(os.urandom(16).hex(), 0)
     return kept
 
@@ -224,7 +248,7 @@ def _name(found: object) -> str:
     if (
         isinstance(found, int)
         and not isinstance(found, bool)
-        and -_MAX_INTEGER <= found < _MAX_INTEGER
+        and -MAX_INTEGER <= found < MAX_INTEGER
     ):
         return repr(int.__int__(found))
     return ""
@@ -234,9 +258,9 @@ def _is_kind(kind: object) -> bool:
     return isinstance(kind, str) and 0 < len(kind) <= MAX_KIND and kind[0].isupper()
 
 
-def is_opaque(text: str) -> bool:
+def is_random(text: str) -> bool:
     """Whether an ID is a random UUID (RFC 9562, versions 4 and 7), in either case of letters."""
-    return is_random_uuid(text.lower(), "47")
+    return text[14:15] in ("4", "7") and is_random_id(f"{text[:14]}4{text[15:]}".lower())
 
 
 def _timestamp(at: int) -> str:

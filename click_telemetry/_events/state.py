@@ -6,11 +6,12 @@ applications use (context, the conversion of values) is loaded at its first use.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from threading import RLock
 from time import monotonic_ns, time_ns
 from typing import TYPE_CHECKING, Any
 
-from .. import _instrument
+from .._instrument import pass_on
 from .._recorder import encode
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     Fact = dict[str, Any]
 
     class Open(Protocol):
-        """Something that has started and must end: a flow."""
+        """Something that has started and must end, such as a flow."""
 
         def abandon(self) -> None:
             """The invocation ends: end now, if that has not happened yet."""
@@ -39,28 +40,28 @@ MAX_DEFERRED = 64 * 1024
 PUBLISH_AFTER = 5_000_000_000
 """Nanoseconds without a publication after which a full quota asks the sink for one."""
 
-STARTS, AMID, ENDS = "starts", "amid", "ends"
+STARTS, DURING, ENDS = "starts", "during", "ends"
 
 
 class Slot:
-    """What an event is, in a quota's terms, if it is one of several.
+    """The part of an event in something that starts and ends.
 
     Attributes:
         dropped: how many of its properties were dropped before.
         owner: the flow that it belongs to; None if it stands alone.
-        role: STARTS, AMID or ENDS.
+        role: STARTS, DURING or ENDS.
     """
 
     __slots__ = ("dropped", "owner", "role")
 
-    def __init__(self, owner: Open | None = None, role: str = AMID, dropped: int = 0) -> None:
+    def __init__(self, owner: Open | None = None, role: str = DURING, dropped: int = 0) -> None:
         self.dropped = dropped
         self.owner = owner
         self.role = role
 
 
 class EventQuota:
-    """How many events of the application's own still fit. Its user holds a lock around each call.
+    """Counts the events of the application's own that still fit. Callers hold a lock.
 
     A flow that starts reserves two places, so that its end fits as surely as its start did. A flow
     whose start did not fit is not recorded at all.
@@ -77,7 +78,7 @@ class EventQuota:
         self._used = 0
 
     def reserve(self, slot: Slot | None) -> bool:
-        """Whether one more event fits; if so, it has its place from now on."""
+        """Reserve a place for one more event; False if there is none."""
         if slot is None or slot.owner is None:
             return self._reserve(1)
         if slot.role == STARTS:
@@ -88,7 +89,7 @@ class EventQuota:
         if not any(one is slot.owner for one in self._open):
             return False
         if slot.role == ENDS:
-            self.forget(slot.owner)
+            self.remove(slot.owner)
             return True
         return self._reserve(1)
 
@@ -98,15 +99,15 @@ class EventQuota:
         return self._used >= self._places
 
     def reset(self) -> None:
-        """All places are free again, except those of what is still open."""
+        """Free all places, except those of what is still open."""
         self._used = len(self._open)
 
     def latest(self) -> Open | None:
         """What started last of all that is open."""
         return self._open[-1] if self._open else None
 
-    def forget(self, gone: Open) -> None:
-        """It is no longer open."""
+    def remove(self, gone: Open) -> None:
+        """Remove what is no longer open."""
         self._open = [one for one in self._open if one is not gone]
 
     def _reserve(self, count: int) -> bool:
@@ -114,16 +115,6 @@ class EventQuota:
             return False
         self._used += count
         return True
-
-
-class Deferred(list[Any]):
-    """The values that wait for a root's first command."""
-
-    __slots__ = ("quota",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.quota = EventQuota()
 
 
 class EventState:
@@ -147,7 +138,7 @@ class EventState:
         self._clock = clock
         self._context: Context | None = None
         self._ending = False
-        self._lock = RLock()  # a signal handler may track, amid this
+        self._lock = RLock()  # a signal handler may track during a call
         self._publication = 0
         self._quota = EventQuota()
         self._reset_at = clock()
@@ -159,24 +150,22 @@ class EventState:
         """An event's properties, a new mapping: `set_context`, its own, `properties=`.
 
         Args:
-            own: plain values.
+            own: JSON values.
         """
         context = self._context
-        if context is None:
-            return dict(own)
-        return {**context.set_values(), **own, **context.declared_values()}
+        return dict(own) if context is None else context.merged(own)
 
     def context(self) -> Context:
         """The properties of every event; made for an invocation that has any."""
         with self._lock:
             if self._context is None:
-                from .properties import Context
+                from .properties import Context  # loads the scrubber, for what few use
 
                 self._context = Context()
             return self._context
 
     def reserve(self, invocation: Invocation, slot: Slot | None = None) -> bool:
-        """Whether one more event of the application's own fits; if so, it has its place.
+        """Reserve a place for one more event of the application's own; False if there is none.
 
         Args:
             invocation: the one whose state this is.
@@ -185,12 +174,11 @@ class EventState:
         with self._lock:
             if self._ending and slot is not None and slot.role == STARTS:
                 return False
-            sink = invocation.sink
             if self._quota.full and self._clock() - self._reset_at >= PUBLISH_AFTER:
                 # A server that records more than fits would never be published otherwise.
                 publish(invocation)
                 self._reset_at = self._clock()
-            publication = getattr(sink, "publication", 0)
+            publication = invocation.sink.publication
             if publication != self._publication:
                 self._publication = publication
                 self._reset_at = self._clock()
@@ -214,16 +202,14 @@ class EventState:
             # Outside the lock: a thread may be ending it now, and wait for the lock.
             left.abandon()
             with self._lock:
-                self._quota.forget(left)
+                self._quota.remove(left)
 
 
 def publish(invocation: Invocation) -> None:
-    """Let a sender have what is written so far, unless this interrupts a write."""
-    found = getattr(invocation.sink, "publish", None)
-    if found is not None:
-        with invocation._lock:
-            if not invocation._writing:
-                found(invocation)
+    """Publish what is written so far, unless this interrupts a write."""
+    with invocation._lock:
+        if not invocation._writing:
+            invocation.sink.publish(invocation)
 
 
 _creation = RLock()
@@ -251,33 +237,7 @@ def state_of(invocation: Invocation) -> EventState:
     return found
 
 
-def begin_with_deferred(root: Scope, command: str, flags: list[str]) -> Run:
-    """Begin a root's first run, with the deferred facts before it in one write."""
-    invocation: Invocation = root.invocation
-    deferred, root.deferred = root.deferred, []
-    number = invocation.runs + 1
-    # Custom commands among the deferred take the numbers after that of the run itself.
-    invocation.runs = number
-    facts: list[Fact] = []
-    for value in deferred:
-        try:
-            facts += value.record(invocation, number)
-        except Exception as error:
-            _instrument.pass_on(error)
-            invocation.count_dropped(1)
-    following = invocation.runs
-    invocation.runs = number - 1
-    if sum(len(encode(fact)) for fact in facts) > MAX_DEFERRED:
-        for fact in facts:  # each is dropped where the file is full, and the begin is not
-            invocation.write([fact], lifecycle="event" not in fact)
-        facts = []
-    try:
-        return invocation.begin_run(command, flags, before=facts)
-    finally:
-        invocation.runs = max(invocation.runs, following)
-
-
-class Value:
+class Value(ABC):
     """Something to record, at once or when the first command begins."""
 
     __slots__ = ()
@@ -285,9 +245,21 @@ class Value:
     slot: Slot | None = None
     """Its part in a flow."""
 
-    def freeze(self) -> None:
+    def defer(self, root: Scope) -> None:
+        """Keep it until a root's first command begins, if there is room for it."""
+        deferred = root.deferred
+        if not isinstance(deferred, Deferred):
+            deferred = root.deferred = Deferred()
+        if deferred.quota.reserve(self.slot):
+            self.freeze()
+            deferred.append(self)
+        else:
+            root.dropped += 1
+
+    def freeze(self) -> None:  # noqa: B027  # most are made of snapshots
         """Take a snapshot of what it was given, once there is room for it."""
 
+    @abstractmethod
     def record(self, invocation: Invocation, run: int) -> list[Fact]:
         """Change what the invocation keeps, and give the facts that are to be written.
 
@@ -295,7 +267,47 @@ class Value:
             invocation: it is open.
             run: the number of the run that it belongs to.
         """
-        raise NotImplementedError
+
+
+class Deferred(list[Value]):
+    """The values that wait for a root's first command."""
+
+    __slots__ = ("quota",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.quota = EventQuota()
+
+    def begin_run(self, root: Scope, command: str, flags: list[str]) -> Run:
+        """Begin a root's first run, with the facts of these values before it, in one write.
+
+        Args:
+            root: its invocation is open.
+            command: the path of the command.
+            flags: the names of its explicit flags.
+        """
+        root.deferred = []
+        invocation: Invocation = root.invocation
+        number = invocation.runs + 1
+        # Custom commands among the values take the numbers after that of the run itself.
+        invocation.runs = number
+        facts: list[Fact] = []
+        for value in self:
+            try:
+                facts += value.record(invocation, number)
+            except Exception as error:
+                pass_on(error)
+                invocation.count_dropped(1)
+        following = invocation.runs
+        invocation.runs = number - 1
+        if sum(len(encode(fact)) for fact in facts) > MAX_DEFERRED:
+            for fact in facts:  # each is dropped where the file is full, and the begin is not
+                invocation.write([fact], lifecycle="event" not in fact)
+            facts = []
+        try:
+            return invocation.begin_run(command, flags, before=facts)
+        finally:
+            invocation.runs = max(invocation.runs, following)
 
 
 class SignIn(Value):
@@ -303,7 +315,7 @@ class SignIn(Value):
 
     Args:
         user: the ID; None if the user has signed out.
-        traits: plain values.
+        traits: JSON values.
         dropped: how many traits, or IDs, were dropped before.
         at: nanoseconds since the epoch; now by default.
     """
@@ -324,7 +336,7 @@ class SignIn(Value):
         self._user = user
 
     def record(self, invocation: Invocation, run: int) -> list[Fact]:
-        """The fact of it. Without room the user is signed out, rather than the one before stays."""
+        """The fact of it. Without room, the user before is signed out."""
         state = state_of(invocation)
         if self._dropped:
             invocation.count_dropped(self._dropped)
@@ -343,8 +355,8 @@ class Track(Value):
     """An event of the application's own, as a value.
 
     Args:
-        name: anything; what is no name is dropped and counted.
-        properties: anything; see `values.plain_properties`.
+        name: any object; what is no name is dropped and counted.
+        properties: any object; see `properties.convert_properties`.
         slot: its part in a flow.
         at: nanoseconds since the epoch; now by default.
         dropped: how many of its properties were dropped before.
@@ -369,22 +381,22 @@ class Track(Value):
         self.slot = slot
 
     def freeze(self) -> None:
-        """Convert the properties to plain values."""
+        """Convert the properties to JSON values."""
         if self._frozen:
             return
-        from .values import plain_properties
+        from .properties import convert_properties  # loads the scrubber, not in a run that is off
 
-        found, dropped = plain_properties({} if self._properties is None else self._properties)
+        found, dropped = convert_properties({} if self._properties is None else self._properties)
         self._properties = found
         self._dropped += dropped
         self._frozen = True
 
     def record(self, invocation: Invocation, run: int) -> list[Fact]:
         """The fact of it, if there is room."""
-        from .values import plain_name
+        from .properties import sanitize_name  # as in `freeze`
 
         state = state_of(invocation)
-        name = plain_name(self._name)
+        name = sanitize_name(self._name)
         if name is None or not state.reserve(invocation, self.slot):
             invocation.count_dropped(1)
             return []

@@ -72,6 +72,8 @@ def declare(command: Any, options: Mapping[str, Any]) -> None:
     state.package = package
     state.prefix = variable_prefix(state.app)
     state.settings = Settings(state, checked)
+    # Most clients do not have the attribute. This is the only place that reads it.
+    state.settings.test_double = getattr(checked.get("client"), "test_double", False) is True
     state.settings.app_known = app is not None or package != "__main__"
     command.__dict__[KEY] = state
 

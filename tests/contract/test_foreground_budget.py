@@ -303,9 +303,7 @@ def test_who_declares_and_does_not_walk_loads_declarations_alone(
     cli = make_cli(DECLARING, "declaring.py")
     cli.environ["ACME_TELEMETRY_HOST"] = server.url
     package = "click_telemetry._events"
-    declaring = (
-        *("current", "event", "flow_definition", "flow_plan", "schema", "state", "strict", "text"),
-    )
+    declaring = (*("event", "flow_definition", "flow_plan", "schema", "scope", "state", "text"),)
     off = {name for name in modules(cli, env=REFUSED) if name.startswith(package)}
     assert off == {package, *(f"{package}.{name}" for name in declaring)}
     beyond = modules(cli) - modules(bare)

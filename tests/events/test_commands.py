@@ -11,7 +11,7 @@ import click
 import pytest
 
 from click_telemetry import exclude, instrument, track, track_command
-from click_telemetry._events.current import take_dropped
+from click_telemetry._events.scope import take_dropped
 from click_telemetry._events.state import MAX_OWN_EVENTS
 from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry.testing import RecordingClient
@@ -86,7 +86,7 @@ ENDINGS: list[tuple[BaseException, dict[str, Any]]] = [
 @pytest.mark.parametrize(
     ("error", "ending"), ENDINGS, ids=[type(error).__name__ for error, _ in ENDINGS]
 )
-def test_its_end_is_told_as_a_commands(
+def test_its_end_is_recorded_as_that_of_a_click_command(
     error: BaseException, ending: dict[str, Any], recording_client: RecordingClient
 ) -> None:
     """Exit code, outcome and class by the same rules; the very exception passes."""
@@ -266,7 +266,7 @@ def test_a_name_is_declared_and_not_typed(
         ({"message_id": 42}, "message_id is an ID"),
     ],
 )
-def test_a_mistake_is_loud_in_a_test(
+def test_a_mistake_raises_in_a_test(
     options: dict[str, Any], fix: str, recording_client: RecordingClient
 ) -> None:
     """The message lists what is possible."""
@@ -278,7 +278,7 @@ def test_a_mistake_is_loud_in_a_test(
     assert inside(recording_client, go) == []
 
 
-def test_at_a_prompt_a_mistake_is_told_without_what_was_typed(
+def test_at_a_prompt_a_mistake_is_recorded_without_what_was_typed(
     home: Home, make_cli: Callable[..., Cli]
 ) -> None:
     """The pair is there; its name is `<dynamic>`, the rest is left out and counted."""
@@ -332,9 +332,9 @@ def test_in_a_group_s_callback_it_is_remembered(recording_client: RecordingClien
     assert stamps == sorted(stamps, key=str)
 
 
-@pytest.mark.parametrize("silent", ["excluded", "off"])
+@pytest.mark.parametrize("cause", ["excluded", "off"])
 def test_where_nothing_is_recorded_it_does_nothing(
-    silent: str, recording_client: RecordingClient, monkeypatch: pytest.MonkeyPatch
+    cause: str, recording_client: RecordingClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In an excluded command, and after a no."""
 
@@ -343,7 +343,7 @@ def test_where_nothing_is_recorded_it_does_nothing(
             track("File Read")
 
     cli = application(recording_client, go)
-    if silent == "excluded":
+    if cause == "excluded":
         exclude(cli.commands["go"])
     else:
         monkeypatch.setenv("ACME_NO_TELEMETRY", "1")

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from click_telemetry import current, instrument, set_context, track
-from click_telemetry._events.current import take_dropped
 from click_telemetry._events.properties import CONTEXT_BYTES
+from click_telemetry._events.scope import take_dropped
 from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry._reader import BASE_PROPERTIES, RESERVED_PROPERTIES
 from click_telemetry._recorder import encode
@@ -210,7 +210,7 @@ def test_two_sessions_in_one_process_never_meet() -> None:
         ]
 
 
-def test_threads_and_tasks_of_the_invocation_say_it_too(recording_client: RecordingClient) -> None:
+def test_threads_and_tasks_of_the_invocation_have_it_too(recording_client: RecordingClient) -> None:
     """It is the invocation's, whoever of it set it."""
 
     async def one(n: int) -> None:
@@ -264,9 +264,7 @@ def test_it_replaces_what_was_declared(recording_client: RecordingClient) -> Non
 
 
 @pytest.mark.parametrize("name", sorted({*RESERVED_PROPERTIES, "user_id", "anonymous_id"}))
-def test_reserved_name_is_refused_loudly_in_a_test(
-    name: str, recording_client: RecordingClient
-) -> None:
+def test_reserved_name_raises_in_a_test(name: str, recording_client: RecordingClient) -> None:
     """A name that events carry already, or that would name a user; the message names the fix."""
 
     def go() -> None:
@@ -318,12 +316,12 @@ def test_no_context_is_larger_than_it_may_be(calls: list[dict[str, str]]) -> Non
             set_context(**{f"x{name}": value for name, value in properties.items()})
 
     run(application(client, go, properties={"team": "factory"}), "go")
-    said = own_events(client)[-1][1]
-    assert len(encode(said)) <= CONTEXT_BYTES + len("{}")
-    assert said["team"] == "factory"
+    found = own_events(client)[-1][1]
+    assert len(encode(found)) <= CONTEXT_BYTES + len("{}")
+    assert found["team"] == "factory"
 
 
-def test_a_value_that_cannot_be_said_takes_the_old_one_away(
+def test_a_value_that_cannot_be_recorded_removes_the_old_one(
     recording_client: RecordingClient,
 ) -> None:
     """An old value would be a wrong one."""

@@ -1,4 +1,4 @@
-"""Errors and warnings that the application noticed: classes and codes, never a word of them."""
+"""Errors and warnings that the application noticed: classes and codes, never a message."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import click
 import pytest
 
 from click_telemetry import instrument, track_error, track_warning
-from click_telemetry._events.current import take_dropped
 from click_telemetry._events.errors import is_code
+from click_telemetry._events.scope import take_dropped
 from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry._reader import BASE_PROPERTIES
 from click_telemetry.testing import RecordingClient
@@ -23,9 +23,9 @@ from ..harness.production import at_a_prompt
 from ..harness.stories import run
 
 
-def record(client: RecordingClient, say: Callable[[], Any], **options: Any) -> list[Any]:
+def record(client: RecordingClient, body: Callable[[], Any], **options: Any) -> list[Any]:
     """What a command records between its two events."""
-    group = click.Group("cli", commands={"go": click.Command("go", callback=say)})
+    group = click.Group("cli", commands={"go": click.Command("go", callback=body)})
     result = run(instrument(group, app="acme", client=client, **options), "go")
     assert result.exception is None, result.exception
     return [
@@ -50,11 +50,11 @@ class Hostile(OSError):
         raise RuntimeError("no number")
 
 
-class Foreign(FileNotFoundError):
+class OtherPackage(FileNotFoundError):
     pass
 
 
-Foreign.__module__ = "somebody.elses"
+OtherPackage.__module__ = "other.package"
 
 ERRORS: list[tuple[BaseException, dict[str, Any]]] = [
     (ValueError("secret"), {"error_class": "ValueError"}),
@@ -71,7 +71,7 @@ ERRORS: list[tuple[BaseException, dict[str, Any]]] = [
     (click.FileError("secret"), {"error_class": "click.exceptions.FileError"}),
     (KeyboardInterrupt(), {"error_class": "KeyboardInterrupt"}),
     (
-        Foreign(errno.ENOENT, "secret"),
+        OtherPackage(errno.ENOENT, "secret"),
         {"error_class": "FileNotFoundError", "error_class_masked": True, "errno": "ENOENT"},
     ),
     (
@@ -81,18 +81,18 @@ ERRORS: list[tuple[BaseException, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("error", "said"), ERRORS, ids=[type(e).__name__ for e, _ in ERRORS])
-def test_an_error_is_told_by_its_class_and_number(
-    error: BaseException, said: dict[str, Any], recording_client: RecordingClient
+@pytest.mark.parametrize(("error", "expected"), ERRORS, ids=[type(e).__name__ for e, _ in ERRORS])
+def test_an_error_is_recorded_by_its_class_and_errno(
+    error: BaseException, expected: dict[str, Any], recording_client: RecordingClient
 ) -> None:
     """Named and masked as that of Completed; of its words there is nothing."""
     found = record(recording_client, lambda: track_error(error))
-    assert found == [("Error Occurred", {**said, "handled": True})]
+    assert found == [("Error Occurred", {**expected, "handled": True})]
     assert "secret" not in str(recording_client.messages)
     assert "/home/zoe" not in str(recording_client.messages)
 
 
-def test_the_informative_class_of_a_chain_is_told(recording_client: RecordingClient) -> None:
+def test_the_informative_class_of_a_chain_is_recorded(recording_client: RecordingClient) -> None:
     """A wrapper is less informative than what it wraps; `error_packages` may be named."""
 
     def go() -> None:

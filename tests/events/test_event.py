@@ -46,7 +46,7 @@ class Tag(enum.Enum):
 
 
 class PlanChanged(Event):
-    """Somebody moved to another plan.
+    """A user changed the plan.
 
     By the command alone, not on the web.
     """
@@ -147,9 +147,7 @@ def test_the_plan_is_on_the_class() -> None:
     """Name, description and properties can be read without an instance or a registry."""
     plan = PlanChanged.__telemetry__
     assert plan.name == "Plan Changed"
-    assert plan.description == (
-        "Somebody moved to another plan.\n\nBy the command alone, not on the web."
-    )
+    assert plan.description == ("A user changed the plan.\n\nBy the command alone, not on the web.")
     found = [(p.name, p.kind, p.choices, p.optional) for p in plan.properties.values()]
     assert found == [
         ("direction", "string", ("upgrade", "downgrade"), False),
@@ -177,7 +175,7 @@ def test_the_plan_is_on_the_class() -> None:
     assert everything["tag"].choices == ("PAIR",)
 
 
-def test_an_event_that_nobody_hears_is_counted_or_silent() -> None:
+def test_an_event_outside_a_recorded_run_is_counted_or_ignored() -> None:
     """Outside any command it is dropped; in an excluded one it is not recorded."""
     client = RecordingClient()
     group = command(lambda: track(PlanChanged("upgrade", Plan.FREE, Plan.PRO)), client)
@@ -454,7 +452,7 @@ WRONG: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_value_is_told_in_a_test(name: str) -> None:
+def test_a_mismatched_value_raises_in_a_test(name: str) -> None:
     """My own test suite finds it, with the event and the property."""
     client = RecordingClient()
     made = Everything(**{**FULL, name: WRONG[name]})
@@ -478,7 +476,7 @@ def test_a_wrong_value_is_left_out_at_a_prompt() -> None:
     assert dropped(client.recording) == 2
 
 
-def test_values_that_say_the_same_are_taken() -> None:
+def test_equal_values_are_accepted() -> None:
     """An enumeration's plain value, an integer for a number, a datetime for a day."""
     event = Everything(
         **{**FULL, "plan": "pro", "size": 2, "share": 1, "day": MOMENT, "note": BrokenText("short")}
@@ -503,7 +501,7 @@ WRONG_CALLS: list[tuple[Callable[[Any], Any], str]] = [
 @pytest.mark.parametrize(
     ("call", "message"), WRONG_CALLS, ids=[message for _, message in WRONG_CALLS]
 )
-def test_a_wrong_call_is_told_in_a_test(call: Callable[[Any], Any], message: str) -> None:
+def test_a_wrong_call_raises_in_a_test(call: Callable[[Any], Any], message: str) -> None:
     """As a type checker reports it before."""
     with pytest.raises(DeclarationError) as raised:
         call(PlanChanged)

@@ -94,7 +94,7 @@ def test_abort_is_final_too() -> None:
     assert walk(go) == [STARTED, ("Application Create Aborted", ended)]
 
 
-def test_an_error_fails_it_with_its_class_and_not_its_words() -> None:
+def test_an_error_fails_it_with_its_class_and_not_its_message() -> None:
     """The same class as the command's own end names, masked by the same rule."""
 
     class Private(KeyError):
@@ -315,7 +315,7 @@ def test_a_helper_takes_an_optional_flow() -> None:
     ]
 
 
-def test_a_dry_run_is_silent() -> None:
+def test_a_dry_run_records_nothing() -> None:
     """`when=False`: no event, whatever is called, however it ends."""
 
     def go() -> None:
@@ -329,7 +329,7 @@ def test_a_dry_run_is_silent() -> None:
     assert len(walk(go)) == 3
 
 
-def test_what_is_off_or_excluded_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_off_or_excluded_records_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A flow in a command that is not recorded gives no event, and works."""
     client = RecordingClient()
     walked: list[int] = []
@@ -348,7 +348,7 @@ def test_what_is_off_or_excluded_is_silent(monkeypatch: pytest.MonkeyPatch) -> N
     assert (client.messages, walked) == ([], [1, 1, 1])
 
 
-def test_a_flow_outside_any_command_is_silent() -> None:
+def test_a_flow_outside_any_command_records_nothing() -> None:
     """A script that imports my helpers runs them as it did."""
     with CREATE as f:
         assert choose(f) == "pro"
@@ -382,7 +382,7 @@ MISTAKES: list[Any] = [
 
 
 @pytest.mark.parametrize(("mistake", "message"), MISTAKES)
-def test_a_mistake_is_told_in_a_test(mistake: Callable[[Flow], None], message: str) -> None:
+def test_an_undeclared_step_raises_in_a_test(mistake: Callable[[Flow], None], message: str) -> None:
     """My own test suite finds a step that I did not declare, and names the fix."""
     raised: list[BaseException] = []
 
@@ -398,7 +398,7 @@ def test_a_mistake_is_told_in_a_test(mistake: Callable[[Flow], None], message: s
 
 
 @pytest.mark.parametrize("env", [{"DO_NOT_TRACK": "1"}, {}])
-def test_a_mistake_is_told_where_nothing_is_recorded_too(
+def test_a_mistake_raises_where_nothing_is_recorded_too(
     env: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Most tests of an application run without a client of mine."""
@@ -435,7 +435,7 @@ def test_a_recording_client_alone_makes_it_a_test() -> None:
 
 
 def test_at_a_prompt_mistakes_are_recorded_with_a_mark() -> None:
-    """It does not raise, nothing is lost, and the maintainer sees it."""
+    """It does not raise, nothing is dropped, and the maintainer sees it."""
 
     def go() -> None:
         for mistake in (misstep, misreason):
@@ -458,7 +458,7 @@ def test_at_a_prompt_mistakes_are_recorded_with_a_mark() -> None:
 
 
 def test_what_is_no_word_is_not_recorded() -> None:
-    """A step made of a value, a path say, leaves nothing of it."""
+    """A step made of a value, such as a path, leaves nothing of it."""
 
     class Named:
         def __str__(self) -> str:
@@ -483,7 +483,7 @@ def test_what_is_no_word_is_not_recorded() -> None:
     ]
 
 
-def test_a_declaration_that_cannot_be_used_is_silent_at_a_prompt() -> None:
+def test_a_declaration_that_cannot_be_used_does_not_raise_at_a_prompt() -> None:
     """What can be recorded of it is; the command goes on."""
     nameless: Any = None
 
@@ -544,7 +544,7 @@ def test_a_command_s_function_may_be_decorated() -> None:
     assert own_events(client) == [STARTED, ("Application Create Completed", {})]
 
 
-def test_coroutines_are_walked_until_they_are_awaited() -> None:
+def test_a_coroutines_flow_ends_when_it_has_been_awaited() -> None:
     """`async with` and a decorated coroutine function span what they wait for."""
 
     @CREATE
@@ -593,7 +593,7 @@ def test_a_task_that_is_cancelled_aborts_its_flow() -> None:
     ]
 
 
-def test_generators_are_walked_until_they_are_exhausted_or_closed() -> None:
+def test_a_generators_flow_ends_when_it_is_exhausted_or_closed() -> None:
     """What is sent in and given back passes; closed is abandoned, whoever closes it."""
 
     @CREATE
@@ -642,7 +642,7 @@ def test_generators_may_take_turns() -> None:
     ]
 
 
-def test_one_declaration_is_walked_in_many_places_at_once() -> None:
+def test_one_definition_runs_in_many_places_at_once() -> None:
     """Threads, tasks and a function that calls itself do not meet."""
 
     def recurse(depth: int) -> None:
@@ -857,7 +857,7 @@ def test_a_flow_of_the_group_spans_its_commands() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_says_nothing_of_its_parent_s_flow() -> None:
+def test_a_forked_child_records_nothing_of_its_parent_s_flow() -> None:
     """One end, recorded by the process that began it."""
     source = """
 import os, sys
@@ -875,10 +875,10 @@ def go():
         child = os.fork()
         if not child:
             import threading
-            def say():
-                f.step("one"); f.event("Said"); f.set(a=1); f.complete(); f.abandon()
+            def record():
+                f.step("one"); f.event("Recorded"); f.set(a=1); f.complete(); f.abandon()
                 with flow("Child"): pass
-            thread = threading.Thread(target=say, daemon=True)
+            thread = threading.Thread(target=record, daemon=True)
             thread.start()
             thread.join(10)
             os.write(writing, repr((thread.is_alive(), client.names)).encode())
@@ -987,7 +987,7 @@ def test_a_flow_left_open_by_a_real_process_is_abandoned(
     assert '"event":"Spawn Aborted","properties":{"reason":"abandoned"' in done.stderr
 
 
-def test_an_asynchronous_generator_is_walked_by_a_block() -> None:
+def test_an_asynchronous_generator_has_a_flow_as_a_block() -> None:
     """The message names the block, which works."""
 
     async def work() -> AsyncIterator[int]:
@@ -1005,7 +1005,7 @@ def test_an_asynchronous_generator_is_walked_by_a_block() -> None:
         CREATE(work)
 
 
-def test_nothing_is_said_twice_by_two_who_end_it() -> None:
+def test_a_flow_that_two_threads_end_has_one_end() -> None:
     """Fifty threads complete one flow; the first counts."""
     ends: OwnEvents = []
     for _ in range(3):

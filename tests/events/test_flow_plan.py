@@ -16,7 +16,7 @@ from click_telemetry._events.text import (
     MAX_DECLARED,
     MAX_WORD,
     name_problem,
-    spaced,
+    split_words,
     word_or_none,
     word_problem,
 )
@@ -30,8 +30,8 @@ MISTAKES: list[Any] = [
     ({"name": "Application_create"}, "is not in Title Case: write 'Application Create'"),
     ({"name": ""}, "is empty"),
     ({"name": "A" * (MAX_DECLARED + 1)}, "is longer than 100 characters"),
-    ({"name": "Create\n"}, "unprintable character or a stray space"),
-    ({"name": "Create  It"}, "unprintable character or a stray space"),
+    ({"name": "Create\n"}, "unprintable character or an unneeded space"),
+    ({"name": "Create  It"}, "unprintable character or an unneeded space"),
     ({"name": None}, "must be a name such as"),
     ({"name": 3}, 'must be a name such as "Application Create", not int'),
     ({"steps": "terms"}, "steps is a string: write steps=('terms',)"),
@@ -103,7 +103,7 @@ def asynchronous() -> Callable[..., Any]:
         (asynchronous(), "write `with flow(…) as f:` inside work"),
     ],
 )
-def test_what_a_flow_cannot_be_put_around_is_told(thing: Any, message: str) -> None:
+def test_what_a_flow_cannot_decorate_raises(thing: Any, message: str) -> None:
     """The decorators' order, above all."""
     declared: Any = flow("Spawn")
     with pytest.raises(DeclarationError) as raised:
@@ -128,7 +128,7 @@ def test_the_plan_is_on_the_declaration() -> None:
 
 
 def test_what_can_be_used_of_a_wrong_declaration_is_used() -> None:
-    """At a prompt nothing raises, and as little as possible is lost."""
+    """At a prompt nothing raises, and as little as possible is dropped."""
     wrong: Any = {"steps": ("one", 3, "one", "two"), "aborts": {int: "x", ValueError: "broken"}}
     plan = FlowPlan("Spawn", reasons=("a",), **wrong)
     assert (plan.name, plan.steps, plan.reasons) == ("Spawn", ("one", "two"), ("a", "broken"))
@@ -136,7 +136,7 @@ def test_what_can_be_used_of_a_wrong_declaration_is_used() -> None:
 
 
 @given(ANY_TEXT | st.none() | st.integers())
-def test_no_name_or_word_is_too_strange_to_be_judged(text: Any) -> None:
+def test_any_object_as_a_name_or_word_gives_a_problem(text: Any) -> None:
     """Whatever is given, it is a word or there is a sentence about it."""
     word = word_or_none(text)
     assert (word is None) == (word_problem("step", text) is not None)
@@ -171,7 +171,7 @@ def test_objects_that_lie_are_judged_without_their_own_code() -> None:
 )
 def test_a_class_s_name_is_read_as_words(name: str, words: str) -> None:
     """`PlanChanged` is `Plan Changed`."""
-    assert spaced(name) == words
+    assert split_words(name) == words
 
 
 def test_every_base_property_is_refused() -> None:

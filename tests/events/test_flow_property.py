@@ -91,7 +91,7 @@ if sys.version_info >= (3, 11):
         ),
     )
 
-KINDS = ("with", "decorated", "thread", "tasks", "caught", "open", "silent", "none")
+KINDS = ("with", "decorated", "thread", "tasks", "caught", "open", "off", "none")
 
 plain = st.one_of(
     st.tuples(st.just("step"), st.sampled_from(STEPS)),
@@ -176,7 +176,7 @@ class World:
             self.kept.append(declared)
             f = declared.__enter__()
             self.leave_open(name, f, body)
-        elif kind in ("silent", "none"):
+        elif kind in ("off", "none"):
             name, declared = self.declare(when=False)
             f = Flow.of(None) if kind == "none" else declared.__enter__()
             with suppress(BaseException):
@@ -211,7 +211,7 @@ class World:
     def leave_open(self, name: str, f: Flow, body: list[Any]) -> None:
         for action in body:
             if action[0] == "raise":
-                break  # the flow is not told how the block ends
+                break  # the flow cannot see how the block ends
             with suppress(BaseException):
                 self.act(name, f, action)
         self.endings.setdefault(name, ("Aborted", "abandoned"))

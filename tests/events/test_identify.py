@@ -69,7 +69,7 @@ def test_signed_in_user_is_on_every_later_message(recording_client: RecordingCli
 
 
 @pytest.mark.parametrize("sign_out", [lambda: identify(None), lambda: current().reset()])
-def test_after_the_sign_out_messages_name_nobody(
+def test_after_the_sign_out_messages_have_no_user(
     sign_out: Callable[[], None], recording_client: RecordingClient
 ) -> None:
     """`identify(None)` or `current().reset()`; neither is a message of its own."""
@@ -116,7 +116,7 @@ def test_user_found_in_a_group_s_callback_is_on_the_command(
     ]
 
 
-def test_the_next_invocation_names_nobody(recording_client: RecordingClient) -> None:
+def test_the_next_invocation_has_no_user(recording_client: RecordingClient) -> None:
     """Nothing of it is stored: each run identifies its user."""
     run(application(recording_client, lambda: identify("user-42")), "go")
     run(application(recording_client, lambda: None), "go")
@@ -169,7 +169,7 @@ USERS: list[tuple[Any, str | None]] = [
 
 
 @pytest.mark.parametrize(("given", "sent"), USERS, ids=range(len(USERS)))
-def test_an_id_that_is_none_is_refused_loudly_in_a_test(
+def test_an_invalid_id_raises_in_a_test(
     given: Any, sent: str | None, recording_client: RecordingClient
 ) -> None:
     """An e-mail address above all; and then the user before is not named any more either."""
@@ -220,7 +220,7 @@ def test_no_message_of_a_user_is_larger_than_segment_takes() -> None:
 
 
 def test_users_without_end_are_bounded(recording_client: RecordingClient) -> None:
-    """A loop that signs in loses messages, never the command's pair, and names no wrong user."""
+    """A loop that signs in drops messages, never the command's pair, and names no wrong user."""
 
     def go() -> None:
         for n in range(MAX_OWN_EVENTS + 50):

@@ -44,7 +44,7 @@ STARTED: tuple[str, dict[str, Any]] = ("Spawn Started", {})
 ENDED = ("Spawn Completed", {"step": "agent"})
 
 
-def test_a_free_answer_is_nobody_s_business() -> None:
+def test_a_free_answer_is_not_recorded() -> None:
     """That it was asked and answered is recorded; text and answer are not."""
     answers, go = asking()
     client = RecordingClient()

@@ -114,7 +114,7 @@ def test_the_longest_untouched_goes(state: Path) -> None:
     assert (state / FILE).stat().st_size < MAX_BYTES
 
 
-def test_ten_processes_at_a_moment_lose_no_count(state: Path) -> None:
+def test_ten_processes_at_once_miss_no_count(state: Path) -> None:
     """As parallel commands of a script: everybody's connection counts once."""
     source = """
 def count(found): return {"connect_count": (found or {}).get("connect_count", 0) + 1}
@@ -125,7 +125,7 @@ for _ in range(5):
     assert seen(state) == {"connect_count": 50}
 
 
-def test_a_writer_that_stopped_holds_nobody_up(state: Path) -> None:
+def test_a_writer_that_stopped_does_not_block_others(state: Path) -> None:
     """Its lock is waited for a quarter of a second: rather a count missed than a command held."""
     for _ in range(2):
         records(state).change("Machine", "box", count)
@@ -180,10 +180,10 @@ def no_lock(state: Path) -> None:
     (state / LOCK).symlink_to(state.parent / "target")
 
 
-@pytest.mark.parametrize("foreign", [link, fifo, directory, no_lock])
-def test_what_is_not_ours_is_left_alone(foreign: Callable[[Path], None], state: Path) -> None:
+@pytest.mark.parametrize("obstruct", [link, fifo, directory, no_lock])
+def test_what_is_not_ours_is_left_alone(obstruct: Callable[[Path], None], state: Path) -> None:
     """Neither followed nor waited for nor replaced; what happened is recorded all the same."""
-    foreign(state)
+    obstruct(state)
     before = {path.name: path.lstat().st_ino for path in state.iterdir()}
     found: list[Any] = []
     records(state).change("Machine", "box", noting(found))

@@ -13,11 +13,11 @@ import click
 import pytest
 
 from click_telemetry import instrument, resource
-from click_telemetry._events.current import take_dropped
-from click_telemetry._events.records import is_random_uuid
-from click_telemetry._events.resources import is_opaque
+from click_telemetry._events.resources import is_random
+from click_telemetry._events.scope import take_dropped
 from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry._reader import BASE_PROPERTIES
+from click_telemetry._recorder import is_random_id
 from click_telemetry.testing import RecordingClient
 
 from ..harness.processes import Cli, Home
@@ -171,7 +171,7 @@ class Raising(Records):
         raise RuntimeError("no store")
 
 
-class Foreign(Records):
+class Malformed(Records):
     """Gives what is no record."""
 
     def __init__(self, found: Any) -> None:
@@ -187,7 +187,7 @@ class Unwritable(Records):
         raise OSError("full")
 
 
-STORES = [Raising, lambda: Foreign(42), lambda: Foreign("text"), lambda: Foreign([("a", 1)]),
+STORES = [Raising, lambda: Malformed(42), lambda: Malformed("text"), lambda: Malformed([("a", 1)]),
           Unwritable]  # fmt: skip
 
 
@@ -238,7 +238,7 @@ def test_an_id_leaves_only_if_it_is_a_random_uuid(
     given: Any, opaque: bool, recording_client: RecordingClient
 ) -> None:
     """Any other may be a name that a person chose: a UUID stands for it, the same in every run."""
-    assert is_opaque(str(given)) is opaque
+    assert is_random(str(given)) is opaque
     store = Records()
     found = [
         record(recording_client, lambda: resource("Machine", given, store=store).connected())
@@ -247,7 +247,7 @@ def test_an_id_leaves_only_if_it_is_a_random_uuid(
     first, second = (one[0][1]["resource_id"] for one in found)
     assert first == second
     assert (first == given) is opaque
-    assert opaque or is_random_uuid(first)
+    assert opaque or is_random_id(first)
     assert opaque or str(given) not in str(recording_client.messages)
     assert ("telemetry_id" in store.records[("Machine", str(given))]) is not opaque
 
@@ -291,7 +291,7 @@ MISTAKES: list[tuple[Any, Any, Any]] = [
 
 
 @pytest.mark.parametrize(("kind", "name", "store"), MISTAKES, ids=range(len(MISTAKES)))
-def test_a_mistake_is_loud_in_a_test(
+def test_a_mistake_raises_in_a_test(
     kind: Any, name: Any, store: Any, recording_client: RecordingClient
 ) -> None:
     """The message names the fix."""

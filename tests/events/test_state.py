@@ -13,18 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from click_telemetry._events.commands import track_command
-from click_telemetry._events.context import set_context
-from click_telemetry._events.current import Recorder, take_dropped, track
-from click_telemetry._events.identify import identify
+from click_telemetry._events.context import identify, set_context
 from click_telemetry._events.properties import CONTEXT_BYTES
+from click_telemetry._events.scope import Recorder, take_dropped, track
 from click_telemetry._events.state import (
-    AMID,
+    DURING,
     ENDS,
     MAX_OWN_EVENTS,
     PUBLISH_AFTER,
     STARTS,
     EventQuota,
     Slot,
+    Value,
 )
 from click_telemetry._reader import BASE_PROPERTIES, COMMAND_COMPLETED, COMMAND_INVOKED
 from click_telemetry._recorder import Invocation, encode
@@ -98,7 +98,7 @@ def test_base_properties_cannot_be_overridden(own: dict[str, Any]) -> None:
     assert sink.of("exit_code") == [None, None, 7]
 
 
-def test_a_count_of_losses_is_ours_to_say() -> None:
+def test_an_application_cannot_set_dropped() -> None:
     """`dropped` is what was dropped, and is there only when something was."""
     root, sink = recording()
     run = root.begin("acme", [])
@@ -153,7 +153,7 @@ def test_properties_that_are_none_cost_themselves(properties: Any) -> None:
     assert sink.of("a") == [None, None, 1, None]
 
 
-def test_what_was_lost_before_an_invocation_is_reported_on_its_first_event() -> None:
+def test_events_dropped_before_an_invocation_are_reported_on_its_first_event() -> None:
     """A count that came from outside is reported once."""
     root, sink = recording(dropped=3)
     root.begin("acme", []).end()
@@ -201,7 +201,7 @@ def test_properties_cost_nothing_once_the_bound_is_reached() -> None:
 
 
 def test_fifty_threads_have_one_sequence_without_gap_or_twin() -> None:
-    """Below the bound nothing is lost, and the order recorded is the sequence."""
+    """Below the bound nothing is dropped, and the order recorded is the sequence."""
     root, sink = recording()
     run = root.begin("acme", [])
 
@@ -212,10 +212,10 @@ def test_fifty_threads_have_one_sequence_without_gap_or_twin() -> None:
     in_threads(50, work)
     run.end()
     assert sink.of("sequence") == list(range(1, 153))
-    said: dict[int, list[int]] = {n: [] for n in range(50)}
+    recorded: dict[int, list[int]] = {n: [] for n in range(50)}
     for event in sink.events[1:-1]:
-        said[event["properties"]["n"]].append(event["properties"]["i"])
-    assert said == {n: [0, 1, 2] for n in range(50)}
+        recorded[event["properties"]["n"]].append(event["properties"]["i"])
+    assert recorded == {n: [0, 1, 2] for n in range(50)}
     assert sink.of("dropped") == [None] * 152
 
 
@@ -232,13 +232,13 @@ def test_fifty_threads_are_bounded_together_and_every_loss_is_counted() -> None:
     in_threads(50, work)
     run.end()
     assert sink.names.count("Row Read") == MAX_OWN_EVENTS
-    lost = 50 * 10 - MAX_OWN_EVENTS  # beyond the bound
-    lost += MAX_OWN_EVENTS  # a property of each that was recorded
-    lost += 50 * 10  # without a name
-    assert sum(count or 0 for count in sink.of("dropped")) == lost
+    dropped = 50 * 10 - MAX_OWN_EVENTS  # beyond the bound
+    dropped += MAX_OWN_EVENTS  # a property of each that was recorded
+    dropped += 50 * 10  # without a name
+    assert sum(count or 0 for count in sink.of("dropped")) == dropped
 
 
-def test_fifty_threads_with_runs_of_their_own_are_told_apart() -> None:
+def test_fifty_threads_with_runs_of_their_own_are_not_confused() -> None:
     """Each thread's command has its pair, and its own events between the two."""
     root, sink = recording()
     root.open()
@@ -263,13 +263,13 @@ def test_a_value_may_wait_for_another_thread_s_event() -> None:
 
     class Waiting(dict[str, int]):
         def items(self) -> Any:
-            other = threading.Thread(target=run.track, args=("Inner Said", None), daemon=True)
+            other = threading.Thread(target=run.track, args=("Inner Recorded", None), daemon=True)
             other.start()
             other.join(10)
             return {"waited": not other.is_alive()}.items()
 
-    run.track("Outer Said", Waiting())
-    assert sink.names == [COMMAND_INVOKED, "Inner Said", "Outer Said"]
+    run.track("Outer Recorded", Waiting())
+    assert sink.names == [COMMAND_INVOKED, "Inner Recorded", "Outer Recorded"]
     assert sink.events[2]["properties"]["waited"] is True
 
 
@@ -423,11 +423,7 @@ def test_a_custom_command_before_the_first_command_has_its_pair() -> None:
 def test_a_value_that_fails_costs_itself() -> None:
     """Deferred or not, it is counted and the others are recorded."""
 
-    class Failing:
-        slot = None
-
-        def freeze(self) -> None: ...
-
+    class Failing(Value):
         def record(self, invocation: Invocation, run: int) -> list[dict[str, Any]]:
             raise RuntimeError
 
@@ -457,8 +453,8 @@ def test_a_flow_that_starts_has_room_for_its_end() -> None:
     assert quota.reserve(None)
     assert quota.full
     assert not quota.reserve(Slot(late, STARTS))
-    assert not quota.reserve(Slot(late, AMID))
-    assert not quota.reserve(Slot(fits, AMID))
+    assert not quota.reserve(Slot(late, DURING))
+    assert not quota.reserve(Slot(fits, DURING))
     assert not quota.reserve(Slot(late, ENDS))
     assert quota.latest() is fits
     assert quota.reserve(Slot(fits, ENDS))
@@ -532,11 +528,10 @@ def test_a_forked_child_records_nothing() -> None:
     """The parent records what happened; its child waits for no lock of ours."""
     source = """
 import os, threading
-from click_telemetry._events import current
+from click_telemetry._events import scope as scopes
 from click_telemetry._events.commands import track_command
-from click_telemetry._events.context import set_context
+from click_telemetry._events.context import identify, set_context
 from click_telemetry._events.flow_definition import flow
-from click_telemetry._events.identify import identify
 from click_telemetry._events.properties import CONTEXT_BYTES
 from tests.harness.recording import Recording
 recording = Recording()
@@ -545,11 +540,11 @@ with recording.group(), recording.leaf() as scope:
     started = flow("Spawn").start()
     root._lock.acquire()  # as another thread may hold them at that moment
     root.events._lock.acquire()
-    current._lock.acquire()
+    scopes._lock.acquire()
     started._lock.acquire()
     def in_child():
-        current.track("Child Tracked", {"a": 1})
-        current.track(None)
+        scopes.track("Child Tracked", {"a": 1})
+        scopes.track(None)
         identify("user-42")
         set_context(agent="claude")
         started.step("one")
@@ -571,7 +566,7 @@ with recording.group(), recording.leaf() as scope:
         os._exit(0)
     os.waitpid(child, 0)
     print(os.read(reading, 1000).decode())
-    for lock in (root._lock, root.events._lock, current._lock, started._lock):
+    for lock in (root._lock, root.events._lock, scopes._lock, started._lock):
         lock.release()
     started.complete()
 print([fact.get("event") for fact in recording.sink.facts], root.dropped)

@@ -116,7 +116,7 @@ def test_two_applications_in_two_threads_never_meet() -> None:
 
 
 def test_sessions_in_one_process_end_on_their_own(recording_client: RecordingClient) -> None:
-    """One closes, the other loses nothing."""
+    """If one closes, the other drops nothing."""
     other = RecordingClient()
 
     def outer() -> None:
@@ -131,7 +131,7 @@ def test_sessions_in_one_process_end_on_their_own(recording_client: RecordingCli
     assert [entry[0] for entry in story(other)][1::3] == ["Inside", "Inside"]
 
 
-def test_silent_command_inside_a_recorded_one_is_silent(
+def test_opted_out_command_inside_a_recorded_one_records_nothing(
     recording_client: RecordingClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An application that is off does not speak through the one that runs it."""
@@ -145,7 +145,7 @@ def test_silent_command_inside_a_recorded_one_is_silent(
     assert story(recording_client) == pair("outer go")
 
 
-def test_excluded_command_inside_a_recorded_group_is_silent(
+def test_excluded_command_inside_a_recorded_group_records_nothing(
     recording_client: RecordingClient,
 ) -> None:
     """Whatever it tracks, from whatever thread's context."""

@@ -22,7 +22,9 @@ TIMES = ("duration_ms", "elapsed_ms")
 
 
 class Keeping:
-    """Keeps messages as a recording client does, and is none: what runs with it is no test."""
+    """Keeps messages as a recording client does, and is no test double, unless a test sets it."""
+
+    test_double = False
 
     def __init__(self) -> None:
         self.recording = RecordingClient()

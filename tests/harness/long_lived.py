@@ -26,7 +26,7 @@ SOURCE = '''
 import contextvars, itertools, os, random, sys, threading, time
 import click
 from click_telemetry import _spool, identify, instrument, track, track_command
-from click_telemetry._events.current import current_scope
+from click_telemetry._events.scope import current_scope
 from click_telemetry._reader import INVOCATION_ID, RUN_ID, derived_id
 
 name, kind, seed = sys.argv[1:]

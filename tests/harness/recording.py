@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from click_telemetry import _instrument
-from click_telemetry._events import current, state
+from click_telemetry._events import scope as scopes
+from click_telemetry._events import state
 from click_telemetry._instrument import SCOPES, CommandState, Scope
 from click_telemetry._reader import Composer
 from click_telemetry._recorder import Invocation, Run, Settings, encode
@@ -93,7 +94,7 @@ class Running:
 
     def __init__(self, root: Scope, run: Run) -> None:
         self.run = run
-        self.recorder = current.Recorder(root, run)
+        self.recorder = scopes.Recorder(root, run)
 
     def track(self, name: Any, properties: Any = None) -> None:
         """Record an event in it."""
@@ -147,7 +148,7 @@ class Recording:
     def open(self) -> Invocation:
         """It may be recorded, and its first command is about to begin."""
         self.root.decided = True
-        self._head["session"] = current.enclosing_session(self.root) or self._head["session"]
+        self._head["session"] = scopes.enclosing_session(self.root) or self._head["session"]
         made = Invocation(self.settings, self._head, self.sink, self._dropped + self.root.dropped)
         if self._clock is not None:
             made.events = state.EventState(self._clock)
@@ -164,7 +165,8 @@ class Recording:
         """Begin a run, as the foreground does."""
         invocation = self.invocation
         if self.root.deferred:
-            return current.begin_with_deferred(self.root, command, flags or [])
+            deferred: state.Deferred = self.root.deferred
+            return deferred.begin_run(self.root, command, flags or [])
         return invocation.begin_run(command, flags or [])
 
     def begin(self, command: str = "acme go", flags: list[str] | None = None) -> Running:
@@ -199,14 +201,14 @@ class Recording:
 @contextmanager
 def entered(scope: Scope) -> Iterator[Scope]:
     """A call of a command, as the hooks enter and leave it."""
-    assert _instrument.events is current
+    assert _instrument.events is scopes
     SCOPES.append(scope)
-    current.enter(scope)
+    scopes.enter(scope)
     try:
         yield scope
     finally:
         SCOPES.remove(scope)
-        current.leave(scope)
+        scopes.leave(scope)
 
 
 def in_a_thread(function: Callable[[], Any]) -> Any:

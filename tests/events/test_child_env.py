@@ -1,4 +1,4 @@
-"""What a run hands down to the processes that it starts: its session, or its silence."""
+"""What a run passes on to the processes that it starts: its session, or its opt-out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 import pytest
 
 from click_telemetry import child_env, exclude, instrument, track
-from click_telemetry._events.current import take_dropped
+from click_telemetry._events.scope import take_dropped
 from click_telemetry._instrument import SCOPES
 from click_telemetry.testing import RecordingClient
 
@@ -113,7 +113,7 @@ def test_a_no_is_handed_down(
     assert not SCOPES
 
 
-def test_a_test_run_s_children_stay_silent(recording_client: RecordingClient) -> None:
+def test_children_of_a_test_run_record_nothing(recording_client: RecordingClient) -> None:
     """What a test suite starts is a test run, though its environment may not show it."""
     made = handed(application(lambda: None, write_key="key", notice=False), "go")
     assert made == [{"A": "1", OFF: "1"}] * 2
@@ -136,7 +136,9 @@ def test_a_no_ends_with_its_line(
     assert set(handed(cli, "go")[1]) == {"A", SESSION}
 
 
-def test_beside_a_refused_line_a_bare_thread_is_silent(recording_client: RecordingClient) -> None:
+def test_thread_without_a_context_is_part_of_an_opted_out_command(
+    recording_client: RecordingClient,
+) -> None:
     """Its invocation is unknown: rather no session than a wrong one."""
     made: list[dict[str, str]] = []
     cli = application(lambda: made.append(in_a_bare_thread(lambda: child_env({}))))
@@ -221,14 +223,14 @@ def test_parent_and_children_are_one_session(home: Home, make_cli: Callable[...,
     [(("--no-telemetry",), {}), ((), {"DO_NOT_TRACK": "1"}), ((), {"PYTEST_VERSION": "8"})],
     ids=["flag", "variable", "test run"],
 )
-def test_a_silent_parent_has_silent_children(
+def test_children_of_an_opted_out_command_record_nothing(
     thread: tuple[str, ...],
     args: tuple[str, ...],
     env: dict[str, str],
     home: Home,
     make_cli: Callable[..., Cli],
 ) -> None:
-    """Not a byte, though the children's own environment says nothing, or `log`."""
+    """Not a byte, whether the children's own environment has no opt-out or `log`."""
     done = make_cli(SOURCE).run(*args, "parent", *thread, env=env)
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
     assert home.files() == []
@@ -248,7 +250,7 @@ def test_a_stored_no_is_handed_down(home: Home, make_cli: Callable[..., Cli]) ->
     assert not home.state("other").exists()
 
 
-def test_strays_are_none(recording_client: RecordingClient) -> None:
+def test_outside_any_command_nothing_is_dropped(recording_client: RecordingClient) -> None:
     """Asking records nothing, and drops nothing."""
     take_dropped()
     child_env()

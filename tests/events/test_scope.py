@@ -5,29 +5,32 @@ from __future__ import annotations
 import contextvars
 import subprocess
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import click
 import pytest
 
-from click_telemetry import current, instrument, track
-from click_telemetry._events.current import (
+from click_telemetry import current, instrument, track, track_warning
+from click_telemetry._events.scope import (
     NOOP,
     SCOPE,
     UNATTRIBUTED,
     Recorder,
     count_dropped,
+    current_recorder,
     current_scope,
     enter,
     is_in_run,
     leave,
-    recorder,
     session_id,
     take_dropped,
 )
+from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry._instrument import SCOPES
 from click_telemetry.testing import RecordingClient
 
+from ..harness.flows import Keeping, command
 from ..harness.interpreter import environment, python
 from ..harness.recording import Recording, entered, in_a_thread, in_threads
 from ..harness.stories import run
@@ -121,7 +124,7 @@ def test_where_nothing_is_recorded_nothing_goes_to_another(how: str) -> None:
     scope.excluded = how == "excluded"
     with outer.running(), entered(scope):
         track("Row Read")
-        assert recorder() is NOOP
+        assert current_recorder() is NOOP
         current().track("Row Read")
         assert not scope.deferred
     assert own_names(outer) == []
@@ -222,7 +225,7 @@ def test_where_nothing_runs_a_handle_does_nothing() -> None:
     handle = current()
     handle.track("Row Read", {"n": 1})
     handle.reset()
-    assert handle.settings is None
+    assert handle.packages == ("__main__", ())
     assert not handle.is_recording
     assert take_dropped() == 0
     UNATTRIBUTED.track("Row Read")
@@ -241,7 +244,7 @@ def test_after_the_end_an_event_is_counted() -> None:
     assert take_dropped() == 2
 
 
-def test_no_stray_is_lost_between_threads() -> None:
+def test_no_dropped_event_is_missed_between_threads() -> None:
     """Nor while the count is taken."""
     taken: list[int] = []
 
@@ -267,6 +270,20 @@ def test_no_fault_of_ours_reaches_the_application() -> None:
     """It is counted."""
     Broken().track("Row Read")
     assert take_dropped() == 1
+
+
+@pytest.mark.parametrize("is_double", [True, False])
+def test_a_mistake_raises_where_the_client_is_a_test_double(
+    is_double: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any class can be my test double, and any other client never raises."""
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    client = Keeping()
+    client.test_double = is_double
+    cli = command(lambda: track_warning("No code!"), client)
+    with pytest.raises(DeclarationError) if is_double else nullcontext():
+        cli.main(["go"], standalone_mode=False)
+    assert len(client.recording.events) == 3
 
 
 # Sessions ------------------------------------------------------------------------------------
@@ -311,7 +328,9 @@ def dropped(client: RecordingClient) -> list[tuple[str, Any]]:
     return [(event["event"], event["properties"].get("dropped")) for event in client.events]
 
 
-def test_strays_are_reported_by_the_next_invocation(recording_client: RecordingClient) -> None:
+def test_unattributed_events_are_reported_by_the_next_invocation(
+    recording_client: RecordingClient,
+) -> None:
     """What found no command is counted, and the next command's first event reports it."""
     track("Too Early")
     track("Too Early")
@@ -417,7 +436,7 @@ print(sorted({name.partition(".")[0] for name in sys.modules} - sys.stdlib_modul
         python(source), env=environment(), capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines() == [
-        "['click_telemetry._events', 'click_telemetry._events.current', "
+        "['click_telemetry._events', 'click_telemetry._events.scope', "
         "'click_telemetry._instrument']",
         "['__main__', 'click_telemetry']",
     ]
