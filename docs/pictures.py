@@ -1,7 +1,7 @@
 """Draws the pictures of the README and the privacy page: `uv run python docs/pictures.py`.
 
 Each picture has a terminal of its own, with an empty home; what its commands print becomes an SVG.
-Nothing leaves the machine: the only way out is a proxy where nobody listens.
+Nothing leaves the machine: the only way out is a proxy where no process listens.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ PICTURES = {
     ),
 }
 
-# Without the fonts that rich would have a reader's browser fetch from somebody's server.
+# Without the fonts that rich would have a reader's browser fetch from a server.
 FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
 

@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="needs locks and a pseudo-terminal"),
 ]
 
-NOBODY = 65534
+OTHER_USER = 65534
 
 
 @pytest.fixture
@@ -247,7 +247,7 @@ def deliver(job: SenderJob) -> None:
     assert sender.exit_status == 0
 
 
-def test_show_of_an_empty_queue_says_so(acme: Cli) -> None:
+def test_show_reports_an_empty_queue(acme: Cli) -> None:
     """In words for people, and with nothing at all for scripts."""
     assert acme.run("telemetry", "show").stdout == "The queue of acme is empty.\n"
     assert acme.run("telemetry", "show", "--json").stdout == ""
@@ -346,7 +346,7 @@ def test_disable_and_purge_leave_nothing_but_the_setting(offline: Cli, home: Hom
 
 
 def test_deleting_the_directory_is_enough(offline: Cli, home: Home) -> None:
-    """As the README says: no command is needed, and the application continues."""
+    """As the README states: no command is needed, and the application continues."""
     record(offline, home)
     first = (home.state() / "id").read_text()
     subprocess.run(["rm", "-r", str(home.state())], check=True)
@@ -356,7 +356,7 @@ def test_deleting_the_directory_is_enough(offline: Cli, home: Home) -> None:
     assert (home.state() / "id").read_text() != first
 
 
-def test_purge_of_nothing_says_so(acme: Cli, home: Home) -> None:
+def test_purge_reports_that_there_is_nothing(acme: Cli, home: Home) -> None:
     """And makes nothing."""
     run = acme.run("telemetry", "purge")
     assert (run.stdout, run.returncode) == ("Nothing was stored.\n", 0)
@@ -406,7 +406,7 @@ def test_a_sender_in_the_middle_of_a_request_sends_no_other_after_a_purge(
 def test_a_sender_that_sleeps_still_sends_nothing(
     acme: Cli, server: Server, home: Home, command: str
 ) -> None:
-    """It wakes up, finds its lock without a name, and ends; for good, with `disable`."""
+    """It wakes up, finds its lock without a name, and ends, after `purge` and after `disable`."""
     acme.run("deploy")
     senders = sender_processes(home)
     assert senders
@@ -714,7 +714,7 @@ def colours(shown: str) -> list[str]:
 @as_root
 def test_with_the_home_of_another_user_nothing_is_changed(acme: Cli, home: Home) -> None:
     """`sudo -E`: root would leave files that I could not delete."""
-    os.chown(home.path, NOBODY, NOBODY)
+    os.chown(home.path, OTHER_USER, OTHER_USER)
     acme.run("deploy")
     for command in ("enable", "disable", "purge", "reset-id", "flush"):
         run = acme.run("telemetry", command)
@@ -736,7 +736,9 @@ def test_a_setuid_application_changes_nothing(acme: Cli, home: Home) -> None:
 
 def as_another(cli: Cli, *words: str) -> subprocess.CompletedProcess[str]:
     """Run it as a setuid program would: started by another user, with root's rights."""
-    source = f"import os, sys; os.setresuid({NOBODY}, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    source = (
+        f"import os, sys; os.setresuid({OTHER_USER}, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    )
     return subprocess.run(
         [sys.executable, "-c", source, *cli.command(*words)],
         env=cli.env(),

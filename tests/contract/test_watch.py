@@ -329,7 +329,7 @@ def test_an_event_of_the_applications_own_is_shown_with_its_properties(watch: Wa
     assert "  3  Command Completed" in completed
 
 
-def test_two_applications_are_told_apart(watch: Watch) -> None:
+def test_two_applications_are_distinguished(watch: Watch) -> None:
     """A command that runs another instrumented application's shows both, one after the other."""
     run = watch.run("--", *watch.script(APP), "start", "demo-cli", "status")
     assert run.returncode == 0
@@ -459,7 +459,7 @@ def test_a_saved_setting_applies_under_watch(
         (("change", "--no-such-option"), 2, "its command line is wrong (exit status 2)"),
     ],
 )
-def test_a_command_that_is_not_recorded_says_why(
+def test_a_command_that_is_not_recorded_is_explained(
     watch: Watch, args: tuple[str, ...], code: int, cause: str
 ) -> None:
     """Excluded, turned away by its group, used wrongly: each has its own message."""
@@ -468,7 +468,7 @@ def test_a_command_that_is_not_recorded_says_why(
     assert cause in run.stderr.splitlines()[-1]
 
 
-def test_an_application_that_is_not_instrumented_is_told(watch: Watch) -> None:
+def test_an_application_that_is_not_instrumented_is_recognised(watch: Watch) -> None:
     """A plain Click application runs as ever; then the possible causes are named."""
     run = watch.run("--", *watch.script(PLAIN, "plain.py"))
     assert (run.stdout, run.returncode) == ("hello\n", 1)
@@ -476,14 +476,14 @@ def test_an_application_that_is_not_instrumented_is_told(watch: Watch) -> None:
     assert "another Python environment" in run.stderr
 
 
-def test_a_run_that_can_store_nothing_says_so(watch: Watch) -> None:
+def test_a_run_that_can_store_nothing_is_explained(watch: Watch) -> None:
     """Without a home nothing is recorded, and that is the reason given."""
     run = watch.run("--", "demo-cli", "deploy", without=("HOME",))
     assert run.returncode == 1
     assert "demo recorded events, and could not store them: set HOME" in run.stderr
 
 
-def test_json_says_nothing_on_stdout_when_nothing_came(watch: Watch) -> None:
+def test_json_prints_nothing_on_stdout_if_nothing_arrived(watch: Watch) -> None:
     """A program that reads the messages is not given words."""
     run = watch.run("--json", "--", "demo-cli", "--version")
     assert (run.stdout, run.returncode) == ("", 1)

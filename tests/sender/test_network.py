@@ -342,7 +342,7 @@ def test_credentials_of_netrc_are_never_sent(queue: Queue, server: Server, tmp_p
 def test_token_is_sent_as_a_bearer_and_nothing_else_is(
     queue: Queue, server: Server, tmp_path: Path
 ) -> None:
-    """Neither replaced by a netrc's, nor beside the write key's credentials."""
+    """Neither replaced by a netrc's, nor sent with the write key's credentials."""
     netrc = tmp_path / ".netrc"
     netrc.write_text("default login jane password hunter2\n")
     before = f"import os\nos.environ.update(HOME={str(tmp_path)!r}, NETRC={str(netrc)!r})\n"
