@@ -7,6 +7,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -219,3 +220,30 @@ def test_a_word_is_found_in_texts_and_in_compound_names(text: str, word: str) ->
 def test_an_old_name_is_found(name: str) -> None:
     """The control for names, whose words may have other meanings in a text."""
     assert [found.word for found in in_name("x.py", name, 1)] == [name]
+
+
+GLOSSARY = (REPOSITORY / "docs" / "glossary.md").read_text(encoding="utf-8")
+TERMS = re.findall(r"^\| \*\*(.+?)\*\* \|", GLOSSARY, re.MULTILINE)
+
+
+@cache
+def text_of_the_package() -> str:
+    """Every word of the package, in order."""
+    texts = (path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py")))
+    return " ".join(word for text in texts for word in words_of(text))
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_a_term_of_the_glossary_occurs_in_the_package(term: str) -> None:
+    """In a name, a docstring or a message; in the singular or the plural."""
+    words = " ".join(words_of(term))
+    assert re.search(rf"\b{words}(s|es)?\b", text_of_the_package())
+
+
+def test_a_term_is_defined_once() -> None:
+    """And names the module that implements it."""
+    assert len(set(TERMS)) == len(TERMS) >= 60
+    rows = [line for line in GLOSSARY.splitlines() if line.startswith("| **")]
+    assert [row for row in rows if "](../click_telemetry/" not in row] == []
+    modules = re.findall(r"\]\(\.\./([^)]+)\)", GLOSSARY)
+    assert [path for path in modules if not (REPOSITORY / path).is_file()] == []
