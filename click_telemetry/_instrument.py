@@ -39,7 +39,7 @@ _PLAIN: dict[str, tuple[object, ...]] = {
 }
 _OWN = ("__getstate__", "make_context")  # not for a copy: they are bound to the original
 _DEVICES = ("con", "prn", "aux", "nul", "com", "lpt")  # how names begin that Windows reserves
-FALSE = ("", "0", "false", "no", "off")  # what a variable says that is set and means no
+FALSE = ("", "0", "false", "no", "off")  # values of a variable that is set and has no effect
 _NO_OPINION = ("log", "1", "true", "yes", "on")
 _mro = type.__dict__["__mro__"].__get__  # whatever a metaclass does
 

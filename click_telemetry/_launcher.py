@@ -1,4 +1,4 @@
-"""Starts the sender: a detached process that sleeps first, and knows only what its job says.
+"""Starts the sender: a detached process that sleeps first, and knows only its job.
 
 It is isolated from the application: nothing from the cwd, an allow-listed environment, no stream,
 no descriptor of the application's, its own session.

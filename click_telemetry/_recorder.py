@@ -89,7 +89,7 @@ AGENT_VARIABLES = (
     ("COPILOT_AGENT", "copilot"),  # docs.github.com/copilot
 )
 NAMED_AGENTS = ("amp", "goose", "crush", *[name for _, name in AGENT_VARIABLES])
-"""What `AGENT` and `AI_AGENT` (agents.md) may say; no other text leaves the machine."""
+"""Recorded values of `AGENT` and `AI_AGENT` (agents.md); no other text leaves the machine."""
 TEST_VARIABLES = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION")  # docs.pytest.org, environment variables
 CONTAINER_FILES = ("/.dockerenv", "/run/.containerenv")  # Docker; Podman
 CONTAINER_VARIABLES = ("KUBERNETES_SERVICE_HOST", "container")  # kubelet; systemd-nspawn, Podman
@@ -157,7 +157,7 @@ class Decision:
 
     Args:
         mode: SEND, LOG, CLIENT, WATCH or OFF.
-        reason: a key of `_foreground.reasons` when the mode is OFF, else empty.
+        reason: a key of `_foreground.consent.REASONS` when the mode is OFF, else empty.
         detail: the variable that opted out, where one did.
     """
 
@@ -288,7 +288,7 @@ class Destination:
     def digest(self) -> str:
         """Sixteen hexadecimal digits, the same in every process: the name of its spool.
 
-        FNV-1a in 64 bits (draft-eastlake-fnv) tells a person's few destinations apart and guards
+        FNV-1a in 64 bits (draft-eastlake-fnv) distinguishes a person's few destinations and guards
         no secret; hashlib takes 3 ms to load.
         """
         tier = "\0bearer" if self.token is not None else ""  # no key has a NUL

@@ -340,7 +340,7 @@ class Spool:
             from ._storage import make_private_directory  # for a first run
 
             make_private_directory(self.directory)
-        # Later than the last one's name whatever the clock says: parts are read in order.
+        # Later than the last one's name, even if the clock was set back: parts are read in order.
         self.named = max(time_ns(), self.named + 1)
         name = f"{self.named:020d}-{invocation.digits}-{self.part + 1:04d}.facts"
         made = SpoolFile(os.path.join(self.directory, name))

@@ -26,7 +26,7 @@ def home(tmp_path: Path) -> Home:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """A server that accepts everything until a test says otherwise."""
+    """A server that accepts everything until a test scripts it."""
     server = Server()
     server.start()
     yield server

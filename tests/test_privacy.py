@@ -54,7 +54,7 @@ def test_the_page_lists_every_property() -> None:
 
 def test_every_telemetry_command_is_in_the_readme() -> None:
     """The README names each command of the group."""
-    opting_out = section(PAGES[0], "Saying no")
+    opting_out = section(PAGES[0], "Opting out")
     assert [
         name for name in NAMES if not re.search(rf"`(acme telemetry )?{name}`", opting_out)
     ] == []

@@ -598,7 +598,7 @@ def test_purge_deletes_the_state_and_its_empty_parent(tmp_path: Path) -> None:
 
 
 def test_purge_keeps_what_is_not_ours(tmp_path: Path) -> None:
-    """The application's own files beside it; a link's target, which it reports."""
+    """The application's own files next to it; a link's target, which it reports."""
     state, elsewhere = tmp_path / "acme" / "telemetry", tmp_path / "elsewhere"
     make_private_directory(str(state))
     elsewhere.mkdir()

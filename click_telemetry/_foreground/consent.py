@@ -19,7 +19,7 @@ UNREADABLE = "unreadable"
 
 
 def parse(content: bytes) -> str:
-    """What a file says: `enabled`, `disabled` or `unreadable`."""
+    """What a file contains: `enabled`, `disabled` or `unreadable`."""
     enabled = _object(content).get("enabled")
     if not isinstance(enabled, bool):
         return UNREADABLE
@@ -38,7 +38,7 @@ def write(path: str, *, enabled: bool) -> None:
         kept = _object(read_small(target, limit=SETTING_LIMIT))
     except (FileNotFoundError, TooLarge):
         pass  # there is none, or none worth keeping
-    # Any other error is raised: replacing would destroy what the file is linked to, /dev/null say.
+    # Any other error is raised: replacing would destroy what the file is linked to (/dev/null).
     kept["enabled"] = enabled
     directory = os.path.dirname(path)
     if not os.path.isdir(directory):

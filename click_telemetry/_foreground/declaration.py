@@ -294,7 +294,7 @@ def _notice(notice: object) -> bool | str:
         return notice
     raise DeclarationError(
         f"notice must be True, False or a text, not {notice!r}: write notice=False for an "
-        "application that tells its users itself"
+        "application that informs its users itself"
     )
 
 

@@ -37,7 +37,7 @@ def find(settings: Settings, environ: Mapping[str, str]) -> Destination | None:
     if token is not None:
         host = own_host(settings) if settings.declared.get("host") is not None else None
         return Destination(host, "", token) if host is not None else None
-    # A host from the environment counts only on loopback: a stray `.env` must not move events. A
+    # A host from the environment counts only on loopback: a foreign `.env` must not move events. A
     # write key from there counts only with such a host: it must not start them, either.
     given = origin(environ.get(settings.prefix + "_TELEMETRY_HOST"))
     loopback = given[0] if given is not None and given[1] else None

@@ -25,7 +25,7 @@ from .._storage import (
 
 LOCK_TRIES = 200
 LOCK_PAUSE = 0.0005
-"""Seconds. A tenth of a second in all: no ID for one run is better than two for good."""
+"""Seconds. A tenth of a second in all: no ID for one run is better than two IDs."""
 
 
 def random_id() -> str:

@@ -147,14 +147,14 @@ def _work(spool: Spool, lock: int, timeout: Timeout) -> None:
 
         from .._sender.main import work  # the client takes 110 ms
 
-        with _silenced():
+        with _without_logs():
             work(json.loads(_launcher.job(spool)), lock, timeout)
     except Exception:
         return  # what was not acknowledged is still in the spool
 
 
 @contextmanager
-def _silenced() -> Iterator[None]:
+def _without_logs() -> Iterator[None]:
     """Keep what libraries log in this thread out of the application's logs."""
     import logging
 

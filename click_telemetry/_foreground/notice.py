@@ -30,7 +30,7 @@ _CLAIMED = b"claimed\n"
 _SHOWN = b"shown  \n"  # as long as the claim: on a full disk it still fits
 
 STALE_AFTER = 60
-"""Seconds; only where the file system has no locks to tell the living from the dead."""
+"""Seconds; only where the file system has no locks, which show whether a process is alive."""
 
 WIDTH = 79
 
@@ -84,12 +84,12 @@ def telemetry_words(command: Any, depth: int = 0) -> list[str]:
 
 
 def text(app: str, prefix: str, *, flag: str | None, group: str | None) -> str:
-    """The notice, to be read in five seconds: what, what never, how to say no, where to see more.
+    """The notice, to be read in five seconds: the data, how to opt out, the details.
 
     Args:
         app: the application's name.
         prefix: its name as variables write it.
-        flag: what silences a run, or None where the application has no such flag.
+        flag: what opts out of a run, or None where the application has no such flag.
         group: how people call its telemetry commands, or None where it has none.
     """
     what = (
@@ -101,17 +101,17 @@ def text(app: str, prefix: str, *, flag: str | None, group: str | None) -> str:
         more = f"{group} status"
     else:
         no = (f"{flag}, " if flag else "") + f"{prefix}_NO_TELEMETRY=1 or DO_NOT_TRACK=1"
-        more = f"{prefix}_TELEMETRY=log shows what would be sent, and sends nothing"
+        more = f"{prefix}_TELEMETRY=log prints the messages, and sends nothing"
     return (
         f"{textwrap.fill(what, WIDTH)}\n"
-        f"  Say no:   {no}\n"
-        f"  See more: {more}\n"
+        f"  To opt out: {no}\n"
+        f"  Details:    {more}\n"
         "Nothing was recorded this time.\n"
     )
 
 
 def was_shown(path: str) -> bool:
-    """Whether the marker says that the notice has been shown."""
+    """Whether the marker records that the notice has been shown."""
     try:
         return read_small(path, limit=64) == _SHOWN
     except OSError:

@@ -1,6 +1,6 @@
 """Long-lived invocations: a series of files, called parts, which are published as it runs.
 
-The new part is complete on disk before the old one says that another continues it: at any moment
+The new part is complete on disk before the old one ends with `next`: at any moment
 one of the two, or both in the same words, knows which runs are open.
 """
 

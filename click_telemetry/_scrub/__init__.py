@@ -1,5 +1,5 @@
 """Removes secrets and personal data from texts: a best-effort layer below the allow-list.
 
-`scrub` does it, `rules` is the table of forms, `pairs` knows names such as `password`, `detection`
+`scrub` does it and knows names such as `password`, `rules` is the table of forms, `detection`
 judges what a text looks like. Nothing here knows an event.
 """

@@ -167,7 +167,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("url-credentials", ("://",), r'://((?:(?!://)[^\s"<>])+)', _userinfo, 0),
     # docs.github.com, "GitHub's token formats"; ghs_<appid>_<JWT> since 2025; v1. until 2021, when
-    # personal ones were 40 digits, which only a name distinguishes from a commit: see `pairs`.
+    # personal ones were 40 digits, which only a name distinguishes from a commit: see `scrub`.
     _prefixed("github-token", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
     Rule("github-token", ("v1.",), APART + r"v1\.[0-9a-f]{36,}"),
     # docs.gitlab.com, "Token overview": prefixes; routable tokens have dots.

@@ -57,7 +57,7 @@ class SenderState:
 
     @property
     def rejected(self) -> int:
-        """Messages that a server rejected for good."""
+        """Messages that a server rejected."""
         return self._count("rejected")
 
     @property
@@ -119,7 +119,7 @@ class SenderState:
         Args:
             names: of the files; the previous ones must be gone.
             delivered: messages that were accepted; the next sender may start at once.
-            rejected: messages that the server rejected for good.
+            rejected: messages that the server rejected.
             error: the server's reason for that, in one word.
             dropped: events that were dropped now; a later message reports them.
             unreported: events that were dropped and counted earlier and still need a report.

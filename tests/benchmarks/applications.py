@@ -27,7 +27,7 @@ def instrumented(**options: object) -> str:
     """The same application, instrumented.
 
     Args:
-        **options: of `instrumented_group`, beside `app` and `version`.
+        **options: of `instrumented_group`, in addition to `app` and `version`.
     """
     keywords = {"app": "acme", "version": "2.1.0", **options}
     written = ", ".join(f"{name}={value!r}" for name, value in keywords.items())

@@ -44,7 +44,7 @@ def endpoints() -> Iterator[dict[str, str]]:
 
 
 def serve() -> None:
-    """Start the servers, tell where they are, and stop them at the end of standard input."""
+    """Start the servers, print their addresses, and stop them at the end of standard input."""
     servers = {}
     for name, reply in REPLIES.items():
         servers[name] = Server()

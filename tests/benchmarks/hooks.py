@@ -1,7 +1,7 @@
 """What the hooks cost a command, warm, in microseconds: `python -m tests.benchmarks.hooks`.
 
 One process, interleaved, medians: the same tree bare, opted out by a variable, and recorded by a
-client that forgets. Beside it a group of 1,000 lazily made commands, which must cost the same.
+client that keeps nothing; and a group of 1,000 lazily made commands, which must cost the same.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""How long a person waits when the endpoint does not do its part: ours beside what is usual.
+"""How long a person waits when the endpoint does not do its part: ours and what is usual.
 
 `uv run --group benchmark python -m tests.benchmarks.latency` prints one table of one run. Every
 round runs every cell once, in an order of its own, and each is compared with the bare application
 of its own round. A run is ended after a while; a cell that takes so long is tried a few times only,
-and says so.
+and is marked.
 
 For a dead DNS the whole benchmark runs, where it may (root on Linux), with a resolver on loopback
-that takes every question and answers none; elsewhere the column says that it was not measured.
+that takes every question and answers none; elsewhere the column is marked as not measured.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ def table(cells: list[Cell]) -> str:
 
 @contextmanager
 def dead_resolver() -> Iterator[None]:
-    """A resolver on loopback that answers nobody, in the place of the system's."""
+    """A resolver on loopback that answers no query, in place of the system's."""
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as resolver,
         tempfile.NamedTemporaryFile("w", suffix=".conf") as file,

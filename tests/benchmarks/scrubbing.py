@@ -1,4 +1,4 @@
-"""What the scrubber finds and costs, beside detect-secrets, on the same texts in the same run.
+"""What the scrubber and detect-secrets find and cost, on the same texts in the same run.
 
 `uv run --group benchmark python -m tests.benchmarks.scrubbing` prints one table. detect-secrets
 looks for credentials in source code; personal marks (addresses, home paths) are none of its

@@ -64,7 +64,7 @@ class Case:
     Args:
         name: what the table calls it.
         script: a key of SCRIPTS.
-        environ: what its environment has beside the ordinary.
+        environ: what its environment has in addition to the ordinary.
         budget: `off`, `recording`, `healthy` (as fast as with a healthy server) or none.
     """
 
@@ -119,9 +119,9 @@ class Stopwatch:
         return home
 
     def home_of_another_day(self, home: Path) -> Path:
-        """A home with everything that a run keeps, and nothing that waits or is held."""
+        """A home with everything that a run keeps, and nothing that is queued or locked."""
         found = self.new_home()
-        passing = shutil.ignore_patterns("*.jsonl", "lock", "not-before", "standing.json")
+        passing = shutil.ignore_patterns("*.facts", "lock", "not-before", "state.json")
         shutil.copytree(home, found, dirs_exist_ok=True, ignore=passing)
         return found
 
@@ -182,9 +182,9 @@ def measure(
     return found
 
 
-def wait_until_idle(patience: float = 30.0) -> None:
-    """Let others finish their work first, where the system tells (Linux), for so many seconds."""
-    until = time.monotonic() + patience
+def wait_until_idle(timeout: float = 30.0) -> None:
+    """Let others finish their work first, for so many seconds; on Linux, where it is known."""
+    until = time.monotonic() + timeout
     while Path("/proc/stat").exists() and time.monotonic() < until:
         idle, total = processor_time()
         time.sleep(0.25)

@@ -14,7 +14,7 @@ from ..harness.facts import file_name
 from ..harness.faults import Call, needs_strace, ours, traced
 from ..harness.processes import Cli, Home
 from ..harness.queue import messages_of
-from ..harness.sameness import program, same, seen
+from ..harness.sameness import same, seen
 from ..harness.senders import due_now, wait_for_end
 from ..harness.server import Server
 
@@ -37,18 +37,6 @@ def ours():
             found[int(name)] = os.get_inheritable(int(name))
     return found
 """
-
-
-@pytest.fixture
-def make(make_cli: MakeCli, server: Server) -> Callable[..., Cli]:
-    """Makes a program that sends to the server."""
-
-    def make_program(body: str = "", *, name: str = "acme.py", **more: str) -> Cli:
-        made = make_cli(program(body, **more), name)
-        made.environ["ACME_TELEMETRY_HOST"] = server.url
-        return made
-
-    return make_program
 
 
 @pytest.mark.parametrize("closed", ["", "<&-", ">&- 2>&-", "<&- >&- 2>&-"])

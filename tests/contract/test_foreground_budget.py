@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.contract
 
-REFUSED = {"DO_NOT_TRACK": "1"}
+OFF = {"DO_NOT_TRACK": "1"}
 LOG = {"ACME_TELEMETRY": "log"}
 
 OFF_LIBRARY = {"__future__"}
@@ -232,7 +232,7 @@ def recording(make_cli: MakeCli, server: Server) -> Cli:
 
 @needs_strace
 def test_the_foreground_makes_no_network_call(recording: Cli, server: Server) -> None:
-    """The process that I wait for speaks to nobody; another one does, after I have my prompt."""
+    """The process that I wait for opens no connection; another one does, after I have my prompt."""
     calls = trace(recording, "-e", "trace=%network,clone,clone3")
     foreground = calls[0][0]
     own = [call for pid, call in calls if pid == foreground]
@@ -257,9 +257,9 @@ FOR_WHO_USES_THEM = ("._events", "._scrub")
 """Packages that an application which records nothing of its own never loads."""
 
 
-@pytest.mark.parametrize("env", [{}, LOG, REFUSED], ids=["recording", "log", "off"])
+@pytest.mark.parametrize("env", [{}, LOG, OFF], ids=["recording", "log", "off"])
 def test_nothing_costly_is_imported(bare: Cli, recording: Cli, env: dict[str, str]) -> None:
-    """Nobody loads TLS, logging or a third party to have a command recorded."""
+    """A recorded command loads no TLS, no logging and no third party."""
     beyond = modules(recording, env=env) - modules(bare)
     assert [name for name in beyond if f"{name}.".startswith(COSTLY)] == []
 
@@ -278,7 +278,7 @@ def test_a_recording_run_imports_these_of_pythons_modules_and_no_other(
     server.wait_for(2)
 
 
-@pytest.mark.parametrize("env", [{}, LOG, REFUSED], ids=["recording", "log", "off"])
+@pytest.mark.parametrize("env", [{}, LOG, OFF], ids=["recording", "log", "off"])
 def test_application_without_events_of_its_own_loads_nothing_for_them(
     recording: Cli, env: dict[str, str]
 ) -> None:
@@ -304,7 +304,7 @@ def test_who_declares_and_does_not_walk_loads_declarations_alone(
     cli.environ["ACME_TELEMETRY_HOST"] = server.url
     package = "click_telemetry._events"
     declaring = (*("event", "flow_definition", "flow_plan", "schema", "scope", "state", "text"),)
-    off = {name for name in modules(cli, env=REFUSED) if name.startswith(package)}
+    off = {name for name in modules(cli, env=OFF) if name.startswith(package)}
     assert off == {package, *(f"{package}.{name}" for name in declaring)}
     beyond = modules(cli) - modules(bare)
     assert [name for name in beyond if f"{name}.".startswith(COSTLY)] == []
@@ -314,7 +314,7 @@ def test_who_declares_and_does_not_walk_loads_declarations_alone(
 @pytest.mark.parametrize(
     ("line", "env"),
     [
-        (COMMAND, REFUSED),
+        (COMMAND, OFF),
         (COMMAND, {"NO_ANALYTICS": "1"}),
         (COMMAND, {"ACME_NO_TELEMETRY": "1"}),
         (COMMAND, {"ACME_TELEMETRY": "0"}),
@@ -324,7 +324,7 @@ def test_who_declares_and_does_not_walk_loads_declarations_alone(
 def test_a_run_that_is_off_imports_these_modules_and_no_other(
     bare: Cli, recording: Cli, line: tuple[str, ...], env: dict[str, str]
 ) -> None:
-    """Who has said no loads what finds the no, and none of what would record."""
+    """An opted-out run loads what finds the opt-out, and none of what would record."""
     without_us = modules(bare)
     beyond = modules(recording, *line, env=env) - without_us
     assert {name for name in beyond if not is_ours(name)} == OFF_LIBRARY - without_us
@@ -336,15 +336,15 @@ def test_a_run_that_is_off_imports_these_modules_and_no_other(
 def test_platformdirs_is_asked_only_where_directories_are_not_plain(
     make_cli: MakeCli, system: str, asked: bool
 ) -> None:
-    """On Linux nobody waits 9 ms for platformdirs to be imported."""
+    """On Linux no run waits 9 ms for platformdirs to be imported."""
     if sys.platform == "win32":
         pytest.skip("half of Python's library would take Windows for another system")
     cli = make_cli(f"import sys\nsys.platform = {system!r}\n{INSTRUMENTED}")
     assert ("platformdirs" in modules(cli, env=LOG)) == asked
 
 
-OFF = [
-    pytest.param(INSTRUMENTED, COMMAND, REFUSED, id="variable"),
+OFF_CASES = [
+    pytest.param(INSTRUMENTED, COMMAND, OFF, id="variable"),
     pytest.param(INSTRUMENTED, (*COMMAND, "--no-telemetry"), {}, id="flag"),
     pytest.param(INSTRUMENTED, COMMAND, LOG, id="log"),
     pytest.param(WITHOUT_KEY, COMMAND, {}, id="no write key"),
@@ -352,7 +352,7 @@ OFF = [
 
 
 @needs_strace
-@pytest.mark.parametrize(("source", "args", "env"), OFF)
+@pytest.mark.parametrize(("source", "args", "env"), OFF_CASES)
 def test_off_writes_nothing_and_starts_nothing(
     make_cli: MakeCli, home: Home, source: str, args: tuple[str, ...], env: dict[str, str]
 ) -> None:
@@ -365,7 +365,7 @@ def test_off_writes_nothing_and_starts_nothing(
     assert home.files() == []
 
 
-@pytest.mark.parametrize(("source", "args", "env"), OFF)
+@pytest.mark.parametrize(("source", "args", "env"), OFF_CASES)
 def test_off_changes_nothing_at_home(
     make_cli: MakeCli, home: Home, source: str, args: tuple[str, ...], env: dict[str, str]
 ) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from ..harness.processes import Cli, Home
-from ..harness.sameness import program, same, seen
+from ..harness.sameness import same, seen
 from ..harness.senders import wait_for_end
 from ..harness.server import Server
 
@@ -19,18 +19,6 @@ pytestmark = [
 ]
 
 MakeCli = Callable[..., Cli]
-
-
-@pytest.fixture
-def make(make_cli: MakeCli, server: Server) -> Callable[..., Cli]:
-    """Creates a program that sends to the server."""
-
-    def make_program(body: str = "", **more: str) -> Cli:
-        made = make_cli(program(body, **more))
-        made.environ["ACME_TELEMETRY_HOST"] = server.url
-        return made
-
-    return make_program
 
 
 MOVING = {

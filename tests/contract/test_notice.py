@@ -40,8 +40,8 @@ def test_the_notice_is_read_in_five_seconds(acme: Cli, home: Home) -> None:
         "acme records which of its commands are used, to improve it: their names, the\n"
         "names of their flags and how they end. Never a value, an argument, a path or a\n"
         "message.\n"
-        "  Say no:   acme.py telemetry disable (for one run: --no-telemetry)\n"
-        "  See more: acme.py telemetry status\n"
+        "  To opt out: acme.py telemetry disable (for one run: --no-telemetry)\n"
+        "  Details:    acme.py telemetry status\n"
         "Nothing was recorded this time.\n"
         "deployed\n"
     )
@@ -79,7 +79,7 @@ config.add_command(telemetry_group("privacy"))
 """
     cli = make_cli(SOURCE.replace("cli.add_command(telemetry_group())", below))
     shown_text = run_in_terminal(cli, "deploy")
-    assert "Say no:   acme.py config privacy disable" in shown_text
+    assert "To opt out: acme.py config privacy disable" in shown_text
     assert "LOOKED" not in shown_text
 
 

@@ -24,18 +24,6 @@ MakeCli = Callable[..., Cli]
 INVOKED, COMPLETED = "Command Invoked", "Command Completed"
 
 
-@pytest.fixture
-def make(make_cli: MakeCli, server: Server) -> Callable[..., Cli]:
-    """Makes a program that sends to the server."""
-
-    def make_program(body: str = "", **more: str) -> Cli:
-        made = make_cli(program(body, **more))
-        made.environ["ACME_TELEMETRY_HOST"] = server.url
-        return made
-
-    return make_program
-
-
 def arrived(server: Server, tracks: int) -> list[tuple[str, str | None]]:
     """The events that arrived and their outcomes, as soon as there are so many."""
     return [(m["event"], m["properties"].get("outcome")) for m in server.wait_for(tracks)]

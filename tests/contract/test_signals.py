@@ -26,18 +26,6 @@ pytestmark = [
 MakeCli = Callable[..., Cli]
 
 
-@pytest.fixture
-def make(make_cli: MakeCli, server: Server) -> Callable[..., Cli]:
-    """Makes a program that sends to the server."""
-
-    def make_program(body: str = "", **more: str) -> Cli:
-        made = make_cli(program(body, **more))
-        made.environ["ACME_TELEMETRY_HOST"] = server.url
-        return made
-
-    return make_program
-
-
 def outcomes(server: Server, tracks: int) -> list[str]:
     """The outcomes of the runs that arrived, as soon as there are so many events."""
     arrived = server.wait_for(tracks)

@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="needs locks and a pseudo-terminal"),
 ]
 
-NOBODY = 65534
+OTHER_USER = 65534
 
 
 @pytest.fixture
@@ -714,7 +714,7 @@ def colours(shown: str) -> list[str]:
 @as_root
 def test_with_the_home_of_another_user_nothing_is_changed(acme: Cli, home: Home) -> None:
     """`sudo -E`: root would leave files that I could not delete."""
-    os.chown(home.path, NOBODY, NOBODY)
+    os.chown(home.path, OTHER_USER, OTHER_USER)
     acme.run("deploy")
     for command in ("enable", "disable", "purge", "reset-id", "flush"):
         run = acme.run("telemetry", command)
@@ -736,7 +736,9 @@ def test_a_setuid_application_changes_nothing(acme: Cli, home: Home) -> None:
 
 def as_another(cli: Cli, *words: str) -> subprocess.CompletedProcess[str]:
     """Run it as a setuid program would: started by another user, with root's rights."""
-    source = f"import os, sys; os.setresuid({NOBODY}, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    source = (
+        f"import os, sys; os.setresuid({OTHER_USER}, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    )
     return subprocess.run(
         [sys.executable, "-c", source, *cli.command(*words)],
         env=cli.env(),

@@ -114,7 +114,7 @@ def test_signed_in_events_go_to_the_account_s_server_with_the_token(world: World
     assert world.requests == (1, 0)
 
 
-def test_signed_out_events_go_anonymously_where_the_application_says(world: World) -> None:
+def test_signed_out_events_go_anonymously_to_the_application_s_host(world: World) -> None:
     """With the write key, to the address that its function reads from the environment (row D1)."""
     world.deploy(**KEY)
     assert world.anonymous.events == PAIR

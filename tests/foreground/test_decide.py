@@ -285,7 +285,7 @@ def test_application_that_informs_its_users_itself_needs_no_marker(machine: Mach
 
 @pytest.mark.parametrize("address", ["", "1", "https://events.example.com"])
 def test_only_a_receiver_on_this_machine_is_one(address: str, machine: Machine) -> None:
-    """A stray variable neither sends events elsewhere nor overrides CI."""
+    """A foreign variable neither sends events elsewhere nor overrides CI."""
     machine.environ.update({"CLICK_TELEMETRY_WATCH": address, "CI": "1"})
     assert machine.decide() == off("ci")
 

@@ -290,7 +290,7 @@ def test_every_option_is_validated() -> None:
     ],
 )
 def test_misspelt_option_raises_and_names_the_nearest_one(written: str, meant: str) -> None:
-    """A typing error changes nothing in silence."""
+    """No typing error is ignored."""
     assert f"did you mean {meant!r}?" in message_of(**{written: "x"})
 
 
@@ -378,7 +378,7 @@ def test_prefix_follows_its_rule(app: str) -> None:
     assert variable_prefix(app) == re.sub(r"[^A-Z0-9]+", "_", app.upper())
 
 
-class Loud:
+class RunsCode:
     """A module whose `__version__` runs code, as `importlib.metadata` recipes do."""
 
     @property
@@ -400,7 +400,7 @@ def version_of(settings: Settings) -> Any:
         (type("Module", (), {"__version__": "3" * 128}), "3" * 128),
         (type("Module", (), {"__version__": "3" * 129}), None),
         (type("Module", (), {}), None),
-        (Loud(), None),
+        (RunsCode(), None),
         (None, None),
     ],
 )

@@ -285,7 +285,7 @@ def test_host_is_requested_once() -> None:
 
 
 OWN = "https://events.example.com"
-STRAY = {"ACME_TELEMETRY_HOST": "http://127.0.0.1:1", "ACME_TELEMETRY_WRITE_KEY": "mine"}
+FOREIGN = {"ACME_TELEMETRY_HOST": "http://127.0.0.1:1", "ACME_TELEMETRY_WRITE_KEY": "mine"}
 
 SIGNED_IN: list[tuple[dict[str, str], dict[str, Any], tuple[str, str, str | None] | None]] = [
     ({}, {"host": OWN, "auth": lambda: "t"}, (OWN, "", "t")),
@@ -293,9 +293,9 @@ SIGNED_IN: list[tuple[dict[str, str], dict[str, Any], tuple[str, str, str | None
     ({}, {"host": OWN, "auth": lambda: "t", "write_key": None}, (OWN, "", "t")),
     # Segment never gets a token, nor does a host from the environment.
     ({}, {"auth": lambda: "t"}, None),
-    (STRAY, {"auth": lambda: "t"}, None),
-    (STRAY, {"host": OWN, "auth": lambda: "t"}, (OWN, "", "t")),
-    (STRAY, {"host": fails, "auth": lambda: "t"}, None),
+    (FOREIGN, {"auth": lambda: "t"}, None),
+    (FOREIGN, {"host": OWN, "auth": lambda: "t"}, (OWN, "", "t")),
+    (FOREIGN, {"host": fails, "auth": lambda: "t"}, None),
     # Without a token an event goes under the key, where there is one.
     ({}, {"host": OWN, "auth": lambda: None}, (OWN, "key", None)),
     ({}, {"host": OWN, "auth": lambda: "a b"}, (OWN, "key", None)),
@@ -310,7 +310,7 @@ def test_token_is_sent_to_the_host_in_the_code_alone(
     options: dict[str, Any],
     expected: tuple[str, str, str | None] | None,
 ) -> None:
-    """A stray `.env` cannot get it."""
+    """A foreign `.env` cannot get it."""
     found = find_destination(acme(**options), environ)
     assert expected == (found and (found.host, found.write_key, found.token))
 

@@ -77,7 +77,7 @@ def test_sender_is_started_by_the_process_that_gets_its_lock(spool: Spool) -> No
 
 
 def test_sender_delivers_unless_it_was_postponed(spool: Spool) -> None:
-    """Its job says so."""
+    """Its job has this."""
     assert has_turn(spool)
     assert json.loads(_launcher.job(spool))["deliver"] is True
     postpone(spool, -1)
@@ -108,7 +108,7 @@ def test_not_before_time_of_a_wrong_clock_is_ignored(years: int, spool: Spool) -
 
 
 def test_sender_starts_no_sender(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its environment says that it is one, and every process that it starts inherits that."""
+    """Its environment has a variable for this, and every process that it starts inherits that."""
     monkeypatch.setenv(GUARD, "1")
     assert not has_turn(spool)
     assert os.listdir(spool.directory) == []

@@ -299,7 +299,7 @@ def test_head_has_no_more_open_runs_than_it_has_room_for(writer: Writer) -> None
     assert MAX_OPEN * 0.9 < held.stat().st_size < MAX_OPEN + 1000
 
 
-def test_names_are_in_order_whatever_the_clock_says(writer: Writer) -> None:
+def test_names_are_in_order_though_a_clock_is_set_back(writer: Writer) -> None:
     """Parts are read in order, although a clock was set back meanwhile."""
     run = writer.begin()
     ahead = writer.spool.named = time_ns() + 10**13  # as if it had been named by a clock ahead

@@ -45,7 +45,7 @@ def reported(state: Path) -> list[dict[str, Any]]:
     ],
 )
 def test_receiver_listens_on_loopback_alone(value: str | None, found: str | None) -> None:
-    """A stray variable cannot send my events to another server."""
+    """A foreign variable cannot send my events to another server."""
     assert address({} if value is None else {"CLICK_TELEMETRY_WATCH": value}) == found
 
 

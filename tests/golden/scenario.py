@@ -1,4 +1,4 @@
-"""An application that says all that can be said: what the allow-list is held against.
+"""An application that records all that can be recorded: the allow-list is compared with it.
 
 `python -m tests.golden.scenario COMMAND` runs one of its commands, as a process of its own.
 """
@@ -26,7 +26,7 @@ from click_telemetry import (
 )
 
 OWN = "own_"
-"""What the application itself names begins so, at any depth; the allow-list says `<own>`."""
+"""What the application itself names begins so, at any depth; the allow-list has `<own>`."""
 
 CREATE = flow(
     "Application Create",

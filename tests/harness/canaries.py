@@ -81,8 +81,8 @@ class Canaries:
         lowered = joined.lower()
         leaks = []
         for canary, place in self._places.items():
-            for form, said in forms(canary):
-                wanted = said.lower().encode()
+            for form, written in forms(canary):
+                wanted = written.lower().encode()
                 size = HEXADECIMAL_PIECE if form in HEXADECIMAL else PIECE
                 pieces = (wanted[at : at + size] for at in range(len(wanted) - size + 1))
                 if any(piece in lowered for piece in pieces):

@@ -1,4 +1,4 @@
-"""Secrets that were never anybody's, random characters in each family's form; and what is none.
+"""Secrets that no service ever issued, random characters in each family's form; and what is none.
 
 No secret is written here: each is put together when it is asked for, so that scanners of a
 repository find nothing. Lengths are today's, shorter ones of the past and longer ones to come.
@@ -28,7 +28,7 @@ class Secrets:
     """One family's secrets.
 
     Args:
-        family: what its marker says.
+        family: the name in its marker.
         make: makes one: the text in which it stands, with the secret part between two NULs, or
             the secret alone.
         contexts: whether it may stand anywhere; a pair (`password=`) is a context of its own.
@@ -127,7 +127,7 @@ def email(random: random.Random) -> str:
 
 
 def home(random: random.Random) -> str:
-    """A path below somebody's home on Linux, macOS, Windows, WSL."""
+    """A path below a person's home on Linux, macOS, Windows, WSL."""
     user = random.choice([some(random, LOWER, 6, 12), "Jane " + some(random, LOWER, 6)])
     name = some(random, LOWER, 6, 12)
     posix = (
@@ -462,7 +462,7 @@ _WORDS = (
 
 
 def benign(seed: int = 7, each: int = 12) -> Iterator[str]:
-    """What applications say all day, so many of each kind, and prose in twelve languages."""
+    """Texts as applications record them, so many of each kind, and prose in twelve languages."""
     r = random.Random(seed)
 
     def word() -> str:

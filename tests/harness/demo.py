@@ -145,7 +145,7 @@ NAME, PLAN, TERMS, REGION = (
     ("Region (", "eu\n"),
 )
 NEW_PLAN, SURE = ("New plan", "pro\n"), ("Upgrade app-shop", "y\n")
-UNASKED = ("--name", "x", "--plan", "pro", "--region", "eu", "--accept-terms")
+NO_QUESTIONS = ("--name", "x", "--plan", "pro", "--region", "eu", "--accept-terms")
 
 
 def create(name: str, *answers: tuple[str, str], events: list[Event], **rest: Any) -> Session:
@@ -216,7 +216,7 @@ SESSIONS = (
     ),
     create(
         "billing wall, unasked",
-        options=(*UNASKED, "--simulate", "billing"),
+        options=(*NO_QUESTIONS, "--simulate", "billing"),
         events=[
             *STARTED,
             reached("auth"),

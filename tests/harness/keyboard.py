@@ -1,4 +1,4 @@
-"""Somebody at the keyboard of Click's own runner, who presses Ctrl-C in the end."""
+"""A person at the keyboard of Click's own runner, who presses Ctrl-C in the end."""
 
 from __future__ import annotations
 

@@ -74,14 +74,23 @@ def virtual_environment(directory: Path) -> str:
     """A virtual environment with everything installed in it; gives its Python."""
     make = [BASE, "-m", "venv", "--without-pip", str(directory)]
     subprocess.run(make, check=True, capture_output=True, timeout=120)
-    link_packages(directory / "lib" / VERSION / "site-packages")
-    return str(directory / "bin" / "python")
+    python = str(directory / "bin" / "python")
+    link_packages(_answer(python, "sysconfig", "get_path('purelib')"))
+    return python
 
 
 def user_site(home: Path) -> str:
     """As `pip install --user` does; gives the Python that finds it."""
-    link_packages(home / ".local/lib" / VERSION / "site-packages")
+    link_packages(_answer(BASE, "site", "getusersitepackages()", home=home))
     return BASE
+
+
+def _answer(python: str, module: str, expression: str, home: Path | None = None) -> Path:
+    """A directory of an interpreter, which is `site-packages` or a distribution's own name."""
+    line = [python, "-c", f"import {module}; print({module}.{expression})"]
+    environ = {} if home is None else {"HOME": str(home)}
+    done = subprocess.run(line, env=environ, check=True, capture_output=True, text=True, timeout=60)
+    return Path(done.stdout.strip())
 
 
 def prefix_of_its_own(directory: Path) -> str:
@@ -89,9 +98,8 @@ def prefix_of_its_own(directory: Path) -> str:
     library = directory / "lib" / VERSION
     library.mkdir(parents=True)
     for entry in Path(os.__file__).parent.iterdir():
-        if entry.name not in ("site-packages", "__pycache__"):
+        if entry.name not in ("site-packages", "dist-packages", "__pycache__"):
             (library / entry.name).symlink_to(entry)
-    link_packages(library / "site-packages")
     python = directory / "bin" / VERSION
     python.parent.mkdir()
     python.write_bytes(Path(BASE).resolve().read_bytes())
@@ -99,4 +107,7 @@ def prefix_of_its_own(directory: Path) -> str:
     for shared in Path(sys.base_prefix, "lib").glob("libpython*"):
         (directory / "lib" / shared.name).symlink_to(shared)
     (directory / "conda-meta").mkdir()
+    found = _answer(str(python), "site", "getsitepackages()[0]")
+    assert found.is_relative_to(directory), found
+    link_packages(found)
     return str(python)

@@ -19,7 +19,7 @@ from .fates import RandomReplies
 from .processes import Cli, Home
 from .queue import Queue
 from .reconciliation import Ending, Reconciliation, reconcile
-from .senders import due_now, sender_processes
+from .senders import drain, due_now, sender_processes
 from .server import Server
 
 SOURCE = '''
@@ -278,7 +278,8 @@ class LongLived:
             raise self._problems[0]
         (path,) = self._home.state().glob("spool/*")
         queue = Queue(path, self._server.url)
-        self._drain(queue)
+        self._kill_senders()  # one may wait for an answer that never comes
+        drain(queue, self._home)
         journals = {
             path.name: path.read_text().split("\n")[:-1] for path in self._journals.iterdir()
         }
@@ -384,15 +385,6 @@ class LongLived:
                 except ProcessLookupError:
                     continue
                 self._counts["senders killed"] += 1
-
-    def _drain(self, queue: Queue) -> None:
-        """Deliver everything: no sender fails any more."""
-        until = time.monotonic() + 120
-        self._kill_senders()  # one may wait for an answer that never comes
-        while queue.names or sender_processes(self._home):
-            assert time.monotonic() < until, f"still queued: {queue.names}"
-            queue.send()
-            time.sleep(0.05)
 
 
 def long_lived(directory: Path, seconds: float, seed: int) -> Reconciliation:

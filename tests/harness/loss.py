@@ -6,7 +6,6 @@ recorded must arrive, once by its message ID; what the journal does not have mus
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import socket
@@ -19,7 +18,8 @@ from typing import Any
 from .fates import RandomReplies
 from .processes import Cli, Home
 from .queue import Queue
-from .senders import due_now, sender_processes
+from .reconciliation import Reconciliation
+from .senders import drain, due_now, sender_processes
 from .server import Server
 
 SOURCE = """
@@ -88,8 +88,8 @@ class Soak:
         for thread in threads:
             thread.join()
         self.replies.stop()
-        self._drain()
-        return Reconciliation(self)
+        drain(self._queue, self._home)
+        return _reconcile(self)
 
     def _work(self, kills: int) -> None:
         while sum(self.kills.values()) < kills:
@@ -149,14 +149,6 @@ class Soak:
             with self._lock:
                 self.kills["sender"] += 1
 
-    def _drain(self) -> None:
-        assert self._queue is not None
-        until = time.monotonic() + 120
-        while self._queue.names or sender_processes(self._home):
-            assert time.monotonic() < until, f"still queued: {self._queue.names}"
-            self._queue.send()
-            time.sleep(0.05)
-
     @property
     def journal(self) -> list[list[str]]:
         """What commands wrote: `before` or `after`, and the event's mark."""
@@ -175,83 +167,56 @@ class Soak:
         return self._server
 
 
-class Reconciliation:
-    """What was recorded against what arrived.
-
-    Attributes:
-        rows: a label and a count each.
-        problems: broken promises, with examples; empty if all were kept.
-    """
-
-    def __init__(self, soak: Soak) -> None:
-        journal = soak.journal
-        begun = {mark for word, mark in journal if word == "before"}
-        recorded = {mark for word, mark in journal if word == "after"}
-        texts: dict[str, set[str]] = {}
-        received = 0
-        for request in soak.server.requests:
-            for message in request.batch:
-                texts.setdefault(message["messageId"], set()).add(json.dumps(message))
-                received += 1
-        messages = soak.server.messages
-        tracks = [message for message in messages if message["type"] == "track"]
-        marks = Counter(_mark(m) for m in tracks if m["event"] == "Ticked")
-        runs: dict[str, Counter[str]] = {}
-        for track in tracks:
-            run = track["properties"]["run_id"]
-            runs.setdefault(run, Counter())[track["event"]] += 1
-        changed = [key for key, text in texts.items() if len(text) > 1]
-        lost = sorted(recorded - set(marks))
-        twice = [mark for mark, count in marks.items() if count > 1]
-        phantoms = sorted(set(marks) - begun)
-        unpaired = [
+def _reconcile(soak: Soak) -> Reconciliation:
+    """What was recorded against what arrived."""
+    begun = {mark for word, mark in soak.journal if word == "before"}
+    recorded = {mark for word, mark in soak.journal if word == "after"}
+    tracks = [message for message in soak.server.messages if message["type"] == "track"]
+    marks = Counter(_mark(m) for m in tracks if m["event"] == "Ticked")
+    runs: dict[str, Counter[str]] = {}
+    for track in tracks:
+        run = track["properties"]["run_id"]
+        runs.setdefault(run, Counter())[track["event"]] += 1
+    reported = sum(m["properties"].get("dropped", 0) for m in tracks)
+    state = soak.queue.state
+    missing = sorted(recorded - set(marks))
+    found = Reconciliation()
+    found.rows += [
+        ("commands killed", soak.kills["command"]),
+        ("senders killed", soak.kills["sender"]),
+        ("commands and senders that ended before", sum(soak.ended.values())),
+        *(("requests: " + fate, count) for fate, count in sorted(soak.replies.counts.items())),
+    ]
+    found.count_messages([request.batch for request in soak.server.requests], soak.server.messages)
+    found.count("events recorded (the call returned)", recorded)
+    found.count("of them arrived", recorded & set(marks))
+    found.count("of them missing", missing, problem=len(missing) > state.dropped)
+    found.count("events begun, and killed before the call returned", begun - recorded)
+    found.count("of them arrived", (begun - recorded) & set(marks))
+    twice = [mark for mark, count in marks.items() if count > 1]
+    found.count("events that arrived under two IDs", twice, problem=True)
+    found.count("phantoms", sorted(set(marks) - begun), problem=True)
+    found.count("runs begun", runs)
+    found.count(
+        "runs not ended exactly once",
+        [
             run
             for run, events in runs.items()
             if (events["Command Invoked"], events["Command Completed"]) != (1, 1)
-        ]
-        reported = sum(m["properties"].get("dropped", 0) for m in tracks)
-        unfinished = [m for m in tracks if m["properties"].get("outcome") == "unfinished"]
-        state = soak.queue.state
-        self.rows: list[tuple[str, object]] = [
-            ("commands killed", soak.kills["command"]),
-            ("senders killed", soak.kills["sender"]),
-            ("commands and senders that ended before", sum(soak.ended.values())),
-            *(("requests: " + fate, count) for fate, count in sorted(soak.replies.counts.items())),
-            ("messages received, repetitions included", received),
-            ("messages accepted, each ID once", len(messages)),
-            ("of them repeated differently", len(changed)),
-            ("events recorded (the call returned)", len(recorded)),
-            ("of them arrived", len(recorded & set(marks))),
-            ("of them lost", len(lost)),
-            ("events begun, and killed before the call returned", len(begun - recorded)),
-            ("of them arrived", len((begun - recorded) & set(marks))),
-            ("events arrived twice under two IDs", len(twice)),
-            ("phantoms", len(phantoms)),
-            ("runs begun", len(runs)),
-            ("runs not ended exactly once", len(unpaired)),
-            ("of them unfinished", len(unfinished)),
-            ("dropped, by the state", state.dropped),
-            ("dropped, reported by events", reported),
-            ("dropped, not reported yet", state.unreported),
-            ("files left", len(soak.queue.names)),
-        ]
-        self.problems: dict[str, Any] = {
-            name: found
-            for name, found in {
-                "lost": lost if len(lost) > state.dropped else [],
-                "changed": changed,
-                "twice": twice,
-                "phantoms": phantoms,
-                "unpaired": unpaired,
-                "dropped": [] if state.dropped == reported == 0 else [state.dropped, reported],
-                "left": soak.queue.names,
-            }.items()
-            if found
-        }
-
-    def __str__(self) -> str:
-        width = max(len(name) for name, _ in self.rows)
-        return "\n".join(f"{name:<{width}}  {value:>8}" for name, value in self.rows)
+        ],
+        problem=True,
+    )
+    unfinished = [m for m in tracks if m["properties"].get("outcome") == "unfinished"]
+    found.count("of them unfinished", unfinished)
+    found.rows += [
+        ("dropped, by the state", state.dropped),
+        ("dropped, reported by events", reported),
+        ("dropped, not reported yet", state.unreported),
+    ]
+    if state.dropped or reported:
+        found.problems["dropped"] = [state.dropped, reported]
+    found.count("files left", soak.queue.names, problem=True)
+    return found
 
 
 def _mark(message: dict[str, Any]) -> str:

@@ -40,7 +40,7 @@ def at_a_prompt(
     Args:
         make_cli: the fixture.
         body: the command's lines.
-        env: beside an empty home's.
+        env: in addition to an empty home's.
     """
     cli = make_cli(SOURCE.replace("{body}", textwrap.indent(textwrap.dedent(body), "    ")))
     events = cli.home.path / "events"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click_telemetry
+from click_telemetry._launcher import BOOT
 from click_telemetry._reader import compose
 from click_telemetry._sender.state import SenderState
 from click_telemetry._spool import GUARD, NOT_BEFORE
@@ -34,21 +35,27 @@ socket.getaddrinfo = only_loopback
 """
 """What `before` is for a sender that would contact a name server otherwise."""
 
+MAX_MEMORY = 100_000
+"""Kilobytes that a sender may have had at most, whatever it was given."""
+
 PACKAGE = os.path.dirname(os.path.abspath(click_telemetry.__file__))
 
-BOOT = """\
-import json, sys
-import importlib.util as util
-job = json.loads(sys.stdin.buffer.readline())
-sys.path += [path for path in job["paths"] if path not in sys.path]
-spec = util.spec_from_file_location(
-    "click_telemetry", job["package"] + "/__init__.py",
-    submodule_search_locations=[job["package"]])
-sys.modules["click_telemetry"] = module = util.module_from_spec(spec)
-spec.loader.exec_module(module)
-from click_telemetry._sender.main import main
-sys.exit(main(job))
-"""
+
+def writing_peak(path: Path) -> str:
+    """Python for `before`: the sender writes its state to a file when it ends (proc(5))."""
+    return (
+        "import atexit\n"
+        "def note():\n"
+        f"    with open('/proc/self/status') as status, open({str(path)!r}, 'w') as peak:\n"
+        "        peak.write(status.read())\n"
+        "atexit.register(note)\n"
+    )
+
+
+def peak_of(path: Path) -> int:
+    """The most memory that a sender had, in kilobytes, by that file."""
+    (most,) = [line for line in path.read_text().splitlines() if line.startswith("VmHWM")]
+    return int(most.split()[1])
 
 
 class Queue:

@@ -126,6 +126,22 @@ class Reconciliation:
         if problem and found:
             self.problems[label] = found
 
+    def count_messages(self, batches: list[list[Message]], messages: list[Message]) -> None:
+        """Add what was received and accepted; a repetition that differs breaks a promise.
+
+        Args:
+            batches: all requests that arrived whole, with repetitions.
+            messages: those that were accepted, each ID once.
+        """
+        texts: dict[str, set[str]] = {}
+        for batch in batches:
+            for message in batch:
+                texts.setdefault(message["messageId"], set()).add(json.dumps(message))
+        different = [key for key, text in texts.items() if len(text) > 1]
+        self.rows.append(("messages received, repetitions included", sum(map(len, batches))))
+        self.count("messages accepted, each ID once", messages)
+        self.count("IDs in different words", different, problem=True)
+
 
 def reconcile(
     counts: Mapping[str, int],
@@ -152,13 +168,7 @@ def reconcile(
         [e for e in endings.values() if not e.killed and (e.status or e.errors)],
         problem=True,
     )
-    texts: dict[str, set[str]] = {}
-    for batch in batches:
-        for message in batch:
-            texts.setdefault(message["messageId"], set()).add(json.dumps(message))
-    found.rows.append(("messages received, repetitions included", sum(map(len, batches))))
-    found.count("messages accepted, each ID once", messages)
-    found.count("IDs in different words", [t for t in texts.values() if len(t) > 1], problem=True)
+    found.count_messages(batches, messages)
     _Comparison(found, Journals.parse(lines), endings, messages, state)
     return found
 
@@ -403,7 +413,7 @@ def possible_users(signed: list[Record], window: Window) -> set[str | None]:
         users.add(record.user)
         if record.user is not None and not record.arrived:
             users.add(None)
-            if record.after < inf:  # dropped and counted: nobody is signed in then
+            if record.after < inf:  # dropped and counted: no user is signed in then
                 users.discard(record.user)
     return users
 

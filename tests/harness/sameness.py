@@ -44,7 +44,7 @@ class Seen(NamedTuple):
 
 
 def program(body: str = "", *, group: str = "pass", head: str = "") -> str:
-    """A program whose command `go` says `out` and `err`, then does what a test is about.
+    """A program whose command `go` prints `out` and `err`, then does what a test is about.
 
     Args:
         body: what the command does then.

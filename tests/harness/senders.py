@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 
 from .processes import Home
+from .queue import Queue
 from .queue import wait_until as wait_until
 
 
@@ -32,6 +34,15 @@ def wait_for_end(home: Home, app: str = "acme") -> None:
     """Wait until no sender is alive."""
     lock = lock_of(home, app)
     wait_until(lambda: not is_alive(lock))
+
+
+def drain(queue: Queue, home: Home) -> None:
+    """Run senders until nothing is queued and none is alive; no sender fails any more."""
+    until = time.monotonic() + 120
+    while queue.names or sender_processes(home):
+        assert time.monotonic() < until, f"still queued: {queue.names}"
+        queue.send()
+        time.sleep(0.05)
 
 
 def sender_processes(home: Home) -> list[int]:

@@ -1,4 +1,4 @@
-"""A scripted server on loopback: answers as a test says, and keeps what arrived."""
+"""A scripted server on loopback: answers as a test scripts it, and keeps what arrived."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Reply:
     Args:
         status: of HTTP.
         body: of the answer.
-        headers: of the answer, beside Content-Length.
+        headers: of the answer, in addition to Content-Length.
         delay: seconds before it.
         reset: the connection instead of answering.
         silent: never answer.
@@ -97,7 +97,7 @@ class Server:
                 server._handle(self)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-                """Say nothing."""
+                """Print nothing."""
 
             def setup(self) -> None:
                 server.connections += 1
@@ -216,7 +216,7 @@ class _Quiet(ThreadingHTTPServer):
     """A server whose clients may do as they like, a refused TLS handshake included."""
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Nobody wants to read of it."""
+        """Print nothing."""
 
 
 def _reset(connection: socket.socket) -> None:

@@ -14,13 +14,13 @@ OWN = ("exit_code", "outcome", "error_class", "error_class_masked", "user_cancel
 
 def story(client: RecordingClient) -> list[tuple[Any, ...]]:
     """Each event as a tuple: name, command, flags, and how it ended if it did."""
-    told: list[tuple[Any, ...]] = []
+    entries: list[tuple[Any, ...]] = []
     for event in client.events:
         properties = event["properties"]
         ending = {name: properties[name] for name in OWN if name in properties}
         entry: tuple[Any, ...] = (event["event"], properties["command"], properties["flags"])
-        told.append((*entry, ending) if ending else entry)
-    return told
+        entries.append((*entry, ending) if ending else entry)
+    return entries
 
 
 def pair(

@@ -1,4 +1,4 @@
-"""A command in a terminal of its own: a real pty, with somebody at the keyboard."""
+"""A command in a terminal of its own: a real pty, with a person at the keyboard."""
 
 from __future__ import annotations
 

@@ -65,17 +65,17 @@ class Tree:
     Args:
         plan: drawn from TREES.
         canaries: what is put in it.
-        say: called with each canary by the bodies, for a leak on purpose.
+        leak: called with each canary by the bodies, for a leak on purpose.
     """
 
     def __init__(
-        self, plan: dict[str, Any], canaries: Canaries, say: Callable[[str], None] | None = None
+        self, plan: dict[str, Any], canaries: Canaries, leak: Callable[[str], None] | None = None
     ) -> None:
         self.canaries = canaries
         self.environ: dict[str, str] = {}
         self.answers: list[str] = []
         self.line: Line = []
-        self._say = say
+        self._leak = leak
         self._options = 0
         self.root = self._grown(plan)
 
@@ -176,8 +176,8 @@ class Tree:
         canary = self.canaries.new(f"the text of {kind}")
 
         def body(**values: Any) -> None:
-            if self._say is not None:
-                self._say(canary)
+            if self._leak is not None:
+                self._leak(canary)
             context = click.get_current_context()
             if kind == "done":
                 return

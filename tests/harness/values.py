@@ -80,7 +80,7 @@ Faceless = type("Faceless", (), {"__class__": property(fail)})
 
 
 def liar(kind: type) -> Any:
-    """An object that says it is of a class that it is not."""
+    """An object that claims to be of a class that it is not."""
     return type("Liar", (), {"__class__": property(lambda self: kind)})()
 
 

@@ -103,12 +103,12 @@ def test_one_command_application_is_instrumented_with_instrument(
     """`instrument` takes the single command of an application without sub-commands."""
 
     @click.command()
-    @click.option("--loud", is_flag=True)
-    def hello(loud: bool) -> None: ...
+    @click.option("--verbose", is_flag=True)
+    def hello(verbose: bool) -> None: ...
 
     assert instrument(hello, app="acme", client=recording_client) is hello
-    run(hello, "--loud")
-    assert story(recording_client) == pair("acme", "loud")
+    run(hello, "--verbose")
+    assert story(recording_client) == pair("acme", "verbose")
 
 
 def test_instrumenting_twice_gives_one_pair(recording_client: RecordingClient) -> None:
@@ -223,7 +223,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
     ids=[name for name, _, _ in MISTAKES],
 )
 def test_mistake_in_a_declaration_names_its_fix(mistake: Any, fix: str) -> None:
-    """What cannot work raises at import, in words that say what to write instead."""
+    """What cannot work raises at import, with a message that names the fix."""
     with pytest.raises(DeclarationError) as raised:
         mistake()
     assert fix in str(raised.value)

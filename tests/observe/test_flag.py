@@ -47,7 +47,7 @@ def cli(recording_client: RecordingClient) -> click.Group:
         f"db migrate a {FLAG}",
     ],
 )
-def test_flag_silences_from_every_position(
+def test_flag_opts_out_from_every_position(
     line: str, cli: click.Group, recording_client: RecordingClient
 ) -> None:
     """Before, between or after the commands (rule 27)."""
@@ -128,7 +128,7 @@ def test_row_can_be_hidden_and_the_flag_left_out(
 
 
 def test_pass_through_command_gets_the_token_too(recording_client: RecordingClient) -> None:
-    """A command that hands on what it does not know is silenced and still hands it on (rule 29)."""
+    """A command that passes on what it does not know is opted out, and passes it on (rule 29)."""
 
     @instrumented_group(app="acme", client=recording_client)
     def cli() -> None: ...

@@ -247,7 +247,7 @@ def test_commands_made_of_any_word_are_dynamic(
 
 
 def test_user_s_alias_is_not_reported(recording_client: RecordingClient) -> None:
-    """A second registration under a name from a user's file: the command's own name is told."""
+    """A second registration under a name from a user's file: the command's own name is reported."""
     command = click.Command("deploy", callback=lambda: None)
     cli = instrumented(recording_client)
     cli.add_command(command, "my-alias")

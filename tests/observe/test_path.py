@@ -24,7 +24,7 @@ def command(name: str | None = "deploy", *params: click.Parameter) -> click.Comm
 
 
 def test_path_begins_with_the_configured_name(recording_client: RecordingClient) -> None:
-    """What the program was started as can be a path with somebody's name (rule 25)."""
+    """What the program was started as can be a path with a person's name (rule 25)."""
     cli = instrumented(recording_client)
     cli.add_command(command())
     CliRunner().invoke(cli, ["deploy"], prog_name="/home/jane/bin/cli")
@@ -50,7 +50,7 @@ class Aliases(click.Group):
 
 
 def test_abbreviation_becomes_the_registered_name(recording_client: RecordingClient) -> None:
-    """`dep` is told as `deploy` (rule 26)."""
+    """`dep` is recorded as `deploy` (rule 26)."""
     cli = instrumented(recording_client, Aliases("cli"))
     cli.add_command(command("deploy"))
     run(cli, "dep")
@@ -58,7 +58,7 @@ def test_abbreviation_becomes_the_registered_name(recording_client: RecordingCli
 
 
 def test_alias_becomes_the_registered_name(recording_client: RecordingClient) -> None:
-    """A command registered under a key other than its name is told by its key (rule 26)."""
+    """A command registered under a key other than its name is recorded by its key (rule 26)."""
     cli = instrumented(recording_client)
     cli.add_command(command("deploy"), "ship")
     run(cli, "ship")
@@ -190,7 +190,7 @@ def test_flags_are_names_of_what_was_typed(
     assert story(recording_client) == pair("acme deploy", *flags)
 
 
-def test_flags_of_every_group_above_are_told(recording_client: RecordingClient) -> None:
+def test_flags_of_every_group_above_are_recorded(recording_client: RecordingClient) -> None:
     """`acme --profile p db --force migrate --step 2` has three flags (rule 11)."""
     cli = instrumented(recording_client, click.Group("cli", params=[click.Option(["--profile"])]))
     group = click.Group("db", params=[click.Option(["--force"], is_flag=True)])
@@ -200,7 +200,7 @@ def test_flags_of_every_group_above_are_told(recording_client: RecordingClient) 
     assert story(recording_client) == pair("acme db migrate", "force", "profile", "step")
 
 
-def test_parameters_added_at_run_time_are_told(recording_client: RecordingClient) -> None:
+def test_parameters_added_at_run_time_are_recorded(recording_client: RecordingClient) -> None:
     """A class may add options when it is asked for them (rule 36)."""
 
     class Adding(click.Command):
@@ -229,7 +229,7 @@ def test_command_shared_with_a_plain_tree_stays_plain_there(
     assert story(recording_client) == []
 
 
-def test_two_roots_tell_each_with_its_own_name() -> None:
+def test_two_roots_record_each_with_its_own_name() -> None:
     """Two instrumented trees that share a command never meet (rules 1, 40)."""
     one, two = RecordingClient(), RecordingClient()
     shared = command()

@@ -145,7 +145,7 @@ def test_parse_error_in_a_chain_gives_none(
 @pytest.mark.parametrize(
     "line", ["lint --no-telemetry build", "lint build --no-telemetry", "--no-telemetry lint build"]
 )
-def test_flag_on_any_command_of_a_chain_silences_all(
+def test_flag_on_any_command_of_a_chain_opts_out_of_all(
     line: str, chain: click.Group, recording_client: RecordingClient
 ) -> None:
     """Where it stands does not matter (rule 21)."""
@@ -343,7 +343,7 @@ def test_completed_does_not_wait_for_the_context_to_close(
     assert seen[0] in (pair("acme go", code=5)[:1], pair("acme go", code=5))
 
 
-def test_what_was_typed_is_not_what_is_told(
+def test_what_was_typed_is_not_what_is_recorded(
     recording_client: RecordingClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Names are normalised, arguments rewritten, and `sys.argv` means nothing (rule 35)."""
@@ -361,7 +361,7 @@ def test_what_was_typed_is_not_what_is_told(
     assert story(recording_client) == pair("acme deploy") * 3
 
 
-def test_root_that_ends_in_its_own_way_is_told_by_its_leaf(
+def test_root_that_ends_in_its_own_way_is_recorded_by_its_leaf(
     recording_client: RecordingClient,
 ) -> None:
     """Overridden `main`s map exceptions; leaves call the root's `exit` (rule 38)."""

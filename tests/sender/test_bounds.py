@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ..harness.facts import begin, end, file_name, head, lines
-from ..harness.queue import DAY, Queue, reports
+from ..harness.queue import DAY, MAX_MEMORY, Queue, peak_of, reports, writing_peak
 from ..harness.server import Reply, Server
 
 pytestmark = [
@@ -99,22 +99,14 @@ def _converges(queue: Queue, server: Server, count: int) -> None:
             file.write(content)
     newest = file_name(count - 1, at=now)
     peak = queue.path.parent / "peak"
-    before = (
-        "import atexit\n"
-        "def note():\n"
-        f"    with open('/proc/self/status') as status, open({str(peak)!r}, 'w') as peak:\n"
-        "        peak.write(status.read())\n"
-        "atexit.register(note)\n"
-    )
     server.reply = Reply(503)
-    process = queue.start(before=before)
+    process = queue.start(before=writing_peak(peak))
     assert process.wait(600) == 0
     assert len(server.requests) == 1
     assert len(queue.names) == 1_000
     assert newest in queue.names
     assert queue.state.dropped == count - 1_000
-    (most,) = [line for line in peak.read_text().splitlines() if line.startswith("VmHWM")]
-    assert int(most.split()[1]) < 100_000, most
+    assert peak_of(peak) < MAX_MEMORY
 
 
 @pytest.fixture

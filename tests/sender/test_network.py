@@ -17,7 +17,14 @@ from typing import Any
 import pytest
 
 from ..harness.facts import NEXT, begin, event, events
-from ..harness.queue import OFFLINE, Queue, messages_of
+from ..harness.queue import (
+    MAX_MEMORY,
+    OFFLINE,
+    Queue,
+    messages_of,
+    peak_of,
+    writing_peak,
+)
 from ..harness.server import Reply, Request, Server
 
 pytestmark = pytest.mark.contract
@@ -298,18 +305,10 @@ def test_compressed_response_is_not_inflated(queue: Queue, server: Server) -> No
     name = queue.put().name
     began = time.monotonic()
     peak = queue.path.parent / "peak"
-    before = (
-        "import atexit\n"
-        "def note():\n"
-        f"    with open('/proc/self/status') as status, open({str(peak)!r}, 'w') as peak:\n"
-        "        peak.write(status.read())\n"
-        "atexit.register(note)\n"
-    )
-    assert queue.send(before=before) == 0
+    assert queue.send(before=writing_peak(peak)) == 0
     assert time.monotonic() - began < 10
     kept(queue, name, "http_500", tried=False)
-    (most,) = [line for line in peak.read_text().splitlines() if line.startswith("VmHWM")]
-    assert int(most.split()[1]) < 100_000, most
+    assert peak_of(peak) < MAX_MEMORY
 
 
 def test_memory_is_limited(queue: Queue, server: Server) -> None:
@@ -342,7 +341,7 @@ def test_credentials_of_netrc_are_never_sent(queue: Queue, server: Server, tmp_p
 def test_token_is_sent_as_a_bearer_and_nothing_else_is(
     queue: Queue, server: Server, tmp_path: Path
 ) -> None:
-    """Neither replaced by a netrc's, nor beside the write key's credentials."""
+    """Neither replaced by a netrc's, nor sent with the write key's credentials."""
     netrc = tmp_path / ".netrc"
     netrc.write_text("default login jane password hunter2\n")
     before = f"import os\nos.environ.update(HOME={str(tmp_path)!r}, NETRC={str(netrc)!r})\n"

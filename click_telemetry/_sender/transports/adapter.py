@@ -49,7 +49,7 @@ class DestinationAdapter(HTTPAdapter):
 
     Args:
         origin: scheme, host and port.
-        authorization: the header's value, whatever else was put there (by `~/.netrc`, say).
+        authorization: the header's value, in place of any other value (such as that of `~/.netrc`).
         direct: whether no proxy is used, whatever the environment contains.
         on_connect: called with each connection's socket, so that it can be shut down.
 

@@ -1,4 +1,4 @@
-"""Environments with libraries that real applications use beside ours; created once, with uv."""
+"""Environments with libraries that real applications use with ours; created once, with uv."""
 
 from __future__ import annotations
 

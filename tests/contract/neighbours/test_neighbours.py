@@ -251,7 +251,7 @@ go(cli, "--no-telemetry", "--x", "1")
 
 
 def test_every_line_of_click_repl_is_a_run(run_script: RunScript) -> None:
-    """It invokes one context again and again; a silenced line silences itself (rule 24)."""
+    """It invokes one context again and again; an opt-out applies to its line alone (rule 24)."""
     source = """
 import io
 import click
@@ -374,7 +374,9 @@ go(cli, "--debug", "routes", "--sort", "rule")
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_opentelemetry_beside_us_sees_what_it_would_see(first: bool, run_script: RunScript) -> None:
+def test_opentelemetry_sees_what_it_would_see_without_us(
+    first: bool, run_script: RunScript
+) -> None:
     """It patches `Command.invoke`, before us or after; both record the command (rule 2)."""
     instrumentor = """
 from opentelemetry.instrumentation.click import ClickInstrumentor
@@ -405,7 +407,7 @@ print("spans", [span.name for span in spans.get_finished_spans()])
     assert "spans ['go']" in shown.output
 
 
-def test_sentry_beside_us_gets_the_very_exception(run_script: RunScript) -> None:
+def test_sentry_gets_the_very_exception(run_script: RunScript) -> None:
     """Its report of a crash holds the application's frames and none of ours."""
     source = """
 import click, sentry_sdk

@@ -1,6 +1,6 @@
 """A pytest plugin that makes every Click command of another project's suite a root.
 
-It is copied beside a copy of `click_telemetry` and loaded with `-p`; it imports nothing of our
+It is copied next to a copy of `click_telemetry` and loaded with `-p`; it imports nothing of our
 tests. It wraps `Command.__init__` for this purpose only; applications are instrumented otherwise.
 """
 

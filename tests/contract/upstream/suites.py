@@ -32,21 +32,21 @@ class Project(NamedTuple):
     Attributes:
         name: the distribution.
         version: one of its versions, or NEWEST.
-        beside: requirements of the suite itself.
+        also: requirements of the suite itself.
         arguments: arguments of its pytest, in addition to those of every suite.
         stand_in: a module to serve as the `conftest.py` that the sdist leaves out.
     """
 
     name: str
     version: str
-    beside: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
     stand_in: Path | None = None
 
     @property
     def requirements(self) -> list[str]:
         pinned = self.name if self.version == NEWEST else f"{self.name}=={self.version}"
-        return [pinned, *self.beside]
+        return [pinned, *self.also]
 
 
 class Mode(NamedTuple):

@@ -16,12 +16,12 @@ from .suites import BARE, HERE, HIDDEN, LEFT_OUT, NEWEST, SHOWN, Mode, Project, 
 
 pytestmark = [pytest.mark.contract, pytest.mark.slow]
 
-BESIDE = ("inline-snapshot", "jsonschema", "packaging", "pytest<9", "typer>=0.15,<0.26")
+ALSO = ("inline-snapshot", "jsonschema", "packaging", "pytest<9", "typer>=0.15,<0.26")
 ARGUMENTS = ("-o", "addopts=", "--inline-snapshot=disable")
 FIXTURES = HERE / "rich_click_fixtures.py"
 
 RICH_CLICKS = [
-    pytest.param(Project("rich-click", NEWEST, (click, *BESIDE), ARGUMENTS, FIXTURES), id=name)
+    pytest.param(Project("rich-click", NEWEST, (click, *ALSO), ARGUMENTS, FIXTURES), id=name)
     for click, name in (("click==8.1.8", "click-8.1.8"), ("click", NEWEST))
 ]
 
