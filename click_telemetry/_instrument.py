@@ -63,6 +63,7 @@ def instrument(command: Any, **options: Any) -> Any:
     app: Any = options.get("app")
     # What is plainly valid needs no closer look; `_foreground.declaration` has the full rule.
     plain = is_command(command) and KEY not in command.__dict__ and type(app) is str
+    plain = plain and getattr(command, "callback", None) is not None
     for option, value in options.items():
         if option in ("app", "version", "write_key") and type(value) is str:
             plain = plain and value.isprintable() and value.isascii() and " " not in value

@@ -183,7 +183,7 @@ class _Call:
             try:
                 from .._foreground.outcome import of_error
 
-                outcome = of_error(error, settings.package, tuple(settings.error_packages))
+                outcome = of_error(error, settings.package, tuple(settings.packages))
             except Exception as problem:
                 pass_on(problem)
                 return  # a fault of ours; it stays without its end

@@ -105,9 +105,7 @@ def _code_problem(code: object, own: dict[str, Json]) -> str | None:
 
 def _error_properties(error: BaseException, settings: Settings) -> dict[str, Json]:
     own: dict[str, Json] = {}
-    own["error_class"], masked = error_class_of(
-        error, settings.package, tuple(settings.error_packages)
-    )
+    own["error_class"], masked = error_class_of(error, settings.package, tuple(settings.packages))
     if masked:
         own["error_class_masked"] = True
     name = errno_name(error)

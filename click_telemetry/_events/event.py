@@ -346,7 +346,7 @@ class Timed:
         ended = outcome.of_error(
             error,
             own=settings.package if settings is not None else "__main__",
-            packages=tuple(settings.error_packages) if settings is not None else (),
+            packages=tuple(settings.packages) if settings is not None else (),
         )
         own: dict[str, Json] = {"succeeded": ended["exit"] == 0}
         if "error" in ended:

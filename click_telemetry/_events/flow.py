@@ -279,7 +279,7 @@ def _end_of(
         return ABORTED, {"reason": ABANDONED}
     if any((cls.__module__, cls.__name__) in _CANCELLATIONS for cls in outcome.ancestry(error)):
         return ABORTED, {"reason": CANCELLED}
-    packages = tuple(settings.error_packages) if settings is not None else ()
+    packages = tuple(settings.packages) if settings is not None else ()
     ended = outcome.of_error(error, own=package, packages=packages)
     if "cancelled" in ended:
         return ABORTED, {"reason": CANCELLED}
