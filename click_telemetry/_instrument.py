@@ -397,7 +397,11 @@ def _after_get_params(command: Any, context: Any, _: Any, result: Any) -> Any:
             )
     if scope.option is not None:
         for place, other in enumerate(result):
-            if getattr(other, "is_eager", False) and "--help" in getattr(other, "opts", ()):
+            # Click's own function shows the help, whatever the option is called.
+            shows = getattr(getattr(other, "callback", None), "__qualname__", "")
+            if getattr(other, "is_eager", False) and (
+                "--help" in getattr(other, "opts", ()) or "show_help" in shows
+            ):
                 result.insert(place, scope.option)
                 return result
         result.append(scope.option)
