@@ -130,7 +130,7 @@ class CommandState:
     package: str | None = None
     prefix = ""  # the application's name as variables write it, such as ACME_CLI
     settings: Any = None  # `_recorder.Settings`, made of the options at the first leaf
-    undeclared: tuple[str, ...] = ()  # sub-commands that a group registered as they were typed
+    undeclared: tuple[str, ...] = ()  # sub-commands that a group made from what was typed
 
     def __init__(self, app: str = "", options: Mapping[str, Any] | None = None) -> None:
         self.app = app
