@@ -41,6 +41,7 @@ _OWN = ("__getstate__", "make_context")  # not for a copy: they are bound to the
 _DEVICES = ("con", "prn", "aux", "nul", "com", "lpt")  # how names begin that Windows reserves
 FALSE = ("", "0", "false", "no", "off")  # what a variable says that is set and means no
 _NO_OPINION = ("log", "1", "true", "yes", "on")
+_NOTHING: dict[str, Any] = {}
 _mro = type.__dict__["__mro__"].__get__  # whatever a metaclass does
 
 
@@ -492,9 +493,11 @@ class Scope:
         self.started = monotonic_ns()
         for context in contexts:
             self.opted_out = self.opted_out or scope_of(context).opted_out
-            found = context.command.__dict__.get(KEY)
-            if type(found) is CommandState and found.excluded:
-                self.excluded = True
+            callback = getattr(context.command, "callback", None)
+            for marked in (context.command, callback):  # Typer makes the command of a function
+                found = getattr(marked, "__dict__", _NOTHING).get(KEY)
+                if type(found) is CommandState and found.excluded:
+                    self.excluded = True
         if not self.opted_out and OPTED_OUT:
             from ._foreground import opt_out
 

@@ -81,21 +81,26 @@ def declare(command: Any, options: Mapping[str, Any]) -> None:
 def exclude(command: Any) -> Any:
     """Leave out a command and everything below it: no events, and `track` in it does nothing.
 
-    It stands above the decorator that makes the command:
+    It stands above or below the decorator that makes the command, of Click or of Typer:
 
         @exclude
         @cli.command()
         def receiver(): ...
 
+    Args:
+        command: a command, a group, or the function that becomes one.
+
+    Returns:
+        The same object.
+
     Raises:
-        DeclarationError: it was put on something that is no command yet.
+        DeclarationError: it is neither.
     """
-    if not is_command(command):
+    if not is_command(command) and not inspect.isfunction(command):
         raise not_a_command(
-            "exclude takes a Click command or group",
+            "exclude takes a Click command or group, or the function that becomes one",
             command,
-            "put @exclude above the decorator that makes the command (@exclude, then "
-            "@cli.command())",
+            "put @exclude above the function of the command",
         )
     if type(command.__dict__.get(KEY)) is not CommandState:
         command.__dict__[KEY] = CommandState()
