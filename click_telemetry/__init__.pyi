@@ -49,7 +49,7 @@ class _Options(TypedDict, total=False):
     ci: Literal["off", "label"]
     properties: Mapping[str, Any] | None
     auth: Callable[[], str | None] | None
-    error_packages: Iterable[str]
+    packages: Iterable[str]
     delivery: Literal["detached", "inline"]
     flush_timeout: float
     no_telemetry_option: bool | Literal["hidden"]

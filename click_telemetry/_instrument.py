@@ -41,6 +41,7 @@ _OWN = ("__getstate__", "make_context")  # not for a copy: they are bound to the
 _DEVICES = ("con", "prn", "aux", "nul", "com", "lpt")  # how names begin that Windows reserves
 FALSE = ("", "0", "false", "no", "off")  # values of a variable that is set and has no effect
 _NO_OPINION = ("log", "1", "true", "yes", "on")
+_NOTHING: dict[str, Any] = {}
 _mro = type.__dict__["__mro__"].__get__  # whatever a metaclass does
 
 
@@ -63,6 +64,7 @@ def instrument(command: Any, **options: Any) -> Any:
     app: Any = options.get("app")
     # What is plainly valid needs no closer look; `_foreground.declaration` has the full rule.
     plain = is_command(command) and KEY not in command.__dict__ and type(app) is str
+    plain = plain and getattr(command, "callback", None) is not None
     for option, value in options.items():
         if option in ("app", "version", "write_key") and type(value) is str:
             plain = plain and value.isprintable() and value.isascii() and " " not in value
@@ -129,7 +131,7 @@ class CommandState:
     package: str | None = None
     prefix = ""  # the application's name as variables write it, such as ACME_CLI
     settings: Any = None  # `_recorder.Settings`, made of the options at the first leaf
-    undeclared: tuple[str, ...] = ()  # sub-commands that a group registered as they were typed
+    undeclared: tuple[str, ...] = ()  # sub-commands that a group made from what was typed
 
     def __init__(self, app: str = "", options: Mapping[str, Any] | None = None) -> None:
         self.app = app
@@ -396,7 +398,11 @@ def _after_get_params(command: Any, context: Any, _: Any, result: Any) -> Any:
             )
     if scope.option is not None:
         for place, other in enumerate(result):
-            if getattr(other, "is_eager", False) and "--help" in getattr(other, "opts", ()):
+            # Click's own function shows the help, whatever the option is called.
+            shows = getattr(getattr(other, "callback", None), "__qualname__", "")
+            if getattr(other, "is_eager", False) and (
+                "--help" in getattr(other, "opts", ()) or "show_help" in shows
+            ):
                 result.insert(place, scope.option)
                 return result
         result.append(scope.option)
@@ -487,9 +493,11 @@ class Scope:
         self.started = monotonic_ns()
         for context in contexts:
             self.opted_out = self.opted_out or scope_of(context).opted_out
-            found = context.command.__dict__.get(KEY)
-            if type(found) is CommandState and found.excluded:
-                self.excluded = True
+            callback = getattr(context.command, "callback", None)
+            for marked in (context.command, callback):  # Typer makes the command of a function
+                found = getattr(marked, "__dict__", _NOTHING).get(KEY)
+                if type(found) is CommandState and found.excluded:
+                    self.excluded = True
         if not self.opted_out and OPTED_OUT:
             from ._foreground import opt_out
 

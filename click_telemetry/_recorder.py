@@ -13,14 +13,14 @@ import stat
 import sys
 from threading import RLock, current_thread, main_thread
 from time import monotonic_ns, time_ns
-from types import AsyncGeneratorType, GeneratorType
+from types import AsyncGeneratorType, FunctionType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, _instrument
 from ._instrument import FALSE, SCOPES, CommandState, on_command_line, pass_on, scope_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from typing import Protocol
 
     from ._instrument import Scope
@@ -49,6 +49,7 @@ PERSONAL = ("flag", "variable", "setting", "unreadable_setting", "other_user")
 """The reasons that are a person's opt-out, which applies to what a run starts too."""
 DEFAULT_HOST = "https://api.segment.io"
 DYNAMIC = "<dynamic>"  # a command that exists only because its name was typed
+PLUGIN = "<plugin>"  # a command of a package that is not the application's
 MAX_VERSION = 128  # characters; the version is on every event twice
 SETTING_LIMIT = 64 * 1024
 ID_LIMIT = 256  # bytes of the file; an ID and its newline are 37
@@ -120,7 +121,7 @@ class Settings:
     ci = "off"
     properties: Mapping[str, Any] = {}
     auth: Callable[[], object] | None = None
-    error_packages: Iterable[str] = ()
+    packages: Collection[str] = ()
     delivery = "detached"
     flush_timeout = 0.5
     no_telemetry_option: bool | str = True
@@ -137,13 +138,43 @@ class Settings:
         self.prefix = state.prefix
 
 
+def package_of(module: str) -> str:
+    """The package that a module belongs to: its first name, or two names in a namespace package.
+
+    `__main__` belongs to the package that `python -m` runs; in a script it is a package of its own.
+    """
+    name, _, rest = module.partition(".")
+    found = sys.modules.get(name)
+    if name == "__main__":
+        parent: str = getattr(getattr(found, "__spec__", None), "parent", None) or ""
+        return package_of(parent) if parent else name
+    if rest and found is not None and getattr(found, "__file__", None) is None:
+        name = f"{name}.{rest.partition('.')[0]}"
+    return name
+
+
+def package_of_callback(callback: Any) -> str:
+    """The package of a command's callback; empty where it has none.
+
+    A decorator that keeps the name of what it decorates keeps the module too, so that `__module__`
+    is enough; `_foreground.packages` has the full rule.
+    """
+    module = getattr(callback, "__module__", None)
+    if type(module) is str and type(callback) is FunctionType:
+        inner = getattr(callback, "__wrapped__", None)
+        if inner is None or getattr(inner, "__module__", None) == module:
+            return package_of(module)
+    from ._foreground import packages
+
+    return packages.of_callback(callback)
+
+
 def settings_of(scope: Scope) -> Settings:
     """What was declared for the root of a command that runs."""
     state = scope.state
     if state.settings is None:
-        module = getattr(getattr(scope.root.command, "callback", None), "__module__", None)
-        if isinstance(module, str):
-            state.package = module.partition(".")[0]
+        if not state.package:
+            state.package = package_of_callback(scope.root.command.callback)
         state.settings = Settings(state, state.options or {})
     found: Settings = state.settings
     return found
@@ -519,25 +550,37 @@ def head_of(settings: Settings, environ: Mapping[str, str], anonymous_id: str) -
 # Which command, which flags -----------------------------------------------------------------------
 
 
-def command_and_flags(app: str, contexts: list[Any]) -> tuple[str, list[str]]:
+def command_and_flags(settings: Settings, contexts: list[Any]) -> tuple[str, list[str]]:
     """The command's path, and the sorted names of the options that were typed.
 
     Names come from the contexts and from the registries of groups. Nothing is looked up anew: a
-    group's `get_command` may print, load plugins, or make another object at each call.
+    group's `get_command` may print, load plugins, or make another object at each call. Only names
+    that the application declared are there: neither a plugin's nor its options'.
 
     Args:
-        app: the configured name; what the root was started as may be a path.
+        settings: what the application declared; what the root was started as may be a path.
         contexts: from the root's context down to the leaf's.
     """
-    path = app
+    path = settings.app
     flags: set[str] = set()
     parent: Any = None
+    is_own = True  # a command without a callback is its group's
     for context in contexts:
         command, scope, segment = context.command, scope_of(context), ""
         # click-repl enters the root anew for each line.
         if parent is not None and command is not parent.command:
             typed, registered = context.info_name, scope_of(parent).registered or {}
-            if command.name == typed and registered.get(typed) is command:
+            callback = getattr(command, "callback", None)
+            if callback is not None:
+                package = package_of_callback(callback)
+                is_own = package == settings.package
+                if not is_own:
+                    from ._foreground import packages
+
+                    is_own = packages.is_declared(package, callback, settings)
+            if not is_own:
+                segment = PLUGIN
+            elif command.name == typed and registered.get(typed) is command:
                 segment = typed
             else:
                 from ._foreground import names
@@ -545,7 +588,7 @@ def command_and_flags(app: str, contexts: list[Any]) -> tuple[str, list[str]]:
                 segment = names.segment(parent, context)
             path = f"{path} {segment}"
         parent = context
-        if segment == DYNAMIC:
+        if segment in (DYNAMIC, PLUGIN):
             continue  # what it calls its options is not declared either
         # What the command was parsed with (a class may add to it), and what it has by now.
         for parameter in (*scope.parameters, *getattr(command, "params", ())):
@@ -741,7 +784,7 @@ def begin(scope: Scope, contexts: list[Any]) -> None:
         root.invocation = _open(root, contexts[0])
     invocation = root.invocation
     if invocation is not None:
-        command, flags = command_and_flags(invocation.settings.app, contexts)
+        command, flags = command_and_flags(invocation.settings, contexts)
         if root.deferred:
             scope.run = root.deferred.begin_run(root, command, flags)
         else:

@@ -213,7 +213,7 @@ class Recorder:
     def packages(self) -> tuple[str, tuple[str, ...]]:
         """The application's package, and others whose exception classes may be named."""
         settings = self._root.settings
-        return settings.package, tuple(settings.error_packages)
+        return settings.package, tuple(settings.packages)
 
     @property
     def is_strict(self) -> bool:

@@ -9,14 +9,15 @@ import inspect
 from typing import TYPE_CHECKING, Any, Literal
 
 from .._instrument import KEY, CommandState, is_command
-from .._recorder import MAX_VERSION, Settings
+from .._recorder import MAX_VERSION, Settings, package_of_callback
+from . import packages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 OPTIONS = (
     *("app", "version", "write_key", "host", "client", "consent", "notice", "ci", "properties"),
-    *("auth", "error_packages", "delivery", "flush_timeout", "no_telemetry_option"),
+    *("auth", "packages", "delivery", "flush_timeout", "no_telemetry_option"),
 )
 MAX_APP = 64
 """Characters."""
@@ -54,15 +55,16 @@ def declare(command: Any, options: Mapping[str, Any]) -> None:
     known = command.__dict__.get(KEY)
     known = known if type(known) is CommandState else None
     declared = {**(known.options or {} if known is not None else {}), **options}
-    module = getattr(getattr(command, "callback", None), "__module__", None)
-    package = module.partition(".")[0] if isinstance(module, str) and module else "__main__"
+    callback = getattr(command, "callback", None)
+    package = package_of_callback(callback) if callback is not None else packages.of_caller()
+    package = package or "__main__"
     app = declared.get("app")
     name = getattr(command, "name", None)
     state = CommandState()
     if app is not None:
         state.app = checked_app(app)
     elif package != "__main__":
-        state.app = usable(package)
+        state.app = usable(package.rpartition(".")[2])
     else:
         state.app = usable(name if isinstance(name, str) else "")
     checked = {name: check(name, value) for name, value in declared.items() if name != "app"}
@@ -81,21 +83,26 @@ def declare(command: Any, options: Mapping[str, Any]) -> None:
 def exclude(command: Any) -> Any:
     """Leave out a command and everything below it: no events, and `track` in it does nothing.
 
-    It stands above the decorator that makes the command:
+    It stands above or below the decorator that makes the command, of Click or of Typer:
 
         @exclude
         @cli.command()
         def receiver(): ...
 
+    Args:
+        command: a command, a group, or the function that becomes one.
+
+    Returns:
+        The same object.
+
     Raises:
-        DeclarationError: it was put on something that is no command yet.
+        DeclarationError: it is neither.
     """
-    if not is_command(command):
+    if not is_command(command) and not inspect.isfunction(command):
         raise not_a_command(
-            "exclude takes a Click command or group",
+            "exclude takes a Click command or group, or the function that becomes one",
             command,
-            "put @exclude above the decorator that makes the command (@exclude, then "
-            "@cli.command())",
+            "put @exclude above the function of the command",
         )
     if type(command.__dict__.get(KEY)) is not CommandState:
         command.__dict__[KEY] = CommandState()
@@ -332,13 +339,13 @@ def _function_or_none(option: str, value: object, gives: str) -> Any:
     )
 
 
-def _packages(packages: object) -> Sequence[str]:
-    if isinstance(packages, (list, tuple, set, frozenset)) and all(
-        isinstance(name, str) and name for name in packages
+def _packages(names: object) -> Sequence[str]:
+    if isinstance(names, (list, tuple, set, frozenset)) and all(
+        isinstance(name, str) and name for name in names
     ):
-        return tuple(packages)
+        return tuple(names)
     raise DeclarationError(
-        f'error_packages must be a list of package names such as ["requests"], not {packages!r}'
+        f'packages must be a list of package names such as ["acme_plugins"], not {names!r}'
     )
 
 
@@ -368,7 +375,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "ci": lambda value: _one_of("ci", value, ("off", "label")),
     "properties": _properties,
     "auth": lambda value: _function_or_none("auth", value, "a token or None"),
-    "error_packages": _packages,
+    "packages": _packages,
     "delivery": lambda value: _one_of("delivery", value, ("detached", "inline")),
     "flush_timeout": _seconds,
     "no_telemetry_option": _flag_choice,

@@ -41,9 +41,11 @@ def segment(parent: Any, context: Any) -> str:
         return str(typed)
     if isinstance(own, str) and own in declared:
         return own
-    if typed in added:  # not to be taken for declared the next time
+    # A group may register the command in another spelling. It is not declared the next time either.
+    made = [name for name, found in added.items() if found is command]
+    if made:
         known = group.__dict__.setdefault(KEY, CommandState())
-        known.undeclared = (*known.undeclared, str(typed))
+        known.undeclared = (*known.undeclared, *made)
     return DYNAMIC
 
 

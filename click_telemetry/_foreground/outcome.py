@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .._instrument import CLICK_FAMILY, pass_on
+from .packages import is_own, is_standard
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -38,7 +39,7 @@ def of_command(error: BaseException, settings: Settings, command: Any) -> Fact:
         str(cls.__module__).startswith("typer.")
         for cls in type.__dict__["__mro__"].__get__(type(command))
     )
-    return of_error(error, settings.package, tuple(settings.error_packages), typer=typer)
+    return of_error(error, settings.package, tuple(settings.packages), typer=typer)
 
 
 def of_error(
@@ -48,8 +49,8 @@ def of_error(
 
     Args:
         error: the very object.
-        own: the application's own top-level package; `__main__` counts as its own anyway.
-        packages: further top-level packages whose classes may be named.
+        own: the application's own package.
+        packages: further packages that the application declares.
         typer: whether Typer runs it.
 
     Returns:
@@ -96,31 +97,42 @@ def error_class_of(
     """The informative exception's class, and whether an ancestor had to mask it.
 
     A ClickException raised `from` another exception is a wrapper, and so is one of the
-    application's own classes: the informative exception is its cause.
+    application's own classes: the informative exception is its cause. One that was raised while
+    another one was handled, without `from`, wraps that one too if its class may be named.
 
     Args:
         error: the exception.
-        own: the application's own top-level package.
-        packages: further top-level packages whose classes may be named.
+        own: the application's own package.
+        packages: further packages that the application declares.
     """
-    for position, cls in enumerate(ancestry(unwrapped(error, own)[-1])):
-        named = _public_name(cls, (*_own_packages(own), *packages))
+    for position, cls in enumerate(ancestry(unwrapped(error, own, packages)[-1])):
+        named = _public_name(cls, own, packages)
         if named is not None:
             return named, position > 0
     return "BaseException", True
 
 
-def unwrapped(error: BaseException, own: str) -> list[BaseException]:
+def unwrapped(
+    error: BaseException, own: str, packages: Collection[str] = ()
+) -> list[BaseException]:
     """An exception, what it wraps, and so on: wrappers first, the informative one last."""
-    packages = _own_packages(own)
     found = [error]
-    while len(found) < _MAX_CAUSES and _is_wrapper(error, packages):
-        cause: BaseException | None = BaseException.__dict__["__cause__"].__get__(error)
-        if cause is None or any(cause is one for one in found):
+    while len(found) < _MAX_CAUSES and _is_wrapper(error, own, packages):
+        inner = _attribute_of_base(error, "__cause__")
+        if inner is None and not _attribute_of_base(error, "__suppress_context__"):
+            inner = _attribute_of_base(error, "__context__")
+            if inner is not None and _public_name(type(inner), own, packages) is None:
+                break
+        if inner is None or any(inner is one for one in found):
             break
-        found.append(cause)
-        error = cause
+        found.append(inner)
+        error = inner
     return found
+
+
+def _attribute_of_base(error: BaseException, name: str) -> Any:
+    """An attribute of every exception, read past the class's own code."""
+    return BaseException.__dict__[name].__get__(error)
 
 
 def ancestry(error: BaseException) -> tuple[type, ...]:
@@ -129,26 +141,17 @@ def ancestry(error: BaseException) -> tuple[type, ...]:
     return found
 
 
-def _own_packages(own: str) -> tuple[str, str]:
-    """The packages whose classes are the application's own."""
-    if own != "__main__":
-        return own, "__main__"
-    # `python -m acme`: the application comes from the package whose `__main__` is running.
-    package = getattr(sys.modules.get("__main__"), "__package__", None)
-    return str(package or own).partition(".")[0], "__main__"
+def _is_wrapper(error: BaseException, own: str, packages: Collection[str]) -> bool:
+    return "ClickException" in _family_names(error) or is_own(_module(type(error)), own, packages)
 
 
-def _is_wrapper(error: BaseException, packages: Collection[str]) -> bool:
-    package = _module(type(error)).partition(".")[0]
-    return "ClickException" in _family_names(error) or package in packages
-
-
-def _public_name(cls: type, packages: Collection[str]) -> str | None:
+def _public_name(cls: type, own: str, packages: Collection[str]) -> str | None:
     """`module.QualName` of a class that is what it claims to be and that may be named."""
     module = _module(cls)
-    top = module.partition(".")[0]
     name: str = type.__dict__["__qualname__"].__get__(cls)
-    if top not in packages and top not in CLICK_FAMILY and top not in sys.stdlib_module_names:
+    if module.partition(".")[0] not in CLICK_FAMILY and not (
+        is_standard(module) or is_own(module, own, packages)
+    ):
         return None
     found: Any = sys.modules.get(module)
     for part in name.split("."):

@@ -181,7 +181,7 @@ def _outcome_text(properties: Mapping[str, Any]) -> str:
     if error is None and outcome == "unfinished":
         detail = _UNFINISHED
     if properties.get("error_class_masked") is True:
-        detail += " (masked: its class is not the application's, see error_packages)"
+        detail += " (masked: its class is not the application's, see packages)"
     if outcome == "success" and not detail:
         return ""
     return escape(outcome, MAX_VALUE) + (f": {detail}" if detail else "")

@@ -100,7 +100,7 @@ def test_its_end_is_recorded_as_that_of_a_click_command(
             caught.append(passed)
 
     group = click.Group("cli", commands={"go": click.Command("go", callback=go)})
-    instrument(group, app="acme", client=recording_client, error_packages=("tests",))
+    instrument(group, app="acme", client=recording_client, packages=("tests",))
     assert run(group, "go").exception is None
     assert caught == [error]
     assert story(recording_client)[1:-1] == pair("acme review", **ending)

@@ -76,7 +76,7 @@ ERRORS: list[tuple[BaseException, dict[str, Any]]] = [
     ),
     (
         Hostile(errno.EACCES, "secret"),
-        {"error_class": "OSError", "error_class_masked": True, "errno": "EACCES"},
+        {"error_class": f"{__name__}.Hostile", "errno": "EACCES"},
     ),
 ]
 
@@ -93,7 +93,7 @@ def test_an_error_is_recorded_by_its_class_and_errno(
 
 
 def test_the_informative_class_of_a_chain_is_recorded(recording_client: RecordingClient) -> None:
-    """A wrapper is less informative than what it wraps; `error_packages` may be named."""
+    """A wrapper is less informative than what it wraps; `packages` may be named."""
 
     def go() -> None:
         try:

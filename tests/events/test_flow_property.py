@@ -311,7 +311,7 @@ def test_a_flow_starts_once_and_ends_once_whatever_happens(
                     continue
 
         group = click.Group("cli", commands={"go": click.Command("go", callback=go)})
-        instrument(group, app="acme", client=recording_client, error_packages=["tests"])
+        instrument(group, app="acme", client=recording_client, packages=["tests"])
         run(group, "go")
         assert failures == []
         assert read(recording_client) == world.endings

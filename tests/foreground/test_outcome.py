@@ -221,12 +221,13 @@ def test_local_class_is_masked() -> None:
 
 
 def test_class_of_a_script_is_named_bare(recording_client: RecordingClient) -> None:
-    """`__main__` is the application's own."""
+    """`__main__` is a script's own module, and no package's."""
     main = sys.modules["__main__"]
     own = type("ScriptError", (Exception,), {"__module__": "__main__"})
     main.ScriptError = own  # type: ignore[attr-defined]
     try:
-        assert of(own()) == ("ScriptError", False)
+        assert error_class_of(own(), "__main__") == ("ScriptError", False)
+        assert of(own()) == ("Exception", True)  # of a script that uses a package's group
     finally:
         del main.ScriptError
 

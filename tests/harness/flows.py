@@ -38,7 +38,7 @@ class Keeping:
 def command(callback: Callable[..., Any], client: Any, **options: Any) -> click.Group:
     """An application of one command, `acme go`."""
     group = click.Group("cli", commands={"go": click.Command("go", callback=callback)})
-    return instrument(group, app="acme", client=client, error_packages=["tests"], **options)
+    return instrument(group, app="acme", client=client, packages=["tests"], **options)
 
 
 def own_events(client: RecordingClient) -> OwnEvents:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from functools import update_wrapper
 from typing import Any
 
 import click
@@ -132,6 +133,28 @@ def test_callback_without_a_name_can_be_instrumented(recording_client: Recording
     assert story(recording_client) == pair("acme deploy")
 
 
+def test_excluded_function_excludes_the_command_that_is_made_of_it(
+    recording_client: RecordingClient,
+) -> None:
+    """`@exclude` may stand below the command's decorator, and on a function of Typer's."""
+    cli = instrument(click.Group("cli"), app="acme", client=recording_client)
+
+    @cli.command()
+    @exclude
+    @click.pass_context
+    def below(context: click.Context) -> None: ...
+
+    @exclude
+    def function() -> None: ...
+
+    def wrapper() -> None: ...
+
+    cli.add_command(click.Command("wrapped", callback=update_wrapper(wrapper, function)))
+    run(cli, "below")
+    run(cli, "wrapped")
+    assert recording_client.events == []
+
+
 def test_excluded_command_and_what_is_below_it_are_not_recorded(
     recording_client: RecordingClient,
 ) -> None:
@@ -201,7 +224,8 @@ MISTAKES: list[tuple[str, Any, str]] = [
     ("a number", lambda: instrument(3), "not int"),
     ("a name instead of a keyword", lambda: untyped(instrumented_group)("acme"), '(app="acme")'),
     ("a single command", lambda: instrumented_group(click.Command("x")), "instrument(command"),
-    ("exclude on a function", lambda: exclude(a_function), "@cli.command()"),
+    ("exclude on a class", lambda: exclude(click.Command), "above the function"),
+    ("exclude on a name", lambda: exclude("deploy"), "above the function"),
     ("options by position", lambda: untyped(InstrumentedGroup)("x", telemetry=["app"]), "by name"),
     (
         "an option that is no string",

@@ -83,6 +83,31 @@ def test_flag_is_shown_in_help(cli: click.Group) -> None:
         assert "--help" in rows[position + 1]
 
 
+def test_flag_is_before_the_first_of_two_help_options(recording_client: RecordingClient) -> None:
+    """And before one that has another name, or is not the last (rule 27)."""
+
+    @click.command(add_help_option=False)
+    @click.help_option("-h", help="Short.")
+    @click.help_option("--help", help="Long.")
+    @click.option("--name")
+    def two(name: str | None) -> None: ...
+
+    @click.command(add_help_option=False)
+    @click.option("--name")
+    @click.help_option("--hilfe")
+    @click.option("--last")
+    def renamed(name: str | None, last: str | None) -> None: ...
+
+    for command in (two, renamed):
+        instrument(command, app="acme", client=recording_client)
+        names = [p.opts[0] for p in command.get_params(click.Context(command))]
+        shown = [name for name in names if name != "--help" or command is two]
+        place = shown.index(FLAG)
+        assert shown[place + 1] in ("-h", "--hilfe")
+        info = command.to_info_dict(click.Context(command))
+        assert {"no_telemetry"} <= {param["name"] for param in info["params"]}
+
+
 def test_flag_is_shown_in_rich_help(recording_client: RecordingClient) -> None:
     """rich-click's panels have it too (rule 27)."""
     cli = rich_click.RichGroup(name="cli", callback=lambda: None)

@@ -83,7 +83,7 @@ def test_a_command_is_two_rows(tokyo: None) -> None:
             (
                 "1",
                 "failure",
-                "failure: OSError (masked: its class is not the application's, see error_packages)",
+                "failure: OSError (masked: its class is not the application's, see packages)",
             ),
         ),
         (
