@@ -6,8 +6,8 @@ _MODULES = {
     "instrument": "_instrument",
     "instrumented_group": "_instrument",
     "exclude": "_foreground.declaration",
-    "InstrumentedGroup": "_group",
-    "Client": "_client",
+    "InstrumentedGroup": "_foreground.declaration",
+    "Client": "_foreground.sinks",
     "CustomCommand": "_events.commands",
     "DeclarationError": "_foreground.declaration",
     "Event": "_events.event",
@@ -29,8 +29,8 @@ _MODULES = {
     "telemetry_group": "_commands.group",
     "track": "_events.scope",
     "track_command": "_events.commands",
-    "track_error": "_events.errors",
-    "track_warning": "_events.errors",
+    "track_error": "_events.commands",
+    "track_warning": "_events.commands",
 }
 __all__ = tuple(_MODULES)
 

@@ -6,15 +6,14 @@ from typing import Any, Literal, Protocol, TypedDict, TypeVar, overload
 import click
 from typing_extensions import Unpack
 
-from ._client import Client as Client
 from ._commands.group import telemetry_group as telemetry_group
 from ._events.commands import CustomCommand as CustomCommand
 from ._events.commands import track_command as track_command
+from ._events.commands import track_error as track_error
+from ._events.commands import track_warning as track_warning
 from ._events.context import child_env as child_env
 from ._events.context import identify as identify
 from ._events.context import set_context as set_context
-from ._events.errors import track_error as track_error
-from ._events.errors import track_warning as track_warning
 from ._events.event import Event as Event
 from ._events.event import EventPlan as EventPlan
 from ._events.event import Timed as Timed
@@ -30,7 +29,8 @@ from ._events.scope import Recorder as Recorder
 from ._events.scope import current as current
 from ._events.scope import track as track
 from ._foreground.declaration import DeclarationError as DeclarationError
-from ._group import InstrumentedGroup as InstrumentedGroup
+from ._foreground.declaration import InstrumentedGroup as InstrumentedGroup
+from ._foreground.sinks import Client as Client
 
 __version__: str
 __all__: tuple[str, ...]

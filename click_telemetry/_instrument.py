@@ -105,9 +105,9 @@ def instrumented_group(target: Any = None, /, **options: Any) -> Any:
         return lambda target: instrumented_group(target, **options)
     if is_command(target) and hasattr(target, "resolve_command"):
         return instrument(target, **options)
-    from . import _group  # it imports the rest of declarations
+    from ._foreground import declaration
 
-    return _group.make_group(target, options)
+    return declaration.make_group(target, options)
 
 
 def is_command(thing: Any) -> bool:

@@ -76,9 +76,9 @@ def start(spool: Spool, lock: int, *, away: bool) -> None:
             if away:
                 os.waitpid(child, 0)
         else:
-            from ._foreground import portable
+            from ._foreground import inline
 
-            portable.start(spool, lock, away=away)
+            inline.start(spool, lock, away=away)
     except ChildProcessError as error:
         pass_on(error)  # the application has reaped it, or wants to hear of no child
     finally:
@@ -115,9 +115,9 @@ def package_roots() -> list[str]:
         searched = path in roots or path.startswith(sys.prefix + os.sep)
         if searched and os.path.isdir(os.path.join(path, "segment", "analytics")):
             return roots
-    from ._foreground import search_path
+    from ._foreground import platforms
 
-    return [*roots, *search_path.installed()]
+    return [*roots, *platforms.installed()]
 
 
 def _inheritable() -> list[int]:

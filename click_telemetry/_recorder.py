@@ -157,16 +157,16 @@ def package_of_callback(callback: Any) -> str:
     """The package of a command's callback; empty where it has none.
 
     A decorator that keeps the name of what it decorates keeps the module too, so that `__module__`
-    is enough; `_foreground.packages` has the full rule.
+    is enough; `_foreground.names` has the full rule.
     """
     module = getattr(callback, "__module__", None)
     if type(module) is str and type(callback) is FunctionType:
         inner = getattr(callback, "__wrapped__", None)
         if inner is None or getattr(inner, "__module__", None) == module:
             return package_of(module)
-    from ._foreground import packages
+    from ._foreground import names
 
-    return packages.of_callback(callback)
+    return names.package_of_callback(callback)
 
 
 def settings_of(scope: Scope) -> Settings:
@@ -575,9 +575,9 @@ def command_and_flags(settings: Settings, contexts: list[Any]) -> tuple[str, lis
                 package = package_of_callback(callback)
                 is_own = package == settings.package
                 if not is_own:
-                    from ._foreground import packages
+                    from ._foreground import names
 
-                    is_own = packages.is_declared(package, callback, settings)
+                    is_own = names.is_declared(package, callback, settings)
             if not is_own:
                 segment = PLUGIN
             elif command.name == typed and registered.get(typed) is command:
@@ -805,9 +805,9 @@ def _open(root: Scope, context: Any) -> Invocation | None:
     sink: Any
     if decision.mode == OFF:
         if decision.reason == "notice_not_shown":
-            from ._foreground import notice
+            from ._foreground import consent
 
-            notice.show_for(settings, directories, context)
+            consent.show_for(settings, directories, context)
         return None
     if decision.destination is None or directories is None:
         from ._foreground import sinks

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._instrument import pass_on
 from .._recorder import encode
-from .._scrub.scrub import names_secret, scrub, scrub_under
+from .._scrub import names_secret, scrub, scrub_under
 from .text import MAX_INTEGER, MAX_NAME, MAX_TEXT, deep_copy, name_or_none, sanitize_text
 
 if TYPE_CHECKING:

@@ -1,16 +1,38 @@
-"""Consent in full: the saved setting, and a sentence for each reason of `_recorder.decide`.
+"""Consent in full: the saved setting, a sentence for each reason of `decide`, and the notice.
 
 The setting is one small file that a person may keep with their dotfiles. A file that cannot be
 understood is an opt-out: whoever wrote it meant something.
+
+The notice is claimed, shown once on a terminal, and then marked as shown; only the mark permits
+recording. The claim is a file lock, so that one whose process died is free again at once.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import sys
+import textwrap
+import time
+from typing import TYPE_CHECKING, Any
 
+from .._instrument import FLAG
 from .._recorder import SETTING_LIMIT
-from .._storage import TooLarge, make_private_directory, read_small, replace_file
+from .._storage import (
+    NoLocks,
+    TooLarge,
+    make_private_directory,
+    open_private,
+    read_small,
+    replace_file,
+    try_lock,
+    write_all,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._recorder import Directories, Settings
 
 NONE = "none"
 ENABLED = "enabled"
@@ -76,3 +98,151 @@ REASONS = {
     "not_opted_in": "telemetry is opt-in for this application, and is not enabled",
     "notice_not_shown": "the notice has not been shown yet",
 }
+
+_CLAIMED = b"claimed\n"
+_SHOWN = b"shown  \n"  # as long as the claim: on a full disk it still fits
+
+STALE_AFTER = 60
+"""Seconds; only where the file system has no locks, which show whether a process is alive."""
+
+WIDTH = 79
+
+
+MAX_DEPTH = 4
+"""Levels at which the telemetry group is looked for."""
+
+
+def show_for(settings: Settings, directories: Directories | None, context: Any) -> None:
+    """Show the notice of an application.
+
+    Args:
+        settings: what the application declared; its own text takes precedence.
+        directories: its directories.
+        context: the root's.
+    """
+    if directories is not None:
+        show(directories.notice, lambda: notice_text(settings, context))
+
+
+def notice_text(settings: Settings, context: Any) -> str:
+    """What is shown, ending in a newline."""
+    own = settings.notice
+    if isinstance(own, str):
+        return own if own.endswith("\n") else own + "\n"
+    group = telemetry_words(context.command)
+    return text(
+        settings.app,
+        settings.prefix,
+        flag=FLAG if settings.no_telemetry_option else None,
+        group=" ".join([context.command_path, *group]) if group else None,
+    )
+
+
+def telemetry_words(command: Any, depth: int = 0) -> list[str]:
+    """The words that call the telemetry group; empty where there is none.
+
+    Only groups that are loaded already are examined: a lazy one may load plugins, or print.
+    """
+    registered = getattr(command, "__dict__", {}).get("commands")
+    if not isinstance(registered, dict) or depth >= MAX_DEPTH:
+        return []
+    for name, below in registered.items():
+        if getattr(type(below), "is_telemetry_group", False):
+            return [str(name)]
+    for name, below in registered.items():
+        words = telemetry_words(below, depth + 1)
+        if words:
+            return [str(name), *words]
+    return []
+
+
+def text(app: str, prefix: str, *, flag: str | None, group: str | None) -> str:
+    """The notice, to be read in five seconds: the data, how to opt out, the details.
+
+    Args:
+        app: the application's name.
+        prefix: its name as variables write it.
+        flag: what opts out of a run, or None where the application has no such flag.
+        group: how people call its telemetry commands, or None where it has none.
+    """
+    what = (
+        f"{app} records which of its commands are used, to improve it: their names, the names of "
+        "their flags and how they end. Never a value, an argument, a path or a message."
+    )
+    if group:
+        no = f"{group} disable" + (f" (for one run: {flag})" if flag else "")
+        more = f"{group} status"
+    else:
+        no = (f"{flag}, " if flag else "") + f"{prefix}_NO_TELEMETRY=1 or DO_NOT_TRACK=1"
+        more = f"{prefix}_TELEMETRY=log prints the messages, and sends nothing"
+    return (
+        f"{textwrap.fill(what, WIDTH)}\n"
+        f"  To opt out: {no}\n"
+        f"  Details:    {more}\n"
+        "Nothing was recorded this time.\n"
+    )
+
+
+def was_shown(path: str) -> bool:
+    """Whether the marker records that the notice has been shown."""
+    try:
+        return read_small(path, limit=64) == _SHOWN
+    except OSError:
+        return False
+
+
+def show(path: str, words: str | Callable[[], str]) -> bool:
+    """Show the notice on stderr, if it is a terminal and no other process is showing it.
+
+    Args:
+        path: the marker; its directory is made if it is missing.
+        words: what to show, ending in a newline; a function is asked only when it is shown.
+
+    Returns:
+        Whether it was shown, and marked so, by this call.
+
+    Raises:
+        OSError: the marker cannot be stored. Then nothing was shown.
+    """
+    if not _at_terminal():
+        return False
+    make_private_directory(os.path.dirname(path))
+    fresh = True
+    try:
+        descriptor = open_private(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    except FileExistsError:
+        fresh = False
+        descriptor = open_private(path, os.O_RDWR)
+    try:
+        if not _claim(descriptor, fresh=fresh):
+            return False
+        sys.stderr.write(words if isinstance(words, str) else words())
+        sys.stderr.flush()
+        os.lseek(descriptor, 0, os.SEEK_SET)  # Windows has no pwrite
+        write_all(descriptor, _SHOWN)
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def _at_terminal() -> bool:
+    try:
+        return sys.stderr.isatty()
+    except (AttributeError, ValueError):  # there is no stderr, or it is closed
+        return False
+
+
+def _claim(descriptor: int, *, fresh: bool) -> bool:
+    try:
+        if not try_lock(descriptor):
+            return False
+    except NoLocks:
+        age = time.time() - os.fstat(descriptor).st_mtime
+        if not fresh and 0 <= age < STALE_AFTER:
+            return False
+    if os.read(descriptor, 64) == _SHOWN:
+        return False
+    os.ftruncate(descriptor, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    write_all(descriptor, _CLAIMED)
+    return True

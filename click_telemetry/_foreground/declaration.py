@@ -1,6 +1,6 @@
-"""Validates what an application declares; each message names the fix.
+"""Validates what an application declares; each message names the fix. `InstrumentedGroup` too.
 
-Loaded only for values that `_instrument` does not recognise as plainly valid. Pure.
+Loaded only for values that `_instrument` does not recognise as plainly valid.
 """
 
 from __future__ import annotations
@@ -8,9 +8,12 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Literal
 
-from .._instrument import KEY, CommandState, is_command
+import click
+
+from .._instrument import KEY, CommandState, instrument, is_command
 from .._recorder import MAX_VERSION, Settings, package_of_callback
-from . import packages
+from . import declaration
+from .names import package_of_caller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -56,7 +59,7 @@ def declare(command: Any, options: Mapping[str, Any]) -> None:
     known = known if type(known) is CommandState else None
     declared = {**(known.options or {} if known is not None else {}), **options}
     callback = getattr(command, "callback", None)
-    package = package_of_callback(callback) if callback is not None else packages.of_caller()
+    package = package_of_callback(callback) if callback is not None else package_of_caller()
     package = package or "__main__"
     app = declared.get("app")
     name = getattr(command, "name", None)
@@ -380,3 +383,56 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "flush_timeout": _seconds,
     "no_telemetry_option": _flag_choice,
 }
+
+
+class InstrumentedGroup(click.Group):
+    """A group whose whole tree is instrumented.
+
+    Args:
+        *args: as `click.Group`.
+        telemetry: the options of `instrument`, such as `{"app": "acme"}`.
+        **kwargs: as `click.Group`.
+
+    Raises:
+        DeclarationError: a `TypeError` and a `ValueError`; its message names the fix.
+    """
+
+    def __init__(
+        self, *args: Any, telemetry: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        options = {} if telemetry is None else telemetry
+        if not hasattr(options, "keys") or not all(isinstance(key, str) for key in options):
+            raise declaration.DeclarationError(
+                'telemetry takes the options of instrument() by name, as in telemetry={"app": '
+                f'"acme"}}, not {options!r}'
+            )
+        instrument(self, **options)
+
+
+def make_group(target: Any, options: dict[str, Any]) -> Any:
+    """What `instrumented_group` makes of a target that is no group: a function becomes one.
+
+    Args:
+        target: what is decorated.
+        options: ours, and those that are passed to Click.
+
+    Raises:
+        DeclarationError: it is no function, or an option is unknown to both.
+    """
+    declaration.check_function(target)
+    return _decorated(target, options)
+
+
+def _decorated(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+    ours = {name: value for name, value in options.items() if name in declaration.OPTIONS}
+    clicks = {name: value for name, value in options.items() if name not in declaration.OPTIONS}
+    clicks.setdefault("cls", InstrumentedGroup)
+    try:
+        group = click.group(**clicks)(function)
+    except TypeError as error:
+        unexpected = [name for name in clicks if f"'{name}'" in str(error)]
+        if not unexpected:
+            raise
+        raise declaration.DeclarationError(declaration.unknown_option(unexpected[0])) from error
+    return instrument(group, **ours)

@@ -1,21 +1,28 @@
-"""Delivery at the invocation's end, bounded: for machines that go away with it, or allow no child.
+"""Delivery where no sender can outlive the process, or where none can be started by posix_spawn.
 
-What is not accepted in time stays in the spool. Nothing here changes how a command ends: Ctrl-C
-during the wait ends the wait. Where there can be no child (frozen, in a zip, embedded), a thread of
-this process delivers; it takes no signal, changes no handler, no filter, and prints nothing.
+Inline delivery is bounded: what is not accepted in time stays in the spool. It does not change how
+a command ends: Ctrl-C during the wait ends the wait. Where there can be no child (frozen, in a zip,
+embedded), a thread of this process delivers; it takes no signal, changes no handler, no filter, and
+prints nothing.
+
+Without posix_spawn or a shell (Windows, a bare container) a child is started by `subprocess`. It
+takes the sender's lock itself, once ours is free.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import warnings
 from contextlib import contextmanager
 from threading import Thread, get_ident
 from time import monotonic, sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import _launcher
+from .._launcher import command_line, environment, job, spawn
 from .._spool import Spool, can_start_python
 
 if TYPE_CHECKING:
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
     from logging import LogRecord
 
     from .._sender.watchdog import Timeout
+    from .._spool import Spool
 
 POLL_EVERY = 0.005
 """Seconds."""
@@ -54,9 +62,7 @@ def deliver(spool: Spool) -> None:
         os.close(lock)  # the child takes it
         from subprocess import TimeoutExpired
 
-        from . import portable
-
-        process = portable.open_child(spool, _launcher.command_line(), detached=False)
+        process = open_child(spool, _launcher.command_line(), detached=False)
         try:
             process.wait(spool.settings.flush_timeout)
         except (TimeoutExpired, KeyboardInterrupt):
@@ -171,3 +177,81 @@ def _without_logs() -> Iterator[None]:
     finally:
         for logger in loggers:
             logger.removeFilter(is_other)
+
+
+CREATE_NEW_PROCESS_GROUP = 0x00000200
+CREATE_BREAKAWAY_FROM_JOB = 0x01000000
+CREATE_NO_WINDOW = 0x08000000
+"""Of Windows' CreateProcess. Not DETACHED_PROCESS: with it Python would open a window after all."""
+
+SLEEP = "import time\ntime.sleep(1)\n"
+SLEEP_DETACHED = "import os\nos.fork() and os._exit(0)\n" + SLEEP
+
+
+def start(spool: Spool, lock: int, *, away: bool) -> None:
+    """Start a sender that outlives this process.
+
+    Args:
+        spool: what it delivers.
+        lock: the sender's lock, held.
+        away: whether this program goes on, and must never meet a child that is not its own.
+
+    Raises:
+        OSError: it could not be started.
+    """
+    if hasattr(os, "posix_spawn"):
+        command = command_line()
+        command[-1] = (SLEEP_DETACHED if away else SLEEP) + command[-1]
+        child = spawn(spool, lock, command)
+        if away:
+            os.waitpid(child, 0)
+    else:
+        # Given away: Popen would warn that it still runs.
+        open_child(spool, command_line()).returncode = 0
+
+
+def open_child(
+    spool: Spool, command: list[str], *, detached: bool = True
+) -> subprocess.Popen[bytes]:
+    """A child with the job on its standard input and nothing else of ours.
+
+    Args:
+        spool: what it delivers.
+        command: its command line.
+        detached: whether it should leave the job object that a terminal or a CI service may end.
+
+    Raises:
+        OSError: it could not be started.
+    """
+    flags = 0
+    if sys.platform == "win32":
+        flags = CREATE_NO_WINDOW | CREATE_NEW_PROCESS_GROUP
+        if detached:
+            flags |= CREATE_BREAKAWAY_FROM_JOB
+    try:
+        child = _popen(spool, command, flags)
+    except PermissionError:
+        if not flags & CREATE_BREAKAWAY_FROM_JOB:
+            raise
+        # A job object may forbid leaving it: then the child lives as long as it does.
+        child = _popen(spool, command, flags & ~CREATE_BREAKAWAY_FROM_JOB)
+    assert child.stdin is not None
+    try:
+        with child.stdin:
+            child.stdin.write(job(spool))
+    except OSError:
+        pass  # it has ended already; the spool keeps everything
+    return child
+
+
+def _popen(spool: Spool, command: list[str], flags: int) -> subprocess.Popen[bytes]:
+    options: dict[str, Any] = {"creationflags": flags} if flags else {"start_new_session": True}
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(os.environ),
+        cwd=spool.directory,
+        **options,
+    )

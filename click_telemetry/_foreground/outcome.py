@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .._instrument import CLICK_FAMILY, pass_on
-from .packages import is_own, is_standard
+from .names import is_own, is_standard
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .._reader import Composer
 from .._recorder import CLIENT, ID_LIMIT, LOG, WATCH, Destination, encode, is_random_id, read_file
@@ -112,3 +112,21 @@ def _watched(
     if state is not None and not os.path.isdir(state):
         return None  # the receiver has ended, and its directory is not made again
     return Spool(settings, apart, destination, None, delivers=state is None)
+
+
+class Client(Protocol):
+    """Receives the messages of an application instead of the spool; pass it as `client=`.
+
+    Its methods are called in the foreground, in the order of `sequence`, one call at a time for an
+    invocation. An exception that they raise is caught, and the event counted as dropped.
+
+    A client of the application's own tests, such as `RecordingClient`, also has `test_double`, an
+    attribute that is True: then a mistake in what is recorded raises. It is read once, at the
+    declaration, and False where the client does not have it.
+    """
+
+    def record(self, message: dict[str, Any], /) -> None:
+        """Receive one Segment message (`track` or `identify`). The client owns it."""
+
+    def close(self) -> None:
+        """An invocation has ended; called at most once for each one that used the client."""

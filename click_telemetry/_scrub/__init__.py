@@ -1,5 +1,271 @@
-"""Removes secrets and personal data from texts: a best-effort layer below the allow-list.
+"""Replaces secrets and personal data in a text by markers that name their kind.
 
-`scrub` does it and knows names such as `password`, `rules` is the table of forms, `detection`
-judges what a text looks like. Nothing here knows an event.
+By form (`rules`), and by name: keys of properties, and `name=value` in a text. A value under
+`password` is redacted whatever it looks like; one under `key` or `session`, which may mean
+anything, only if it is long and random (high entropy).
+
+Best effort: forms and names are known, meanings are not. It never raises, and changes nothing but
+texts. Scrubbing twice gives the same as scrubbing once.
 """
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from .rules import RULES, is_random, is_secretive, is_varied, marker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .rules import Rule
+
+_ROUNDS = 4
+_SHORT = 14
+"""Characters; fewer letters and digits alone have no form of a secret."""
+
+
+def scrub(text: str, extra: Iterable[Rule] = ()) -> str:
+    """A text without secrets and personal data, in time linear to its length.
+
+    Each secret is replaced by a marker that names its kind: `[redacted:github-token]`.
+
+    Args:
+        text: anything. Drop what is too long before, truncate after: half a secret is still one.
+        extra: further rules, applied after ours.
+    """
+    rules = (*RULES, *extra)
+    if len(text) < _SHORT and text.isalnum() and len(rules) == len(RULES):
+        return text
+    for _ in range(_ROUNDS):
+        found = _once(text, rules)
+        if found == text:
+            return text
+        text = found
+    # One rule's replacement made another rule match, again and again: no text of prose does that.
+    return marker("text")
+
+
+def _once(text: str, rules: Iterable[Rule]) -> str:
+    text = redact(text, text.lower(), lambda value: _by_form(value, rules))
+    return _by_form(text, rules)
+
+
+def _by_form(text: str, rules: Iterable[Rule]) -> str:
+    lowered = text.lower()
+    for rule in rules:
+        text = rule.redact(text, lowered)
+    return text
+
+
+def scrub_under(name: str, text: str) -> str:
+    """The value of a name: one under `password` is a secret, whatever it looks like.
+
+    Args:
+        name: a property's key.
+        text: anything.
+    """
+    return under(name, scrub(text))
+
+
+_ALWAYS = {
+    word: what
+    for what, words in (
+        ("password", "password passwords passwd pwd passphrase passcode pass pw pin"),
+        ("password", "passwort kennwort senha wachtwoord contraseña contrasena"),
+        ("password", "пароль 密码 密碼 パスワード"),
+        ("secret", "secret secrets mnemonic clientsecret"),
+        ("token", "token jwt otp totp pat accesstoken authtoken"),
+        ("key", "apikey accesskey privatekey secretkey accountkey"),
+        ("cookie", "cookie cookies"),
+        ("authorization", "authorization bearer"),
+        ("credentials", "credential credentials creds dsn connectionstring connstring connstr"),
+    )
+    for word in words.split()
+}
+"""Last words of a name, and the kind that the marker names."""
+
+_KEYS = frozenset(
+    (
+        *("api", "access", "private", "secret", "signing", "encryption", "master", "account"),
+        *("shared", "service", "deploy", "ssh", "auth", "session", "storage", "license"),
+        *("webhook", "client", "consumer", "app", "admin", "root", "server", "write", "gpg"),
+    )
+)
+"""Words before `key` that make it a secret one."""
+
+_PERHAPS = {
+    word: what
+    for what, words in (
+        ("key", "key keys seed salt license cert"),
+        ("authorization", "auth signature sig nonce verifier challenge"),
+        ("cookie", "session sess sid csrf xsrf"),
+        ("token", "tokens ticket code state"),
+        ("credentials", "connection login"),
+    )
+    for word in words.split()
+}
+
+_QUALIFIERS = frozenset(
+    (
+        *("value", "val", "raw", "text", "plain", "plaintext", "string", "str", "base", "encoded"),
+        *("enc", "prod", "production", "dev", "test", "staging", "live", "old", "new", "current"),
+        *("default", "header", "confirm", "confirmation", "again", "repeat", "hash", "hashed"),
+    )
+)
+"""Words after the noun that do not change its meaning: `password_confirm`, `API_KEY_PROD`."""
+
+_ABOUT = frozenset(
+    ("has", "is", "no", "needs", "use", "uses", "with", "without", "max", "min", "num", "show")
+)
+"""First words of names that are about a secret and do not contain it: `has_token`."""
+
+_STEMS = (
+    *("pass", "pw", "secre", "token", "key", "auth", "cooki", "cred", "pin", "otp", "jwt"),
+    *("sess", "sig", "sid", "salt", "seed", "code", "nonce", "pat", "dsn", "conn", "csrf", "xsrf"),
+    *("beare", "mnemo", "cert", "state", "licen", "verif", "chall", "ticke", "login"),
+    *("kennw", "senha", "wacht", "contr", "парол", "密码", "密碼", "パスワ"),
+)
+"""Of at most five characters, as the keywords of `rules`."""
+
+_MARKERS = frozenset(
+    marker(name)
+    for name in (*(rule.name for rule in RULES), *_ALWAYS.values(), *_PERHAPS.values())
+    if name != "base64"
+)
+"""Only these: `[redacted:hunter2]` may be a password. A name is more exact than `base64`."""
+
+_WORD = r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+"
+_NAME_AT_LEAST = 2
+_JUDGED = 64
+"""Characters of a value that the judgement depends on; the rest is redacted with them."""
+_NAME_AT_MOST = 64
+
+# A name, what closes it (a quote, a bracket), and what joins the value to it. A run of the name's
+# characters is read once, from its beginning.
+_HEAD = (
+    r"""(?<![\w.[\]-])([\w.[\]-]+)([)"'\\]{0,6})"""
+    r"""(\s{0,9}(?:=>|:=|=(?!=)|:)\s{0,9}|>|\s{0,9},\s{0,9}|\s{1,9})"""
+)
+_VALUE = (
+    r"""\\+"[^"]*"?|\\+'[^']*'?|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|\[[^\]]*\]?|\{[^}]*\}?|\S+"""
+)
+_LINE = r"""[^"'\r\n]+"""
+_ELEMENT = r"[^<]+"
+
+
+def names_secret(name: str) -> tuple[str, bool] | None:
+    """What kind of secret a name announces, and whether that is certain; None for no secret.
+
+    Args:
+        name: a property's key, an option, a variable, a header.
+    """
+    lowered = name.lower()
+    if not any(stem in lowered for stem in _STEMS):
+        return None
+    words = [word.lower() for word in re.findall(_WORD, name)]
+    if not words or words[0] in _ABOUT:
+        return None
+    while len(words) > 1 and words[-1] in _QUALIFIERS:
+        words.pop()
+    last = words[-1]
+    if last in _ALWAYS:
+        return _ALWAYS[last], True
+    if last in ("key", "keys") and len(words) > 1 and words[-2] in _KEYS:
+        return "key", True
+    return (_PERHAPS[last], False) if last in _PERHAPS else None
+
+
+def under(name: str, text: str) -> str:
+    """A text that is the value of a name, redacted where the name asks for it.
+
+    Args:
+        name: the key.
+        text: the value, scrubbed already.
+    """
+    found = names_secret(name)
+    if found is None or not text or is_marker(text):
+        return text
+    what, certain = found
+    return marker(what) if certain or is_secretive(text) else text
+
+
+def is_marker(text: str) -> bool:
+    """Whether a text is exactly one of our markers."""
+    return text in _MARKERS
+
+
+def redact(text: str, lowered: str, by_form: Callable[[str], str]) -> str:
+    """A text with the values of its `name=value` pairs replaced, where the name asks for it.
+
+    Args:
+        text: any text.
+        lowered: the same in lower case.
+        by_form: scrubs a value by its form, which may identify it more exactly.
+    """
+    if not any(stem in lowered for stem in _STEMS):
+        return text
+    parts: list[str] = []
+    at = done = 0
+    head, value = re.compile(_HEAD), re.compile(_VALUE, re.DOTALL)
+    while (match := head.search(text, at)) is not None:
+        at = match.end()
+        found = _announced(match)
+        if found is None:
+            continue
+        what, certain = found
+        kind = value
+        if match[3] == ">":
+            kind = re.compile(_ELEMENT)
+        elif what in ("authorization", "cookie") and certain and text[at : at + 1] not in "\"'\\[{":
+            kind = re.compile(_LINE)
+        whole = kind.match(text, at) if certain else kind.match(text, at, at + _JUDGED)
+        if whole is None:
+            continue
+        opening, bare, closing = _unquoted(whole[0])
+        if not bare or is_marker(bare) or not _is_secret(match, what, certain, bare):
+            continue
+        found_form = by_form(bare)
+        replacement = found_form if is_marker(found_form) else marker(what)
+        parts += (text[done:at], opening, replacement, closing)
+        at = done = whole.end()
+        if not certain:  # nothing of it may follow
+            rest = re.compile(r"\S*").match(text, at)
+            at = done = rest.end() if rest is not None else at
+    return "".join([*parts, text[done:]]) if parts else text
+
+
+def _announced(match: re.Match[str]) -> tuple[str, bool] | None:
+    """What the head of a pair announces, if it is one."""
+    name, closed, joint = match[1].lstrip("["), match[2], match[3].strip()
+    before = match.string[match.start() - 1 : match.start()] if match.start() else ""
+    if joint == "" and not name.startswith("--"):
+        return None
+    if joint == ">" and (before != "<" or closed):
+        return None
+    if joint == "," and not (closed and (name.startswith("--") or before in "\"'")):
+        return None
+    if len(name) < _NAME_AT_LEAST or (len(name) >= 14 and is_random(name)):
+        return None  # base64 may end in `Pw=`
+    return names_secret(name[-_NAME_AT_MOST:])
+
+
+def _is_secret(match: re.Match[str], what: str, certain: bool, bare: str) -> bool:
+    """Whether a value is a secret: `token: expired` in prose is none."""
+    if not certain:
+        return is_secretive(bare)
+    prose = match[3].startswith(":") and len(match[3]) > 1 and not match[2]
+    if not prose or match[1].lower().endswith(("password", "passwd", "pwd", "passphrase")):
+        return True
+    return what in ("authorization", "cookie") or is_varied(bare) or len(bare) >= 20
+
+
+def _unquoted(value: str) -> tuple[str, str, str]:
+    """A value as its opening quote, what is in it, its closing quote."""
+    mark = value.lstrip("\\")[:1]
+    if mark not in ('"', "'") or len(value) < 2:
+        return "", value, ""
+    opening = value[: value.index(mark) + 1]
+    if len(value) >= 2 * len(opening) and value.endswith(opening):
+        return opening, value[len(opening) : -len(opening)], opening
+    return opening, value[len(opening) :], ""

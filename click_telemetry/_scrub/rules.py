@@ -12,9 +12,8 @@ Lengths are lower bounds, since providers lengthen their tokens. To add a kind o
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
-
-from . import detection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +22,116 @@ if TYPE_CHECKING:
 
     Validate: TypeAlias = Callable[[Match[str]], str | None]
     """Gives the replacement of a match; None if it is no secret."""
+
+_HEX = frozenset("0123456789abcdef")
+_JOINTS = dict.fromkeys(map(ord, "-_.~+/=:"), " ")
+
+
+def is_varied(text: str) -> bool:
+    """Whether it is more than words and numbers that are joined by hyphens, dots and the like."""
+    for part in text.translate(_JOINTS).split():
+        plain = part.isdecimal() or (part.isalpha() and (part[1:].islower() or part.isupper()))
+        if not plain and len(part) > 1:
+            return True
+    return False
+
+
+def is_random(text: str, per_ten: int = 4) -> bool:
+    """Whether letters of both cases and digits are mixed as base64 mixes them, and words do not.
+
+    A word changes its kind of character at its beginning, a number at its ends. In random base64
+    six of ten characters are of another kind than the one before, and a quarter of these pairs
+    are a letter and a digit.
+
+    Args:
+        text: without its padding.
+        per_ten: how many changes there must be in ten characters.
+    """
+    if text.lower() == text or text.upper() == text:
+        return False  # one case: a digest, a UUID, a slug, a constant
+    kinds = "".join(
+        "d" if "0" <= c <= "9" else "u" if "A" <= c <= "Z" else "l" if "a" <= c <= "z" else " "
+        for c in text
+    )
+    if kinds.count(" ") * 5 > len(kinds):
+        return False  # a path or a slug: separators everywhere
+    changes = mixed = 0
+    for before, after in pairwise(kinds):
+        if before != after and " " not in (before, after):
+            changes += 1
+            mixed += "d" in (before, after)
+    return changes * 10 >= len(kinds) * per_ten or (mixed >= 4 and changes * 4 >= len(kinds))
+
+
+def is_secretive(text: str) -> bool:
+    """Whether a value under a name that may mean a secret (`key`, `session`) looks like one.
+
+    High entropy: long and random, or 20 hexadecimal digits and more.
+    """
+    bare = text.strip("\"'")
+    if len(bare) < 12 or any(c.isspace() for c in bare):
+        return False
+    digits = bare.replace("-", "").lower()
+    if len(digits) >= 20 and _HEX.issuperset(digits):
+        return any("0" <= c <= "9" for c in digits)
+    return is_random(bare)
+
+
+def is_ipv4(text: str) -> bool:
+    """Four numbers up to 255."""
+    return all(int(part) <= 255 for part in text.split("."))
+
+
+def is_ipv6(text: str) -> bool:
+    """RFC 4291's text forms; `::` alone and words joined by it (`a::b`) are something else."""
+    last = text.rpartition(":")[2]
+    size = 8
+    if "." in last:
+        parts = last.split(".")
+        if len(parts) != 4 or not all(p.isdecimal() and len(p) <= 3 for p in parts):
+            return False
+        text, size = text[: -len(last)] + "0", 7
+    groups = [group for group in text.split(":") if group]
+    if any(len(group) > 4 or not _HEX.issuperset(group.lower()) for group in groups):
+        return False
+    if "::" not in text:
+        return len(groups) == size and text.count(":") == size - 1
+    if text.count("::") > 1 or ":::" in text or not 0 < len(groups) < size:
+        return False
+    numbered = any("0" <= c <= "9" for group in groups for c in group)
+    return numbered or len(groups) > 2
+
+
+def without_edges(text: str) -> tuple[str, str, str]:
+    """A run of hexadecimal digits, colons and dots as: what is before, an address, what is after.
+
+    `host:fe80::1.` ends in a full stop, and its first colon is the host's.
+    """
+    start, end = 0, len(text)
+    if text.startswith(":") and not text.startswith("::"):
+        start = 1
+    while end > start and text[end - 1] == ".":
+        end -= 1
+    if text.endswith(":", start, end) and not text.endswith("::", start, end):
+        end -= 1
+    return text[:start], text[start:end], text[end:]
+
+
+def is_release(domain: str) -> bool:
+    """Whether what follows an `@` is a package's release (`1.0.dev3`), not a domain."""
+    labels = domain.split(".")[:-1]
+    return len(labels) > 1 and all(label.isdecimal() for label in labels)
+
+
+def is_basic(text: str) -> bool:
+    """Whether it is what `Basic` announces: base64 of a name, a colon and a password (RFC 7617)."""
+    from binascii import Error, a2b_base64
+
+    try:
+        return b":" in a2b_base64(text.rstrip("=") + "==")
+    except (Error, ValueError):
+        return False
+
 
 TAIL = r"[\w-]{16,}(?:\.[\w-]+)*"
 """What follows most prefixes; further parts after dots are how tokens grew so far."""
@@ -96,7 +205,7 @@ def _prefixed(
     """A rule for a prefix; with `wordy` what follows must not be plain words."""
 
     def validate(match: Match[str]) -> str | None:
-        return marker(name) if detection.is_varied(match[1]) else None
+        return marker(name) if is_varied(match[1]) else None
 
     either = "|".join(re.escape(prefix) for prefix in prefixes)
     keywords = tuple(prefix.lower() for prefix in prefixes)
@@ -125,23 +234,23 @@ def _userinfo(match: Match[str]) -> str | None:
 
 def _ipv6(match: Match[str]) -> str | None:
     text, start, end = match.string, match.start(), match.end()
-    before, address, after = detection.without_edges(match[1])
+    before, address, after = without_edges(match[1])
     follows = text[start - 1 : start] in _NAME and not before
     goes_on = text[end : end + 1] in _NAME and not after
-    if follows or goes_on or not detection.is_ipv6(address):
+    if follows or goes_on or not is_ipv6(address):
         return None  # also names joined by colons: `thread::a1`
     return f"{before}{marker('ip')}{after}"
 
 
 def _ipv4(match: Match[str]) -> str | None:
-    if not detection.is_ipv4(match[2]):
+    if not is_ipv4(match[2]):
         return None
     return None if match[1] else marker("ip")
 
 
 def _email(match: Match[str]) -> str | None:
     user, domain = match[1], match[2]
-    if user == "git" or detection.is_release(domain):
+    if user == "git" or is_release(domain):
         return None  # git's address of a repository; `package@1.0.dev3`
     return marker("email")
 
@@ -149,8 +258,8 @@ def _email(match: Match[str]) -> str | None:
 def _base64(match: Match[str]) -> str | None:
     body, padding, follows = match[1], match[2], match.string[match.end() : match.end() + 1]
     if padding and (len(body) + len(padding)) % 4 == 0 and follows not in _VALUE:
-        return marker("base64") if detection.is_random(body, 3) else None
-    return marker("base64") if len(body) >= 24 and detection.is_random(body) else None
+        return marker("base64") if is_random(body, 3) else None
+    return marker("base64") if len(body) >= 24 and is_random(body) else None
 
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
@@ -248,7 +357,7 @@ RULES: tuple[Rule, ...] = (
         "jwt",
         ("eyj",),
         r"(eyJ[\w-]{8,}(?:\.[\w=-]*)*)",
-        _if("jwt", lambda text: "." in text or detection.is_random(text)),
+        _if("jwt", lambda text: "." in text or is_random(text)),
     ),
     # RFC 6750, 7617; GitHub's `token`.
     Rule(
@@ -257,7 +366,7 @@ RULES: tuple[Rule, ...] = (
         r"(?i:\b(bearer|token)(?:\s|%20|\+){1,9})([\w.~+/=:-]{8,})",
         lambda match: (
             f"{match[1]} {marker('bearer-token')}"
-            if detection.is_varied(match[2]) or len(match[2]) >= 32
+            if is_varied(match[2]) or len(match[2]) >= 32
             else None
         ),
     ),
@@ -265,9 +374,7 @@ RULES: tuple[Rule, ...] = (
         "basic-credentials",
         ("basic",),
         r"(?i:\b(basic)\s{1,9})([A-Za-z0-9+/_-]{4,}={0,2})",
-        lambda match: (
-            f"{match[1]} {marker('basic-credentials')}" if detection.is_basic(match[2]) else None
-        ),
+        lambda match: f"{match[1]} {marker('basic-credentials')}" if is_basic(match[2]) else None,
     ),
     # RFC 5322 and 6531, as people write them; each run is read once, from its beginning.
     Rule(
@@ -311,7 +418,7 @@ RULES: tuple[Rule, ...] = (
         "base64",
         ("\n",),
         r"(?<![A-Za-z0-9+/])([A-Za-z0-9+/]{56,})(?:\r?\n[ \t]{0,8}[A-Za-z0-9+/]+)*={0,2}",
-        _if("base64", detection.is_random),
+        _if("base64", is_random),
     ),
     Rule("base64", ("",), r"([A-Za-z0-9+/_-]{14,})(={0,2})", _base64),
 )

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from click_telemetry._scrub.scrub import scrub
+from click_telemetry._scrub import scrub
 
 from ..harness import corpora
 

@@ -12,7 +12,7 @@ import click
 import pytest
 
 from click_telemetry import instrument, track_error, track_warning
-from click_telemetry._events.errors import is_code
+from click_telemetry._events.commands import is_code
 from click_telemetry._events.scope import take_dropped
 from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry._reader import BASE_PROPERTIES

@@ -245,11 +245,11 @@ def started_by_the_launcher(spool: Spool) -> None:
 
 def started_without_a_shell(spool: Spool) -> None:
     """As in a container that has none."""
-    from click_telemetry._foreground import portable
+    from click_telemetry._foreground import inline
 
     lock = spool.take_lock()
     assert lock is not None
-    portable.start(spool, lock, away=True)
+    inline.start(spool, lock, away=True)
     os.close(lock)
 
 

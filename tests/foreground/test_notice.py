@@ -18,7 +18,7 @@ import click
 import pytest
 
 from click_telemetry import _recorder
-from click_telemetry._foreground.notice import (
+from click_telemetry._foreground.consent import (
     STALE_AFTER,
     notice_text,
     show,
@@ -131,7 +131,7 @@ def test_one_of_many_first_runs_shows_the_notice(path: Path, terminal: Terminal)
     """Twelve commands at a time show it once."""
     printed = race(
         12,
-        "from click_telemetry._foreground.notice import show",
+        "from click_telemetry._foreground.consent import show",
         "print(show(sys.argv[1], sys.argv[2]))",
         path,
         NOTICE,
@@ -162,7 +162,7 @@ def test_claim_of_a_killed_process_is_free(path: Path, terminal: Terminal) -> No
     """A notice that was not shown is shown at the next run."""
     source = """
 import os, signal
-from click_telemetry._foreground.notice import show
+from click_telemetry._foreground.consent import show
 class Stderr:
     def isatty(self): return True
     def write(self, text): os.kill(os.getpid(), signal.SIGKILL)
@@ -248,7 +248,7 @@ def test_notice_is_not_shown_on_a_full_disk(path: Path, terminal: Terminal) -> N
     resource = pytest.importorskip("resource")
     source = """
 import errno, resource
-from click_telemetry._foreground.notice import show
+from click_telemetry._foreground.consent import show
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
 try:
     show(sys.argv[1], "We count commands.")
@@ -276,7 +276,7 @@ def test_disk_that_is_full_after_the_claim_has_room_for_the_marker(
     pytest.importorskip("resource")
     source = """
 import resource
-from click_telemetry._foreground.notice import show
+from click_telemetry._foreground.consent import show
 resource.setrlimit(resource.RLIMIT_FSIZE, (8, resource.RLIM_INFINITY))
 print(show(sys.argv[1], "We count commands.\\n"))
 """

@@ -13,7 +13,7 @@ import click
 import pytest
 
 from click_telemetry import instrument
-from click_telemetry._foreground import packages
+from click_telemetry._foreground import names
 from click_telemetry._recorder import package_of, package_of_callback
 
 from ..harness.stories import pair, run, story
@@ -71,14 +71,14 @@ def test_package_of_a_callback_is_that_of_the_innermost_function(
 ) -> None:
     """Partials, methods, `__wrapped__`, callable instances."""
     assert package_of_callback(callback) == package
-    assert packages.of_callback(callback) == package
+    assert names.package_of_callback(callback) == package
 
 
 def test_callback_that_wraps_itself_ends() -> None:
     """An attribute can be anything."""
     circle = function_of("acme.cli")
     circle.__wrapped__ = circle
-    assert packages.of_callback(circle) == "acme"
+    assert names.package_of_callback(circle) == "acme"
 
 
 class Raises:
@@ -95,7 +95,7 @@ class Raises:
 
 def test_hostile_callback_has_no_package() -> None:
     """A class's `__module__` may be a number, and an attribute may raise."""
-    assert packages.of_callback(Raises()) == ""
+    assert names.package_of_callback(Raises()) == ""
 
 
 def test_package_in_a_namespace_has_two_names(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +124,7 @@ def test_declared_packages_are_the_applications_own(
     module: str, own: str, declared: tuple[str, ...], expected: bool
 ) -> None:
     """Each with all that is below it."""
-    assert packages.is_own(module, own, declared) == expected
+    assert names.is_own(module, own, declared) == expected
 
 
 # Commands of other packages -----------------------------------------------------------------------
@@ -276,11 +276,11 @@ def test_application_that_is_run_as_a_module_is_its_package(tmp_path: Path) -> N
 
 STANDARD = """\
 import click_telemetry._recorder
-from click_telemetry._foreground import packages
+from click_telemetry._foreground import names
 import asyncio, json.decoder, os, sys
-print([packages.is_standard(name) for name in ("builtins", "sys", "os", "json.decoder")])
+print([names.is_standard(name) for name in ("builtins", "sys", "os", "json.decoder")])
 import profile
-print(packages.is_standard("profile"), packages.is_standard("click"))
+print(names.is_standard("profile"), names.is_standard("click"))
 """
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from click_telemetry._foreground import inline, portable
+from click_telemetry._foreground import inline
 from click_telemetry._launcher import BOOT
 from click_telemetry._recorder import Destination, Directories
 from click_telemetry._spool import GUARD, Spool
@@ -20,8 +20,8 @@ from click_telemetry._storage import make_private_directory
 from ..harness.declared import acme
 from ..harness.windows import pretend
 
-BASIC = portable.CREATE_NO_WINDOW | portable.CREATE_NEW_PROCESS_GROUP
-BREAKAWAY = portable.CREATE_BREAKAWAY_FROM_JOB
+BASIC = inline.CREATE_NO_WINDOW | inline.CREATE_NEW_PROCESS_GROUP
+BREAKAWAY = inline.CREATE_BREAKAWAY_FROM_JOB
 
 
 class Pipe:
@@ -158,7 +158,7 @@ def test_job_is_on_standard_input_alone(system: System, spool: Spool) -> None:
 
 def test_child_elsewhere_has_a_session_of_its_own(system: System, spool: Spool) -> None:
     """Closing the terminal does not end it."""
-    portable.open_child(spool, [sys.executable])
+    inline.open_child(spool, [sys.executable])
     (child,) = system.children
     assert child.options["start_new_session"] is True
     assert "creationflags" not in child.options

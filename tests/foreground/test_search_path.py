@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from click_telemetry._foreground.search_path import DEPENDENCIES, MAX_PATHS, installed
+from click_telemetry._foreground.platforms import DEPENDENCIES, MAX_PATHS, installed
 
 
 def directories(path: Path, count: int) -> list[str]:

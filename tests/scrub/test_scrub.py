@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from click_telemetry._events.properties import convert_properties, sanitize_name
 from click_telemetry._events.text import MAX_TEXT
+from click_telemetry._scrub import names_secret, scrub, scrub_under
 from click_telemetry._scrub.rules import RULES, Rule, marker
-from click_telemetry._scrub.scrub import names_secret, scrub, scrub_under
 
 from ..harness import corpora
 from ..harness.values import ANY_TEXT
