@@ -10,6 +10,9 @@ import pytest
 
 from .harness.processes import APP, Cli, Home
 from .harness.server import Server
+from .harness.signals import handle_ignored
+
+handle_ignored()
 
 
 @pytest.hookimpl(optionalhook=True)
