@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from .harness.processes import APP, Cli, Home
+from .harness.senders import end_senders
 from .harness.server import Server
 from .harness.signals import handle_ignored
 
@@ -22,9 +23,17 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    """An empty home."""
-    return Home(tmp_path / "home")
+def home(tmp_path: Path) -> Iterator[Home]:
+    """An empty home, whose senders do not sleep and end with the test."""
+    home = Home(tmp_path / "home")
+    yield home
+    end_senders(home)
+
+
+@pytest.fixture
+def default_delay(home: Home) -> None:
+    """The home's senders sleep for a second, as everywhere."""
+    del home.environ["ACME_TELEMETRY_DELAY"]
 
 
 @pytest.fixture
