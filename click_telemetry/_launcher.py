@@ -35,12 +35,14 @@ SHELL = "/bin/sh"
 _FIXED_SIGNALS = (9, 19, 32, 33, 34) if sys.platform == "linux" else (9, 17)
 _LAST_SIGNAL = 65 if sys.platform == "linux" else 32
 
-# OLDPWD would name the person's directory.
-SCRIPT = 'cd /; unset PWD OLDPWD; sleep 1; exec "$@"'
+DELAY = 1  # seconds that the sender sleeps first, so that a burst of commands joins one request
+
+# OLDPWD would name the person's directory. The script's name, `$0`, is the delay.
+SCRIPT = 'cd /; unset PWD OLDPWD; sleep "$0"; exec "$@"'
 # Where the program goes on, the subshell is orphaned: its parent ends at once and is reaped, so
 # that no `wait` of the application meets a child of ours. A shell gives a background command an
 # empty standard input, so the job is named by number.
-DETACHED_SCRIPT = 'cd /; unset PWD OLDPWD; { sleep 1; exec "$@"; } <&4 4<&- &'
+DETACHED_SCRIPT = 'cd /; unset PWD OLDPWD; { sleep "$0"; exec "$@"; } <&4 4<&- &'
 
 # Finds this very package by its path, whatever else is installed, and nothing in the cwd.
 BOOT = """\
@@ -70,15 +72,21 @@ def start(spool: Spool, lock: int, *, away: bool) -> None:
         OSError: none could be started.
     """
     try:
+        delay = DELAY
+        given = os.environ.get(spool.settings.prefix + "_TELEMETRY_DELAY")
+        if given is not None:
+            from ._foreground import destination
+
+            delay = destination.delay_of(given, spool.destination.host, DELAY)
         if hasattr(os, "posix_spawn") and os.access(SHELL, os.X_OK):
             script = DETACHED_SCRIPT if away else SCRIPT
-            child = spawn(spool, lock, [SHELL, "-c", script, "sh", *command_line()])
+            child = spawn(spool, lock, [SHELL, "-c", script, str(delay), *command_line()])
             if away:
                 os.waitpid(child, 0)
         else:
             from ._foreground import inline
 
-            inline.start(spool, lock, away=away)
+            inline.start(spool, lock, away=away, delay=delay)
     except ChildProcessError as error:
         pass_on(error)  # the application has reaped it, or wants to hear of no child
     finally:

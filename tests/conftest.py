@@ -9,19 +9,31 @@ from pathlib import Path
 import pytest
 
 from .harness.processes import APP, Cli, Home
+from .harness.senders import end_senders
 from .harness.server import Server
+from .harness.signals import handle_ignored
+
+handle_ignored()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Twice the processors: half of the suite waits for a sender that sleeps."""
-    return 2 * (os.cpu_count() or 1)
+    """Half as many again as processors: some tests wait for a timeout."""
+    return (3 * (os.cpu_count() or 1) + 1) // 2
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    """An empty home."""
-    return Home(tmp_path / "home")
+def home(tmp_path: Path) -> Iterator[Home]:
+    """An empty home, whose senders do not sleep and end with the test."""
+    home = Home(tmp_path / "home")
+    yield home
+    end_senders(home)
+
+
+@pytest.fixture
+def default_delay(home: Home) -> None:
+    """The home's senders sleep for a second, as everywhere."""
+    del home.environ["ACME_TELEMETRY_DELAY"]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ PAGE = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
 PICTURE = (REPOSITORY / "docs" / "packages.svg").read_text(encoding="utf-8")
 PACKAGE = REPOSITORY / "click_telemetry"
 
-SMALL = {"_client", "_group", "_tracebacks"}
+SMALL = {"_tracebacks"}
 """Modules that the picture leaves out: parts of a module that few runs need."""
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 MAX_TOKEN = 16 * 1024
 """Characters; servers refuse larger headers, and a pipe must hold it with the rest of the job."""
+MAX_DELAY = 60
+"""Seconds; of a delay from the environment."""
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _ADDRESS_LETTERS = frozenset(":.0123456789abcdefABCDEF")
@@ -48,6 +50,22 @@ def find(settings: Settings, environ: Mapping[str, str]) -> Destination | None:
         return None
     host = loopback or own_host(settings)
     return Destination(host, write_key) if host is not None else None
+
+
+def delay_of(given: str, host: str, default: int) -> int:
+    """Seconds that a sender sleeps before it delivers.
+
+    A delay from the environment counts only where events go to this machine.
+
+    Args:
+        given: the variable's value.
+        host: the origin that the sender posts to.
+        default: what counts instead of an invalid value.
+    """
+    found = origin(host)
+    local = found is not None and found[1]
+    valid = given.isascii() and given.isdigit() and len(given) <= 2
+    return int(given) if local and valid and int(given) <= MAX_DELAY else default
 
 
 def own_host(settings: Settings) -> str | None:

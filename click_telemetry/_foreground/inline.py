@@ -184,24 +184,26 @@ CREATE_BREAKAWAY_FROM_JOB = 0x01000000
 CREATE_NO_WINDOW = 0x08000000
 """Of Windows' CreateProcess. Not DETACHED_PROCESS: with it Python would open a window after all."""
 
-SLEEP = "import time\ntime.sleep(1)\n"
+SLEEP = "import time\ntime.sleep({delay})\n"
 SLEEP_DETACHED = "import os\nos.fork() and os._exit(0)\n" + SLEEP
 
 
-def start(spool: Spool, lock: int, *, away: bool) -> None:
+def start(spool: Spool, lock: int, *, away: bool, delay: int) -> None:
     """Start a sender that outlives this process.
 
     Args:
         spool: what it delivers.
         lock: the sender's lock, held.
         away: whether this program goes on, and must never meet a child that is not its own.
+        delay: seconds that the sender sleeps first; none where there is no posix_spawn.
 
     Raises:
         OSError: it could not be started.
     """
     if hasattr(os, "posix_spawn"):
         command = command_line()
-        command[-1] = (SLEEP_DETACHED if away else SLEEP) + command[-1]
+        sleep = SLEEP_DETACHED if away else SLEEP
+        command[-1] = sleep.format(delay=delay) + command[-1]
         child = spawn(spool, lock, command)
         if away:
             os.waitpid(child, 0)

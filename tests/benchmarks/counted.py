@@ -288,7 +288,7 @@ def sender_lock(home: Home) -> Iterator[None]:
 def counting_home(path: Path) -> Home:
     """An empty home with an environment that makes counts repeatable."""
     home = Home(path)
-    del home.environ["PYTHONDONTWRITEBYTECODE"]
+    del home.environ["PYTHONDONTWRITEBYTECODE"], home.environ["ACME_TELEMETRY_DELAY"]
     home.environ["PYTHONHASHSEED"] = "0"
     return home
 

@@ -131,6 +131,7 @@ def test_nothing_private_is_in_the_sender_s_command_line_or_environment(
 ) -> None:
     """Other users can read them: of the sleeping shell, and of Python."""
     server.reply = Reply(delay=1.0)
+    del person.home.environ["ACME_TELEMETRY_DELAY"]
     person.run(line)
     lock = lock_of(person.home)
     seen: dict[str, tuple[bytes, ...]] = {}

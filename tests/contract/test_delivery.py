@@ -34,6 +34,7 @@ pytestmark = [
 PAIR = [("Command Invoked", "acme deploy"), ("Command Completed", "acme deploy")]
 
 
+@pytest.mark.usefixtures("default_delay")
 def test_command_does_not_wait_for_the_sender(cli: Cli, server: Server, home: Home) -> None:
     """The prompt is back while the sender still sleeps, and the command's pipes are closed."""
     cli.run("deploy")  # compiles the modules
@@ -45,6 +46,7 @@ def test_command_does_not_wait_for_the_sender(cli: Cli, server: Server, home: Ho
     assert len(server.wait_for(4)) == 4
 
 
+@pytest.mark.usefixtures("default_delay")
 def test_burst_of_commands_joins_one_request(cli: Cli, server: Server, home: Home) -> None:
     """While one sender sleeps, no command starts another."""
     for _ in range(5):
@@ -164,6 +166,7 @@ def test_sender_killed_after_the_server_accepted_sends_the_same_again(
     assert server.events == PAIR * 2
 
 
+@pytest.mark.usefixtures("default_delay")
 def test_sender_holds_the_lock_that_it_inherited(cli: Cli, server: Server, home: Home) -> None:
     """The lock is held while it sleeps and delivers, and free after its end or a kill."""
     cli.run("deploy")
@@ -197,6 +200,7 @@ def test_sender_gets_nothing_that_others_can_read(cli: Cli, server: Server, home
     assert os.getsid(pid) != os.getsid(0)
 
 
+@pytest.mark.usefixtures("default_delay")
 def test_inherited_descriptor_is_not_kept_open(cli: Cli, server: Server, home: Home) -> None:
     """The lock of `( flock 9; cmd ) 9>lock` is free when the command has ended."""
     lock = home.path / "own-lock"
@@ -236,6 +240,7 @@ def test_program_that_continues_never_waits_for_our_child(
     assert len(server.wait_for(6)) == 6
 
 
+@pytest.mark.usefixtures("default_delay")
 def test_disabling_stops_what_is_queued(cli: Cli, server: Server, home: Home) -> None:
     """The sender reads the saved setting right before it sends."""
     cli.run("deploy")

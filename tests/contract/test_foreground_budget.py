@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     MakeCli = Callable[..., Cli]
 
-pytestmark = pytest.mark.contract
+pytestmark = [pytest.mark.contract, pytest.mark.usefixtures("default_delay")]
 
 OFF = {"DO_NOT_TRACK": "1"}
 LOG = {"ACME_TELEMETRY": "log"}
@@ -113,12 +113,14 @@ def test_a_case_loads_these_modules_of_ours_and_no_other(bench: Bench, case: Cas
     assert len(more) <= (1 if sys.version_info < (3, 11) else 0), more
 
 
+@pytest.mark.extended
 @each_case
 def test_loaded_code_stays_within_the_limits(bench: Bench, case: Case) -> None:
     """The bytecode, classes and calls that a run pays for do not grow unnoticed."""
     assert_within_limits(case, bench.count_code(case))
 
 
+@pytest.mark.extended
 @needs_strace
 @each_case
 def test_system_calls_stay_within_the_limits(bench: Bench, case: Case) -> None:
@@ -127,6 +129,7 @@ def test_system_calls_stay_within_the_limits(bench: Bench, case: Case) -> None:
     assert_within_limits(case, Counts(system_calls=total, file_calls=on_files))
 
 
+@pytest.mark.extended
 @needs_valgrind
 @each_case
 def test_instructions_stay_within_the_limits(bench: Bench, case: Case) -> None:
@@ -134,6 +137,7 @@ def test_instructions_stay_within_the_limits(bench: Bench, case: Case) -> None:
     assert_within_limits(case, Counts(instructions=bench.instructions(case)))
 
 
+@pytest.mark.extended
 @needs_valgrind
 def test_an_endpoint_in_trouble_costs_no_more_instructions(tmp_path: Path) -> None:
     """A command costs the same whether the endpoint is slow, silent, refuses or has no DNS."""

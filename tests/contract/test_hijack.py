@@ -255,6 +255,7 @@ class TestLayouts:
 class TestEnvironment:
     """The environment of the sender, its shell and its sleep (rows 93, 94)."""
 
+    @pytest.mark.usefixtures("default_delay")
     def test_nothing_is_passed_on_but_proxies_and_certificates(
         self, cli: Cli, server: Server, home: Home
     ) -> None:
@@ -298,6 +299,7 @@ class TestEnvironment:
         assert any(kind.startswith("python") for kind in seen), seen
         assert "sleep" in seen, seen
 
+    @pytest.mark.usefixtures("default_delay")
     def test_path_is_the_system_s(self, cli: Cli, home: Home) -> None:
         """Whatever my own PATH is."""
         cli.run("deploy", env={"PATH": f".:{os.environ['PATH']}"})
@@ -323,6 +325,7 @@ class TestEnvironment:
 class TestProcess:
     """Descriptors, standard streams, terminal, directory, signals (row 95)."""
 
+    @pytest.mark.usefixtures("default_delay")
     def test_only_the_lock_and_the_job_are_open(self, cli: Cli, server: Server, home: Home) -> None:
         """Of the command's open files none is open in the shell or in the sender."""
         server.reply = Reply(delay=2.0)
@@ -361,9 +364,9 @@ class TestProcess:
 
     def test_substitution_does_not_wait_for_it(self, cli: Cli, server: Server, home: Home) -> None:
         """`$(app)` and `app 2>&1 | cat` end with the command, while the sender still runs."""
-        server.reply = Reply(delay=5.0)
         cli.run("deploy")  # the first run creates directories and compiles
         wait_until(lambda: sender_processes(home) == [])
+        server.reply = Reply(delay=5.0)
         command = shlex.join(cli.command("deploy"))
         for line in (f'x="$({command})"; echo "$x"', f"{command} 2>&1 | cat"):
             run = subprocess.run(
@@ -372,6 +375,7 @@ class TestProcess:
             assert run.stdout == b"deployed\n"
             assert is_alive(lock_of(home))
 
+    @pytest.mark.usefixtures("default_delay")
     def test_closed_terminal_does_not_end_it(self, cli: Cli, server: Server, home: Home) -> None:
         """It has no terminal and its own session, and survives the hang-up (row 7)."""
         terminal = Terminal(cli.command("deploy"), cli.env(), home.path)
@@ -382,6 +386,7 @@ class TestProcess:
             assert os.readlink(f"/proc/{pid}/cwd") == "/"
         server.wait_for(2)
 
+    @pytest.mark.usefixtures("default_delay")
     def test_directory_of_the_command_can_be_unmounted(
         self, cli: Cli, server: Server, home: Home
     ) -> None:
@@ -391,6 +396,7 @@ class TestProcess:
             assert os.readlink(f"/proc/{pid}/cwd") == "/"
         server.wait_for(2)
 
+    @pytest.mark.usefixtures("default_delay")
     def test_signals_that_the_command_ignored_or_blocked_work_in_it(
         self, make_cli: Callable[..., Cli], server: Server, home: Home
     ) -> None:

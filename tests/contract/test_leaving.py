@@ -101,6 +101,7 @@ def test_events_of_a_program_that_continues_are_delivered_while_it_runs(
         process.communicate()
 
 
+@pytest.mark.usefixtures("default_delay")
 @pytest.mark.parametrize(
     "ending",
     ["", "raise SystemExit(3)", "raise KeyError", "raise KeyboardInterrupt"],

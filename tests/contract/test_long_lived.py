@@ -279,13 +279,17 @@ cli.main(["first", "outer"])
 
 @needs_strace
 @pytest.mark.parametrize(
-    "call",
-    ["write", *(pytest.param(c, marks=pytest.mark.slow) for c in ("flock", "close", "openat"))],
+    ("call", "step"),
+    [
+        ("write", 4),
+        pytest.param("write", 1, marks=pytest.mark.extended),
+        *(pytest.param(c, 1, marks=pytest.mark.slow) for c in ("flock", "close", "openat")),
+    ],
 )
 def test_program_that_is_killed_during_a_publication_ends_each_run_once(
-    call: str, make_cli: MakeCli, server: Server, home: Home, tmp_path: Path
+    call: str, step: int, make_cli: MakeCli, server: Server, home: Home, tmp_path: Path
 ) -> None:
-    """Killed at each such call on its files: a run whose end was written is never unfinished."""
+    """Killed at such calls on its files: a run whose end was written is never unfinished."""
     cli = make_cli(SIGNS_IN)
     # With the sender's variable it starts none, so that the test's own sender has all files.
     environ = {"ACME_TELEMETRY_HOST": server.url, GUARD: "1"}
@@ -293,7 +297,7 @@ def test_program_that_is_killed_during_a_publication_ends_each_run_once(
     healthy = ours(traced(cli).calls, home.path)
     moments = [found for found in healthy if found.name == call and ".facts" in found.text]
     assert len(moments) >= 10
-    for number, moment in enumerate(moments):
+    for number, moment in enumerate(moments[::step]):
         killed = Cli(cli.script, Home(tmp_path / f"home-{number}"), SIGNS_IN)
         killed.environ.update(environ)
         ran = traced(killed, options=inject(moment, KILL))

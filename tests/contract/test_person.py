@@ -92,6 +92,7 @@ def test_an_opt_out_means_zero_bytes_zero_processes_zero_connections(
     assert server.requests == []
 
 
+@pytest.mark.usefixtures("default_delay")
 def test_a_variable_of_one_run_does_not_affect_what_another_one_recorded(
     cli: Cli, server: Server, home: Home
 ) -> None:

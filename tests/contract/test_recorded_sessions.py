@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ..golden import recorded
+from ..harness.demo import own_events
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,11 +64,27 @@ def differences(message: dict[str, Any], other: dict[str, Any]) -> dict[str, tup
     return found
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", recorded.recorded_sessions())
+def test_session_arrives_as_it_was_recorded(name: str, home: Home) -> None:
+    """What I type in a terminal, Ctrl-C included, is delivered as these events (row A12)."""
+    session = recorded.recorded_sessions()[name]
+    shown = recorded.session_output(session, home)
+    lines = shown.replace("\r", "").splitlines()
+    arrived = [json.loads(line) for line in lines if line.startswith('{"type":"track"')]
+    assert own_events(arrived) == session.events
+    assert "Traceback" not in shown
+    assert_as_recorded(name, recorded.normalized(shown))
+
+
+@pytest.mark.parametrize("name", recorded.recorded_lines())
 def test_messages_are_those_of_the_recording(name: str, home: Home) -> None:
     """An update of the library does not change what I receive of a command."""
+    assert_as_recorded(name, recorded.messages_of(name, home))
+
+
+def assert_as_recorded(name: str, messages: list[dict[str, Any]]) -> None:
+    """Messages are those of a recording, but for the intended differences."""
     wanted = expected(name, INTENDED_DIFFERENCES)
-    messages = recorded.messages_of(name, home)
     for message, other in zip(messages, wanted, strict=False):
         assert differences(message, other) == {}, message.get("event")
     events = [

@@ -120,6 +120,7 @@ class Story:
         self._make_cli = make_cli
         self._server = server
         self.home = Home(home.path.parent / SECRETS["home"])
+        del self.home.environ["ACME_TELEMETRY_DELAY"]  # its shell and its sleep are read, too
         self.directory = home.path.parent / SECRETS["directory"]
         self.directory.mkdir()
         (self.directory / "token").write_text(TOKEN)

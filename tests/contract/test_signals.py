@@ -99,9 +99,12 @@ def test_interrupt_in_a_terminal_is_a_cancelled_command(
 
 
 @needs_strace
+@pytest.mark.parametrize(
+    "step", [8, pytest.param(2, marks=pytest.mark.extended)], ids=["some calls", "more calls"]
+)
 @pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
 def test_interrupt_in_our_code_shows_nothing_of_ours(
-    twice: bool, make: MakeCli, server: Server, home: Home
+    twice: bool, step: int, make: MakeCli, server: Server, home: Home
 ) -> None:
     """At any moment, the first or a second one: Aborted! and no traceback."""
     cli = make("raise KeyboardInterrupt" if twice else "")
@@ -111,7 +114,7 @@ def test_interrupt_in_our_code_shows_nothing_of_ours(
     calls = ours(traced(cli, "go").calls, home.path)
     first = [call.name for call in calls].index("write") if twice else 0
     ends = set()
-    for call in calls[first::4]:
+    for call in calls[first::step]:
         ran = traced(cli, "go", options=inject(call, "SIGINT"))
         ends.add((ran.returncode, ran.stderr.removeprefix("err\n")))
     assert ends <= {(1, "\nAborted!\n"), (1, "Aborted!\n"), (0, "")}

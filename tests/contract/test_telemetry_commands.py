@@ -402,6 +402,7 @@ def test_a_sender_in_the_middle_of_a_request_sends_no_other_after_a_purge(
     assert home.files() == [".local", ".local/state"]
 
 
+@pytest.mark.usefixtures("default_delay")
 @pytest.mark.parametrize("command", ["purge", "disable"])
 def test_a_sender_that_sleeps_still_sends_nothing(
     acme: Cli, server: Server, home: Home, command: str
@@ -432,6 +433,7 @@ def test_a_command_that_is_running_records_nothing_more(
     assert server.requests == []
 
 
+@pytest.mark.usefixtures("default_delay")
 @needs_strace
 @pytest.mark.parametrize("at", [1, 3])
 def test_a_purge_that_is_killed_has_purged(acme: Cli, server: Server, home: Home, at: int) -> None:
@@ -458,6 +460,7 @@ def test_a_purge_that_is_killed_has_purged(acme: Cli, server: Server, home: Home
     assert home.files() == [".local", ".local/state"]
 
 
+@pytest.mark.usefixtures("default_delay")
 def test_what_is_recorded_after_a_purge_is_delivered(acme: Cli, server: Server, home: Home) -> None:
     """A purge is not an opt-out: the next command is recorded with a new ID."""
     acme.run("deploy")
@@ -563,6 +566,7 @@ def test_flush_delivers_now_and_prints_how_many(acme: Cli, server: Server, home:
     assert acme.run("telemetry", "flush").stdout == "The queue is empty.\n"
 
 
+@pytest.mark.usefixtures("default_delay")
 def test_flush_waits_for_a_sender_that_is_running(acme: Cli, server: Server, home: Home) -> None:
     """Right after a command its sender still sleeps: each message arrives once all the same."""
     acme.run("deploy")

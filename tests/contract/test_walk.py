@@ -87,6 +87,7 @@ class Walk:
     def home(self, name: str) -> Home:
         """A home in which the scenario begins."""
         home = Home(self._room / f"home-{name}")
+        del home.environ["ACME_TELEMETRY_DELAY"]  # it would be another path than a user's
         if self._used is not None:
             shutil.copytree(self._used.path, home.path, dirs_exist_ok=True)
         return home

@@ -530,10 +530,11 @@ def test_a_value_is_kept_as_long_as_there_is_room_for_it(value: Any, size: int) 
 SMALL = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=9) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=20,
 )
 
 
-@given(st.dictionaries(st.text(max_size=3), SMALL), st.integers(0, 200))
+@given(st.dictionaries(st.text(max_size=3), SMALL, max_size=9), st.integers(0, 200))
 def test_no_room_is_ever_exceeded(properties: dict[str, Any], room: int) -> None:
     """However little room there is, what is recorded fits in it, commas and brackets too."""
     kept, _ = convert_properties(properties, room=room)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from click_telemetry._foreground.destination import (
     MAX_TOKEN,
     ask,
+    delay_of,
     is_loopback_host,
     is_token,
     origin,
@@ -323,3 +324,26 @@ def test_script_without_a_name_has_no_destination() -> None:
     assert find_destination(settings_of(package, write_key="key"), {}) is None
     named = settings_of(package, write_key="key", app="cli")
     assert parts(find_destination(named, environ)) == ("http://127.0.0.1", "key")
+
+
+# The sender's delay -------------------------------------------------------------------------------
+
+DELAYS = [
+    *(("0", 0), ("00", 0), ("1", 1), ("07", 7), ("60", 60)),
+    *(("", 1), ("61", 1), ("100", 1), ("-1", 1), ("+2", 1), ("0.5", 1), ("1e1", 1), (" 2", 1)),
+    *(("two", 1), ("\u0662", 1), ("\u00b2", 1), ("9" * 5000, 1), ("0; id", 1), ("\udc80", 1)),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), DELAYS)
+def test_delay_is_a_whole_number_of_seconds_up_to_a_minute(given: str, expected: int) -> None:
+    """Any other value is ignored."""
+    assert delay_of(given, LOOPBACK, 1) == expected
+
+
+@pytest.mark.parametrize(
+    "host", [HOST, "https://127.0.0.1.b.example", "http://127.0.0.1@b.example"]
+)
+def test_delay_of_the_environment_counts_only_on_loopback(host: str) -> None:
+    """A stray `.env` does not change how my events get out."""
+    assert delay_of("0", host, 1) == 1

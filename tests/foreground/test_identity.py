@@ -433,6 +433,7 @@ COPIES = {
 }
 
 
+@pytest.mark.usefixtures("default_delay")
 @pytest.mark.contract
 @pytest.mark.parametrize("case", COPIES)
 def test_invalid_id_is_never_recorded(case: str, cli: Cli, home: Home) -> None:

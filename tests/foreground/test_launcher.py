@@ -30,6 +30,7 @@ pytest.importorskip("fcntl")
 def spool(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> Spool:
     """A spool without files, for the test's server and with a token."""
     monkeypatch.delenv(GUARD, raising=False)
+    monkeypatch.delenv("ACME_TELEMETRY_DELAY", raising=False)
     directories = Directories(str(tmp_path / "config"), str(tmp_path / "state"))
     destination = Destination(server.url, "", "tok-secret")
     found = Spool(acme(), directories, destination, ANONYMOUS)
@@ -235,6 +236,47 @@ def test_handler_for_children_is_recognised(source: str, handles: bool) -> None:
     assert done.stdout == f"{handles}\n"
 
 
+@pytest.mark.parametrize("away", [True, False])
+@pytest.mark.parametrize(
+    ("given", "host", "delay"),
+    [
+        (None, "", "1"),
+        ("0", "", "0"),
+        ("3", "", "3"),
+        ("0.5", "", "1"),
+        ("0", "https://events.example", "1"),
+    ],
+)
+def test_sender_sleeps_a_second_or_as_long_as_a_developer_says(
+    given: str | None,
+    host: str,
+    delay: str,
+    away: bool,
+    spool: Spool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The delay is an argument of the script, with a shell and without one."""
+    commands: list[list[str]] = []
+
+    def posix_spawn(path: str, command: list[str], *_: object, **__: object) -> int:
+        commands.append(command)
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(os, "posix_spawn", posix_spawn)
+    if given is not None:
+        monkeypatch.setenv("ACME_TELEMETRY_DELAY", given)
+    spool.destination.host = host or spool.destination.host
+    for shell in (True, False):
+        monkeypatch.setattr(os, "access", lambda *_, shell=shell: shell)
+        with pytest.raises(FileNotFoundError):
+            spool.start(away=away)
+    script = _launcher.DETACHED_SCRIPT if away else _launcher.SCRIPT
+    with_shell, without = commands
+    assert with_shell == [_launcher.SHELL, "-c", script, delay, *_launcher.command_line()]
+    assert without[:-1] == [sys.executable, "-I", "-c"]
+    assert f"time.sleep({delay})\n" in without[-1]
+
+
 # Starting it --------------------------------------------------------------------------------------
 
 
@@ -249,7 +291,7 @@ def started_without_a_shell(spool: Spool) -> None:
 
     lock = spool.take_lock()
     assert lock is not None
-    inline.start(spool, lock, away=True)
+    inline.start(spool, lock, away=True, delay=0)
     os.close(lock)
 
 

@@ -52,8 +52,8 @@ ID_KINDS = {
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
-def session_messages(session: Session, home: Home) -> list[Message]:
-    """The messages of a demo session, run in a terminal."""
+def session_output(session: Session, home: Home) -> str:
+    """What the terminal shows in a demo session, its messages as lines of JSON."""
     terminal = Terminal([*WATCH, str(BIN / "demo-cli"), *session.args], home.environ, home.path)
     for question, keys in session.answers:
         terminal.wait_for(question)
@@ -62,7 +62,7 @@ def session_messages(session: Session, home: Home) -> list[Message]:
         else:
             terminal.type(keys)
     assert terminal.close() == session.code, terminal.shown
-    return normalized(terminal.shown)
+    return terminal.shown
 
 
 def line_messages(line: str, answers: str, status: int, home: Home) -> list[Message]:
@@ -94,7 +94,7 @@ def recorded_lines() -> dict[str, tuple[str, str, int]]:
 def messages_of(name: str, home: Home) -> list[Message]:
     """Run what a recording is named after, in an empty home."""
     if name in recorded_sessions():
-        return session_messages(recorded_sessions()[name], home)
+        return normalized(session_output(recorded_sessions()[name], home))
     return line_messages(*recorded_lines()[name], home)
 
 

@@ -1,7 +1,7 @@
 """The demo's scripted sessions: what a person types, and the complete list of recorded events.
 
-Each session is run twice, in Click's runner (`tests/demo/test_sessions.py`) and by `click-telemetry
-watch` in a terminal (`tests/contract/test_demo_sessions.py`), and compared with the same literal.
+Each session is run in Click's runner (`tests/demo/test_sessions.py`) and by `click-telemetry watch`
+in a terminal (`tests/contract/test_recorded_sessions.py`), and compared with the same literal.
 """
 
 from __future__ import annotations

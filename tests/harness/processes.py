@@ -55,7 +55,8 @@ class Home:
 
     Attributes:
         path: the directory.
-        environ: nothing of the test run's own environment but `PATH`.
+        environ: nothing of the test run's own environment but `PATH`. The senders of `acme` for
+            a loopback address do not sleep.
     """
 
     def __init__(self, path: Path) -> None:
@@ -66,6 +67,7 @@ class Home:
             "PATH": os.environ["PATH"],
             "PYTHONDONTWRITEBYTECODE": "1",
             "LANG": "C.UTF-8",
+            "ACME_TELEMETRY_DELAY": "0",
         }
 
     def state(self, app: str = "acme") -> Path:

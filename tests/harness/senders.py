@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
+import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from .processes import Home
@@ -20,6 +21,8 @@ def lock_of(home: Home, app: str = "acme") -> Path:
 
 def is_alive(lock: Path) -> bool:
     """Whether a process holds the sender's lock."""
+    import fcntl  # not on Windows, where a home needs it too
+
     descriptor = os.open(lock, os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -48,6 +51,15 @@ def drain(queue: Queue, home: Home) -> None:
 def sender_processes(home: Home) -> list[int]:
     """The processes that have a sender's lock of this home open."""
     return [pid for pid in _processes() if _open_locks(pid, home)]
+
+
+def end_senders(home: Home) -> None:
+    """Kill the senders of a home: nothing waits for them any more."""
+    if not any(map(is_alive, home.path.glob(".local/state/*/telemetry/spool/*/lock"))):
+        return
+    for pid in sender_processes(home):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def lock_holders(home: Home) -> list[int]:

@@ -271,11 +271,11 @@ def least_time(text: str, times: int) -> float:
 
 @pytest.mark.parametrize("unit", [*REPEATED, None], ids=ascii)
 def test_ten_times_the_text_takes_ten_times_the_time(unit: str | None) -> None:
-    """No text makes a command wait: 100,000 characters within 12 times of 10,000."""
+    """No text makes a command wait: 30,000 characters within 12 times of 3,000."""
     prose = " ".join([*corpora.PROSE, *(text for _, text, _ in corpora.examples(each=1))])
     unit = prose if unit is None else unit
     hints = "@ :: :// password= ghp_ /home/ bearer eyj \\users -----begin . . . :aa q~ basic "
-    short, long = ((hints + unit * (size // len(unit) + 1))[:size] for size in (10_000, 100_000))
+    short, long = ((hints + unit * (size // len(unit) + 1))[:size] for size in (3_000, 30_000))
     least_time(short, 1)  # what is compiled is compiled
     assert any(least_time(long, 1) <= 12 * least_time(short, 3) for _ in range(6))
 
