@@ -188,7 +188,7 @@ class Decision:
 
     Args:
         mode: SEND, LOG, CLIENT, WATCH or OFF.
-        reason: a key of `_foreground.consent.REASONS` when the mode is OFF, else empty.
+        reason: a key of `consent.REASONS` when the mode is OFF, else empty.
         detail: the variable that opted out, where one did.
     """
 

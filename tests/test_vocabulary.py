@@ -23,6 +23,9 @@ DOCUMENTS = [
     REPOSITORY / "CONTRIBUTING.md",
 ]
 
+GLOSSARY = (REPOSITORY / "docs" / "glossary.md").read_text(encoding="utf-8")
+TERMS = re.findall(r"^\| \*\*(.+?)\*\* \|", GLOSSARY, re.MULTILINE)
+
 WORDS = {
     "told": "reported, shown, recorded",
     "tell": "report, show, inform",
@@ -220,10 +223,6 @@ def test_a_word_is_found_in_texts_and_in_compound_names(text: str, word: str) ->
 def test_an_old_name_is_found(name: str) -> None:
     """The control for names, whose words may have other meanings in a text."""
     assert [found.word for found in in_name("x.py", name, 1)] == [name]
-
-
-GLOSSARY = (REPOSITORY / "docs" / "glossary.md").read_text(encoding="utf-8")
-TERMS = re.findall(r"^\| \*\*(.+?)\*\* \|", GLOSSARY, re.MULTILINE)
 
 
 @cache
