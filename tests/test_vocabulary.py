@@ -104,16 +104,6 @@ TEXTS = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", 
 TEST_ID = re.compile(r"`(tests/)?[\w/]*test_\w+(\.py)?(::\w+)?`")
 """A test that a document names: its words are checked where it is defined."""
 
-PENDING = (
-    "click_telemetry/_events/",
-    "click_telemetry/_commands/",
-    "click_telemetry/_tools/",
-    "tests/events/",
-    "tests/commands/",
-    "tests/tools/",
-)
-"""Folders that are not checked yet."""
-
 
 def words_of(text: str) -> list[str]:
     """The words of a text or a name, those of compound names one by one."""
@@ -172,11 +162,6 @@ def in_tests(path: Path) -> Iterator[Found]:
                         yield from in_text(relative, text, statement.lineno)
 
 
-def is_pending(path: Path) -> bool:
-    """Whether a file is in a folder that is not checked yet."""
-    return path.relative_to(REPOSITORY).as_posix().startswith(PENDING)
-
-
 def in_documents() -> Iterator[Found]:
     """The old words of the documents, without the names of tests."""
     for path in DOCUMENTS:
@@ -187,10 +172,9 @@ def in_documents() -> Iterator[Found]:
 def all_found() -> Iterator[Found]:
     """Every old word in the repository."""
     for path in sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.pyi")]):
-        if not is_pending(path):
-            yield from in_package(path)
+        yield from in_package(path)
     for path in sorted(TESTS.rglob("*.py")):
-        if not is_pending(path) and path.name != "test_vocabulary.py":
+        if path.name != "test_vocabulary.py":
             yield from in_tests(path)
     yield from in_documents()
 

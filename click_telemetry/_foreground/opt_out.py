@@ -6,7 +6,6 @@ inside a command that is opted out, and a command whose option cannot be Click's
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any
 
 from .. import _instrument
@@ -195,6 +194,8 @@ def special_option(
         )
     for option in options:
         if getattr(option, "is_eager", False) and "--help" in getattr(option, "opts", ()):
+            import copy
+
             made = copy.copy(option)
             made.name, made.opts, made.secondary_opts = NAME, [FLAG], []
             made.is_eager, made.callback, made.envvar = False, None, None
