@@ -16,13 +16,16 @@ from ._events.context import set_context as set_context
 from ._events.errors import track_error as track_error
 from ._events.errors import track_warning as track_warning
 from ._events.event import Event as Event
+from ._events.event import EventPlan as EventPlan
 from ._events.event import Timed as Timed
 from ._events.flow import Flow as Flow
 from ._events.flow_definition import FlowDefinition as FlowDefinition
 from ._events.flow_definition import flow as flow
+from ._events.flow_plan import FlowPlan as FlowPlan
 from ._events.records import Store as Store
 from ._events.resources import Resource as Resource
 from ._events.resources import resource as resource
+from ._events.schema import EventProperty as EventProperty
 from ._events.scope import Recorder as Recorder
 from ._events.scope import current as current
 from ._events.scope import track as track

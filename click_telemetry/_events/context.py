@@ -58,15 +58,15 @@ def set_context(**properties: Any) -> None:
     given = {k: v for k, v in properties.items() if v is not None and k not in refused}
     removed = [k for k, v in properties.items() if v is None and k not in refused]
     recorder = current_recorder()
-    plain, dropped = recorder.plain(given)
+    converted, dropped = recorder.convert(given)
     # A value that cannot be recorded removes the old one, which would be wrong by now.
-    removed += [name for name in given if plain.get(name) is None]
-    recorder.record(_Update(plain, removed, dropped + len(refused)))
+    removed += [name for name in given if converted.get(name) is None]
+    recorder.record(_ContextUpdate(converted, removed, dropped + len(refused)))
     for name in refused:
         recorder.report(_refusal(name))
 
 
-class _Update(Value):
+class _ContextUpdate(Value):
     """One call of `set_context`, as a value."""
 
     __slots__ = ("_dropped", "_given", "_removed")
@@ -120,14 +120,14 @@ def identify(user_id: str | int | None, traits: Mapping[str, Any] | None = None)
 
     Raises:
         DeclarationError: only in a test, for an ID that cannot be used. Elsewhere no user is
-            identified, the one before is signed out, and the loss is counted.
+            identified, the one before is signed out, and the event is counted as dropped.
     """
     at = time_ns()
     found = _usable(user_id)
     problem = found is None and user_id is not None
     recorder = current_recorder()
-    plain, dropped = recorder.plain(traits) if traits is not None else ({}, 0)
-    recorder.record(SignIn(found, plain, dropped=dropped + problem, at=at))
+    converted, dropped = recorder.convert(traits) if traits is not None else ({}, 0)
+    recorder.record(SignIn(found, converted, dropped=dropped + problem, at=at))
     if problem:
         recorder.report(
             "identify() takes the ID of a user in your own database, a text of at most "
@@ -160,7 +160,7 @@ def child_env(env: Mapping[str, str] | None = None) -> dict[str, str]:
     In a recorded run it is `env` with `CLICK_TELEMETRY_SESSION_ID`, so that the child's events, if
     it is instrumented too, have the same `session_id`. In a run that a person has opted out of (by
     the flag, a variable or the saved setting), and in a test run that is off, it is `env` with
-    `CLICK_TELEMETRY_OFF=1`: the child records nothing either, whatever application it is.
+    `CLICK_TELEMETRY_OFF=1`: the child records nothing either, also if it is another application.
     Otherwise, and before the command has begun, it is `env` without a change. `os.environ` is never
     changed.
 

@@ -44,7 +44,7 @@ def track_error(error: BaseException, handled: bool = True, code: str | None = N
 
     Raises:
         DeclarationError: only in a test, for what is no exception or no code. Elsewhere the event
-            is recorded without it, and the loss is counted.
+            is recorded without it, and the code is counted as dropped.
     """
     own: dict[str, Json] = {"handled": bool(handled)}
     problem = _code_problem(code, own) if code is not None else None
@@ -66,7 +66,7 @@ def track_warning(code: str) -> None:
 
     Raises:
         DeclarationError: only in a test, for what is no code. Elsewhere the event is recorded
-            without it, and the loss is counted.
+            without it, and the code is counted as dropped.
     """
     own: dict[str, Json] = {}
     problem = _code_problem(code, own)

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from .._instrument import pass_on
 from .._reader import BASE_PROPERTIES, COMMAND_COMPLETED, COMMAND_INVOKED
-from .schema import Mismatch, Property, Unusable
+from .schema import EventProperty, Mismatch, UnsupportedAnnotation
 from .scope import NOOP, current_recorder
 from .state import Track
-from .text import declaration_error, name_problem, spaced, word_problem
+from .text import declaration_error, name_problem, split_words, word_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +65,7 @@ class Event:
     The plan is `PlanChanged.__telemetry__`: name, description (the docstring), properties.
 
     Raises:
-        DeclarationError: at the class, for an annotation that is no bounded, plain value, a name
+        DeclarationError: at the class, for an annotation that is no bounded value, a name
             that cannot be used, or a property that every event has; its message names the fix. At
             an instance only in a test: elsewhere a value that does not match its declaration is
             left out when it is tracked, its property's name is in `invalid`, and it is counted in
@@ -79,14 +79,14 @@ class Event:
         super().__init_subclass__(**kwargs)
         if name is None and "__telemetry__" in cls.__dict__:
             return  # @dataclass(slots=True) makes the class again, without its keywords
-        _declare(cls, name if name is not None else spaced(cls.__name__))
+        _declare(cls, name if name is not None else split_words(cls.__name__))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         names = list(type(self).__telemetry__.properties)
         given = {**dict(zip(names, args, strict=False)), **kwargs}
-        misfit = _misfit(type(self), names, len(args), kwargs, given)
-        if misfit is not None:
-            current_recorder().report(misfit)
+        problem = _arguments_problem(type(self), names, len(args), kwargs, given)
+        if problem is not None:
+            current_recorder().report(problem)
         for name, value in given.items():
             object.__setattr__(self, name, value)
 
@@ -131,13 +131,15 @@ class EventPlan:
 
     __slots__ = ("description", "name", "properties")
 
-    def __init__(self, name: str, description: str, properties: Mapping[str, Property]) -> None:
+    def __init__(
+        self, name: str, description: str, properties: Mapping[str, EventProperty]
+    ) -> None:
         self.name = name
         self.description = description
         self.properties = dict(properties)
 
-    def plain(self, event: Event) -> tuple[dict[str, Json], list[str]]:
-        """The properties as they are recorded, and the names of those that do not match."""
+    def convert(self, event: Event) -> tuple[dict[str, Json], list[str]]:
+        """Convert the properties to JSON; also returns the names of those that do not match."""
         kept: dict[str, Json] = {}
         mismatched: list[str] = []
         for name, declared in self.properties.items():
@@ -145,7 +147,7 @@ class EventPlan:
                 value = getattr(event, name)
                 if value is None and declared.optional:
                     continue
-                kept[name] = declared.plain(value)
+                kept[name] = declared.convert(value)
             except Exception as error:  # missing, mismatched, or a value whose own code fails
                 pass_on(error)
                 mismatched.append(name)
@@ -167,7 +169,7 @@ class EventPlan:
         Raises:
             DeclarationError: in a test, for a value that does not match its declaration.
         """
-        own, mismatched = self.plain(event)
+        own, mismatched = self.convert(event)
         if mismatched:
             kinds = [f"{name} is {_kind(event, name)}" for name in mismatched]
             recorder.report(
@@ -178,7 +180,7 @@ class EventPlan:
         recorder.record(Track(self.name, {**own, **(measured or {})}, dropped=len(mismatched)))
 
 
-def _misfit(
+def _arguments_problem(
     cls: type[Event], names: list[str], count: int, named: dict[str, Any], given: dict[str, Any]
 ) -> str | None:
     """The problem with an instance's arguments, or None."""
@@ -202,7 +204,7 @@ def _declare(cls: type[Event], name: str) -> None:
         wrong = f"{cls.__name__} is named {name!r}, which is an event of ours: rename it"
     if wrong is not None:
         raise declaration_error(wrong)
-    properties: dict[str, Property] = {}
+    properties: dict[str, EventProperty] = {}
     for base in reversed(cls.__mro__[1:]):
         if base is not Event and isinstance(base.__dict__.get("__telemetry__"), EventPlan):
             properties.update(base.__dict__["__telemetry__"].properties)
@@ -214,8 +216,8 @@ def _declare(cls: type[Event], name: str) -> None:
         if problem is not None:
             raise declaration_error(problem)
         try:
-            properties[one] = Property(one, annotation)
-        except Unusable as error:
+            properties[one] = EventProperty(one, annotation)
+        except UnsupportedAnnotation as error:
             raise declaration_error(f"{where} {error}") from None
         _check_default(where, properties[one], cls.__dict__.get(one, _NO_DEFAULT))
     cls.__telemetry__ = EventPlan(name, _description(cls), properties)
@@ -224,14 +226,14 @@ def _declare(cls: type[Event], name: str) -> None:
 _NO_DEFAULT = object()
 
 
-def _check_default(where: str, declared: Property, default: Any) -> None:
+def _check_default(where: str, declared: EventProperty, default: Any) -> None:
     if default is _NO_DEFAULT or type(default).__module__ == "dataclasses":
         return  # `field(…)`: a dataclass's own business
     if isinstance(default, (list, dict, set)):
         raise declaration_error(f"{where} has a default that all share: write a tuple, or None")
     try:
         if not (default is None and declared.optional):
-            declared.plain(default)
+            declared.convert(default)
     except Mismatch:
         raise declaration_error(
             f"{where} has the default {default!r}, which its annotation does not allow: change one "

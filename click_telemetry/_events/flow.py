@@ -18,7 +18,7 @@ from .._foreground import outcome
 from .._instrument import pass_on
 from .flow_plan import ABANDONED, CANCELLED, FlowPlan
 from .scope import NOOP, count_dropped
-from .state import AMID, ENDS, STARTS, Slot, Track
+from .state import DURING, ENDS, STARTS, Slot, Track
 from .text import UNDECLARED, name_or_none, name_problem, word_or_none, word_problem
 
 if TYPE_CHECKING:
@@ -65,12 +65,12 @@ class Flow:
         self._started = monotonic_ns()
         self._ended = False
         self._furthest = 0
-        self._lock = RLock()  # a signal's handler may take a step amid another
+        self._lock = RLock()  # a signal handler may take a step during a call
         self._pid = os.getpid()
         self._reached: list[str] = []
         self._step: str | None = None
         self._undeclared = False
-        self._properties, self._dropped = self._plain(properties)
+        self._properties, self._dropped = self._convert(properties)
 
     @staticmethod
     def of(flow: Flow | None) -> Flow:
@@ -85,7 +85,7 @@ class Flow:
         return flow if flow is not None else Flow(FlowPlan("Nothing"), {}, NOOP)
 
     def step(self, name: str, /) -> None:
-        """A step begins; it is the `step` of every later event of the flow.
+        """Begin a step; it is the `step` of every later event of the flow.
 
         Args:
             name: a declared step. Another word is recorded with `undeclared`, what is no snake_case
@@ -110,7 +110,7 @@ class Flow:
                 own: dict[str, Json] = {"elapsed_ms": self._elapsed()}
                 if index is not None:
                     own["step_index"] = index
-                self._record("Step Reached", own, AMID)
+                self._record("Step Reached", own, DURING)
 
     def set(self, **properties: Any) -> None:
         """Set properties of every later event of the flow, its end included.
@@ -118,7 +118,7 @@ class Flow:
         What becomes known on the way (the plan that was chosen) then separates the flows that
         stopped from those that did not, without a join. None removes a property.
         """
-        found, dropped = self._plain(properties)
+        found, dropped = self._convert(properties)
         if os.getpid() != self._pid:
             return
         with self._lock:
@@ -127,7 +127,9 @@ class Flow:
             self._properties = {**kept, **found}
 
     def event(self, name: str, /, **properties: Any) -> None:
-        """A moment of the flow: `f.event("Accepted Terms")` is `Application Create Accepted Terms`.
+        """Record a moment of the flow: `f.event("Accepted Terms")`, for example.
+
+        Its name is the flow's and this one: `Application Create Accepted Terms`.
 
         Args:
             name: what happened, in Title Case.
@@ -144,7 +146,7 @@ class Flow:
             self._record_event(moment, properties)
 
     def complete(self, **properties: Any) -> None:
-        """It is complete: whatever happens after this line, it remains Completed.
+        """Complete the flow: it remains Completed, also if an exception follows.
 
         Args:
             **properties: of the end.
@@ -152,7 +154,7 @@ class Flow:
         self._end(COMPLETED, {}, properties)
 
     def abort(self, reason: str, /, **properties: Any) -> None:
-        """The person stopped, or was stopped. It ends the flow, not the block.
+        """Abort the flow: the person stopped, or was stopped. The block goes on.
 
         Args:
             reason: a declared one, or `cancelled`.
@@ -176,8 +178,8 @@ class Flow:
             text: the prompt, as Click shows it.
             *args: further arguments of `click.prompt`, such as the default.
             answer: whether an answer that is one of a `click.Choice`'s is recorded. False for
-                choices that are the person's own, names of their projects, say. Any other answer
-                is never recorded.
+                choices that are the person's own, such as the names of their projects. Any other
+                answer is never recorded.
             **options: further arguments of `click.prompt`.
 
         Returns:
@@ -234,12 +236,12 @@ class Flow:
     # For `flow_definition` and for the invocation -------------------------------------------------
 
     def begin(self) -> None:
-        """It starts."""
+        """Start it."""
         with self._lock:
             self._record("Started", {}, STARTS)
 
     def end_by(self, error: BaseException | None) -> None:
-        """Its block has ended, by an exception or by itself. Never raises."""
+        """End it as its block has ended, by an exception or by itself. Never raises."""
         if self._ended:
             return
         try:
@@ -250,7 +252,7 @@ class Flow:
         self._end(moment, own, {})
 
     def abandon(self) -> None:
-        """The invocation ends; the recorded step is the furthest that was reached."""
+        """Abort it as the invocation ends; the recorded step is the furthest that was reached."""
         if os.getpid() != self._pid:
             return
         with self._lock:
@@ -275,16 +277,16 @@ class Flow:
 
     def _record_event(self, moment: str, properties: Mapping[str, Any]) -> None:
         """One event of the flow, if it has not ended."""
-        found, dropped = self._plain(properties)
+        found, dropped = self._convert(properties)
         if os.getpid() != self._pid:
             return
         with self._lock:
             if not self._ended:
                 self._dropped += dropped
-                self._record(moment, found, AMID)
+                self._record(moment, found, DURING)
 
     def _end(self, moment: str, own: dict[str, Json], properties: Mapping[str, Any]) -> None:
-        found, dropped = self._plain(properties)
+        found, dropped = self._convert(properties)
         if os.getpid() != self._pid:
             return
         with self._lock:
@@ -312,11 +314,11 @@ class Flow:
             )
         )
 
-    def _plain(self, properties: Mapping[str, Any]) -> tuple[dict[str, Json], int]:
+    def _convert(self, properties: Mapping[str, Any]) -> tuple[dict[str, Json], int]:
         """A snapshot, made before our lock is acquired: a value's own code may be slow."""
         if not properties:
             return {}, 0
-        return self._recorder.plain({k: v for k, v in properties.items() if v is not None})
+        return self._recorder.convert({k: v for k, v in properties.items() if v is not None})
 
     def _index(self, step: str) -> int | None:
         """A step's number, from 1: among the declared ones, else in the order they were reached."""
@@ -330,9 +332,9 @@ class Flow:
 def _end_of(
     error: BaseException | None, plan: FlowPlan, recorder: Recorder
 ) -> tuple[str, dict[str, Json]]:
-    """The last word of the event that ends a flow, and its own properties.
+    """The last word in the name of the event that ends a flow, and its properties.
 
-    What was declared in `aborts` comes first, whatever wraps the exception. Then:
+    What was declared in `aborts` comes first, also inside wrappers. Then:
 
     - Abort, Ctrl-C, the end of the input and a cancelled task are Aborted, `cancelled`;
     - a generator that is closed is Aborted, `abandoned`: its consumer went away;

@@ -44,7 +44,7 @@ def flow(
     Args:
         name: what it is about, in Title Case: `Application Create`.
         steps: its steps in order, snake_case. Once there are any, others are mistakes.
-        reasons: why `f.abort(reason)` may end it, likewise. `cancelled` and `abandoned` need no
+        reasons: why `f.abort(reason)` may end it, snake_case. `cancelled` and `abandoned` need no
             declaration.
         aborts: exceptions that end it as Aborted and not as Failed, each with its reason; they
             pass through unchanged.
@@ -68,7 +68,7 @@ class FlowDefinition:
     """What `flow` returns.
 
     Attributes:
-        plan: what was definition.
+        plan: the declaration, checked.
     """
 
     __slots__ = ("_entered", "_properties", "_when", "plan")
@@ -101,12 +101,12 @@ class FlowDefinition:
             return FlowDefinition(self.plan, both, self._when and when)
         if self.plan.problem is not None:
             raise declaration_error(self.plan.problem)
-        return _around(self, function)
+        return _decorate(self, function)
 
     def __enter__(self) -> Flow:
         """Start it."""
         running = self.start()
-        self._entered.append((_here(), running))
+        self._entered.append((_current_task(), running))
         return running
 
     def __exit__(
@@ -153,7 +153,7 @@ class FlowDefinition:
 
     def _leave(self) -> Flow:
         """The run that this block is: a definition may be entered in several places at once."""
-        here = _here()
+        here = _current_task()
         entered = list(self._entered)
         found = next((one for one in reversed(entered) if one[0] == here), None)
         if found is None:  # left in another thread or task than it was entered in
@@ -166,7 +166,7 @@ class FlowDefinition:
         return found[1]
 
 
-def _here() -> object:
+def _current_task() -> object:
     """This thread and, where there are any, this task."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:
@@ -178,8 +178,8 @@ def _here() -> object:
     return get_ident(), task
 
 
-def _around(definition: FlowDefinition, function: Any) -> Any:
-    problem = _not_a_function(function)
+def _decorate(definition: FlowDefinition, function: Any) -> Any:
+    problem = _decoration_problem(function)
     if problem:
         raise declaration_error(f"flow {definition.plan.name!r} cannot be put around {problem}")
 
@@ -234,7 +234,7 @@ def _unlink(error: BaseException) -> None:
     unlink(error)
 
 
-def _not_a_function(function: Any) -> str:
+def _decoration_problem(function: Any) -> str:
     if hasattr(function, "make_context"):
         return (
             "a command: put @flow(…) below the decorator that makes the command (@cli.command(), "

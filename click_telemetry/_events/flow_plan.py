@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._instrument import pass_on
 from .._reader import BASE_PROPERTIES
-from .text import UNDECLARED, name_problem, short, word_or_none, word_problem
+from .text import UNDECLARED, abbreviate, name_problem, word_or_none, word_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,13 +26,13 @@ FLOW_PROPERTIES = frozenset(
 
 
 class FlowPlan:
-    """A flow as it was declared, usable whatever is wrong with it.
+    """A flow as it was declared, usable even if the declaration is wrong.
 
     Attributes:
         name: the flow's name; None for one that no event could carry.
         steps: its steps in order; empty if it declares none, then every word is one.
-        reasons: why it may be aborted, in addition to CANCELLED and ABANDONED; empty
-            likewise.
+        reasons: why it may be aborted, in addition to CANCELLED and ABANDONED; empty if it
+            declares none.
         aborts: the exceptions that abort it, each with its reason.
         step_events: whether each step is an event.
         problem: what is wrong with the declaration and the fix, or None.
@@ -50,7 +50,7 @@ class FlowPlan:
     ) -> None:
         self.problem = name_problem("the flow's name", name)
         self.name = None if self.problem else name
-        about = f"flow {short(name)}: "
+        about = f"flow {abbreviate(name)}: "
         self.steps = self._words(about, "step", steps)
         self.reasons = self._words(about, "reason", reasons)
         self.aborts = self._aborts(about, {} if aborts is None else aborts)
@@ -88,7 +88,7 @@ class FlowPlan:
 
     def _words(self, about: str, what: str, words: Any) -> tuple[str, ...]:
         if isinstance(words, str):
-            self._wrong(f"{about}{what}s is a string: write {what}s=({short(words)},)")
+            self._wrong(f"{about}{what}s is a string: write {what}s=({abbreviate(words)},)")
             return ()
         try:
             given = tuple(words)

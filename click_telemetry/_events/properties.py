@@ -1,4 +1,4 @@
-"""The properties of events: any Python value as plain JSON, and what every event has in common.
+"""The properties of events: any Python value as JSON, and what every event has in common.
 
 The conversion is bounded and never raises. What cannot be recorded safely is left out; what could
 contain too much (an object's repr, a path, bytes) becomes a tag; texts are scrubbed, after those
@@ -20,7 +20,7 @@ from .._reader import RESERVED_PROPERTIES
 from .._recorder import encode
 from .._scrub.pairs import names_secret
 from .._scrub.scrub import scrub, scrub_under
-from .text import MAX_INTEGER, MAX_NAME, MAX_TEXT, copied, name_or_none, plain_text
+from .text import MAX_INTEGER, MAX_NAME, MAX_TEXT, deep_copy, name_or_none, sanitize_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -63,13 +63,13 @@ class _Budget:
         self.bytes -= size
 
 
-def plain_properties(
+def convert_properties(
     properties: Mapping[Any, Any], room: int = MAX_BYTES
 ) -> tuple[dict[str, Json], int]:
-    """A snapshot of an event's properties as JSON, and how many were left out.
+    """Convert an event's properties to JSON; also returns how many were dropped.
 
     Args:
-        properties: whatever was given as such.
+        properties: any object that was passed as such.
         room: bytes that the result may take, as sent.
     """
     budget = _Budget(room)
@@ -79,7 +79,7 @@ def plain_properties(
         before = budget.bytes, budget.nodes
         try:
             name = _key(key, budget, kept)
-            kept[name] = _plain(value, MAX_DEPTH, budget, name)
+            kept[name] = _convert(value, MAX_DEPTH, budget, name)
         except Exception as error:  # a value whose own code fails is left out like any other
             pass_on(error)
             dropped += 1
@@ -88,16 +88,16 @@ def plain_properties(
     return kept, dropped
 
 
-def plain_name(name: object) -> str | None:
-    """The name of an application's own event as it may leave the machine, or None."""
+def sanitize_name(name: object) -> str | None:
+    """The name of an application's own event, sanitized and scrubbed, or None."""
     found = name_or_none(name)
     if found is not None:
         found = scrub(found)
     return found if found is not None and len(found) <= MAX_NAME else None
 
 
-def _plain(value: Any, depth: int, budget: _Budget, under: str) -> Json:
-    """A value as JSON; `under` is the nearest key that names a secret, else the outermost."""
+def _convert(value: Any, depth: int, budget: _Budget, under: str) -> Json:
+    """Convert a value; `under` is the nearest key that names a secret, else the outermost."""
     budget.count()
     if value is None or value is True or value is False:
         budget.take(5)
@@ -114,7 +114,7 @@ def _plain(value: Any, depth: int, budget: _Budget, under: str) -> Json:
         return real if real - real == 0.0 else None
     if isinstance(value, Enum):
         inner = value._value_
-        return _plain(
+        return _convert(
             inner if isinstance(inner, (str, int, float)) else value._name_, depth, budget, under
         )
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -157,7 +157,7 @@ def _special(value: Any) -> str:
 def _text(value: str, budget: _Budget, under: str) -> str:
     if str.__len__(value) > MAX_TEXT:
         raise NotRecordable
-    return _tag(scrub_under(under, plain_text(value)), budget)
+    return _tag(scrub_under(under, sanitize_text(value)), budget)
 
 
 def _tag(text: str, budget: _Budget) -> str:
@@ -173,9 +173,9 @@ def _list(values: Iterable[Any], depth: int, budget: _Budget, under: str) -> lis
     for value in list(islice(values, budget.nodes + 1)):
         before = budget.bytes
         try:
-            plain = _plain(value, depth - 1, budget, under)
+            converted = _convert(value, depth - 1, budget, under)
             budget.take(1)
-            kept.append(plain)
+            kept.append(converted)
         except _TooMany:
             raise
         except NotRecordable:
@@ -195,7 +195,7 @@ def _dict(mapping: Mapping[Any, Any], depth: int, budget: _Budget, under: str) -
         before = budget.bytes
         try:
             name = _key(key, budget, kept)
-            kept[name] = _plain(value, depth - 1, budget, name if names_secret(name) else under)
+            kept[name] = _convert(value, depth - 1, budget, name if names_secret(name) else under)
         except _TooMany:
             raise
         except NotRecordable:
@@ -243,7 +243,7 @@ class Context:
 
     def __init__(self) -> None:
         self._declared: dict[str, Json] = {}
-        self._lock = RLock()  # a signal handler may set it, amid this
+        self._lock = RLock()  # a signal handler may set a property during a call
         self._set: dict[str, Json] = {}
 
     def declare(self, properties: Mapping[str, Any]) -> int:
@@ -263,15 +263,15 @@ class Context:
                 continue
             if found is not None:
                 given[name] = found
-        plain, dropped = plain_properties(given, room=CONTEXT_BYTES)
-        self._declared = {k: v for k, v in plain.items() if k not in RESERVED_PROPERTIES}
+        converted, dropped = convert_properties(given, room=CONTEXT_BYTES)
+        self._declared = {k: v for k, v in converted.items() if k not in RESERVED_PROPERTIES}
         return failed + dropped
 
     def update(self, given: Mapping[str, Json], removed: Collection[str]) -> int:
         """Take what was set; see `set_context`.
 
         Args:
-            given: plain properties.
+            given: as JSON.
             removed: names that are no longer set.
 
         Returns:
@@ -286,7 +286,7 @@ class Context:
                 if name in removed:
                     continue
                 everything = {**declared, **kept, name: value}
-                if plain_properties(everything, room=CONTEXT_BYTES)[1]:
+                if convert_properties(everything, room=CONTEXT_BYTES)[1]:
                     dropped += 1
                 else:
                     kept[name] = value
@@ -295,8 +295,8 @@ class Context:
 
     def declared_values(self) -> dict[str, Json]:
         """A copy of what `properties=` gave."""
-        return {name: copied(value) for name, value in self._declared.items()}
+        return {name: deep_copy(value) for name, value in self._declared.items()}
 
     def set_values(self) -> dict[str, Json]:
         """A copy of what `set_context` set."""
-        return {name: copied(value) for name, value in self._set.items()}
+        return {name: deep_copy(value) for name, value in self._set.items()}

@@ -155,7 +155,7 @@ class RecordStore:
         try:
             replace_file(os.path.join(self._directory, FILE), encode(kept).encode("ascii") + b"\n")
         except OSError:
-            return  # a full disk, say: the event is recorded, and the count starts from the old one
+            return  # such as a full disk: the event is recorded, the stored count is the old one
 
 
 class MemoryStore:
@@ -177,7 +177,7 @@ class MemoryStore:
 
 
 class ApplicationStore:
-    """The application's own store, whatever it does."""
+    """The application's own store; its errors are caught."""
 
     __slots__ = ("_read_only", "_store")
 
@@ -199,7 +199,7 @@ class ApplicationStore:
         if made is not None and readable:
             try:
                 self._store.save(kind, name, made)
-            except Exception as error:  # likewise; the event is recorded all the same
+            except Exception as error:  # as above; the event is recorded all the same
                 pass_on(error)
 
 

@@ -61,7 +61,7 @@ def resource(kind: str, id: str | int, /, *, store: Store | None = None) -> Reso
 
     Raises:
         DeclarationError: only in a test, for a kind or an ID that cannot be used. Elsewhere nothing
-            is recorded of such a resource, and the loss is counted.
+            is recorded of such a resource, and the event is counted as dropped.
     """
     name = _name(id)
     problem = ""
@@ -117,8 +117,8 @@ class Resource:
     def _record(self, kind: type[_ResourceEvent], properties: Mapping[str, Any]) -> None:
         at = time_ns()
         recorder = current_recorder()
-        plain, dropped = recorder.plain(properties)
-        recorder.record(kind(self, plain, dropped, at))
+        converted, dropped = recorder.convert(properties)
+        recorder.record(kind(self, converted, dropped, at))
 
 
 class _ResourceEvent(Value):
@@ -126,7 +126,7 @@ class _ResourceEvent(Value):
 
     Args:
         resource: what it happened to.
-        properties: plain, of the event.
+        properties: of the event, as JSON.
         dropped: how many of them were dropped before.
         at: nanoseconds since the epoch.
     """
@@ -233,7 +233,7 @@ def _records(store: Store | None, invocation: Invocation) -> Records:
 
 def _resource_id(name: str, record: dict[str, Any]) -> str:
     """The ID that may leave the machine; a random one is put into the record where needed."""
-    if is_opaque(name):
+    if is_random(name):
         return name
     kept = record.get("telemetry_id")
     if not isinstance(kept, str) or not is_random_id(kept):
@@ -258,7 +258,7 @@ def _is_kind(kind: object) -> bool:
     return isinstance(kind, str) and 0 < len(kind) <= MAX_KIND and kind[0].isupper()
 
 
-def is_opaque(text: str) -> bool:
+def is_random(text: str) -> bool:
     """Whether an ID is a random UUID (RFC 9562, versions 4 and 7), in either case of letters."""
     return text[14:15] in ("4", "7") and is_random_id(f"{text[:14]}4{text[15:]}".lower())
 

@@ -30,15 +30,15 @@ _SCALARS: dict[Any, str] = {
 }
 
 
-class Unusable(Exception):
-    """An annotation that no property may have; its text gives the reason."""
+class UnsupportedAnnotation(Exception):
+    """An annotation that no property may have; the message gives the reason."""
 
 
 class Mismatch(Exception):
     """A value that does not match its declaration."""
 
 
-class Property:
+class EventProperty:
     """One declared property of an event.
 
     Attributes:
@@ -57,61 +57,71 @@ class Property:
         self.choices: tuple[Json, ...] | None = None
         self.max_length: int | None = None
         self._enum: type[Enum] | None = None
-        annotation, self.optional = _without_none(_named(annotation))
-        annotation, self.many = _item(annotation)
-        self.kind = self._read(_named(annotation))
+        annotation, self.optional = _without_none(_resolve_alias(annotation))
+        annotation, self.many = _item_type(annotation)
+        self.kind = self._read(_resolve_alias(annotation))
 
-    def plain(self, value: Any) -> Json:
-        """A value as it is recorded.
+    def convert(self, value: Any) -> Json:
+        """Convert a value to JSON.
 
         Raises:
             Mismatch: it does not match the declaration.
         """
         if not self.many:
-            return self._one(value)
+            return self._convert_one(value)
         if not isinstance(value, (list, tuple)):
             raise Mismatch
-        return [self._one(one) for one in value]
+        return [self._convert_one(one) for one in value]
 
     def _read(self, annotation: Any) -> str:
         origin = typing.get_origin(annotation)
         if origin is Literal:
-            return self._listed(typing.get_args(annotation))
+            return self._read_choices(typing.get_args(annotation))
         if isinstance(annotation, type) and issubclass(annotation, Enum):
             self._enum = annotation
-            return self._listed(tuple(_enum_value(one) for one in annotation))
+            return self._read_choices(tuple(_enum_value(one) for one in annotation))
         if origin is typing.Annotated:
-            return self._bounded(*typing.get_args(annotation))
+            return self._read_bound(*typing.get_args(annotation))
         if annotation is str:
-            raise Unusable("is a text without a bound: write Literal[…] or Annotated[str, 64]")
+            raise UnsupportedAnnotation(
+                "is a text without a bound: write Literal[…] or Annotated[str, 64]"
+            )
         found = _SCALARS.get(annotation) if isinstance(annotation, type) else None
         if found is None:
-            raise Unusable(f"is {_spelled(annotation)}: a property may be {ALLOWED}")
+            raise UnsupportedAnnotation(
+                f"is {_annotation_name(annotation)}: a property may be {ALLOWED}"
+            )
         return found
 
-    def _listed(self, choices: tuple[Any, ...]) -> str:
+    def _read_choices(self, choices: tuple[Any, ...]) -> str:
         found = tuple(_enum_value(one) if isinstance(one, Enum) else one for one in choices)
         kinds = {type(one) for one in found}
         if not found or len(kinds) != 1 or not kinds <= {str, int, bool}:
-            raise Unusable("has values that are not all texts, all integers or all booleans")
+            raise UnsupportedAnnotation(
+                "has values that are not all texts, all integers or all booleans"
+            )
         if any(isinstance(one, str) and len(one) > MAX_TEXT for one in found):
-            raise Unusable(f"has a value of more than {MAX_TEXT} characters: shorten it")
+            raise UnsupportedAnnotation(
+                f"has a value of more than {MAX_TEXT} characters: shorten it"
+            )
         self.choices = found
         return {str: "string", int: "integer", bool: "boolean"}[kinds.pop()]
 
-    def _bounded(self, annotation: Any, *marks: Any) -> str:
+    def _read_bound(self, annotation: Any, *marks: Any) -> str:
         if annotation is not str:
-            return self._read(_named(annotation))
+            return self._read(_resolve_alias(annotation))
         for mark in marks:
             bound = mark if isinstance(mark, int) else getattr(mark, "max_length", None)
             if isinstance(bound, int) and not isinstance(bound, bool):
                 if not 0 < bound <= MAX_TEXT:
-                    raise Unusable(f"is bounded by {bound}: write a number from 1 to {MAX_TEXT}")
+                    raise UnsupportedAnnotation(
+                        f"is bounded by {bound}: write a number from 1 to {MAX_TEXT}"
+                    )
                 self.max_length = bound
                 return "string"
-        raise Unusable("is a text without a bound: write Annotated[str, 64]")
+        raise UnsupportedAnnotation("is a text without a bound: write Annotated[str, 64]")
 
-    def _one(self, value: Any) -> Json:
+    def _convert_one(self, value: Any) -> Json:
         if self._enum is not None and isinstance(value, self._enum):
             return _enum_value(value)
         if self.choices is not None:
@@ -172,13 +182,13 @@ _CHECKS = {
 
 
 def _enum_value(member: Enum) -> str | int:
-    """As `properties` records it: its value where that is plain, else its name."""
+    """As `properties` records it: its value if that is a text or an integer, else its name."""
     value: object = member._value_
     return value if isinstance(value, (str, int)) else member._name_
 
 
-def _named(annotation: Any) -> Any:
-    """What a `type X = …` (Python 3.12) stands for."""
+def _resolve_alias(annotation: Any) -> Any:
+    """Resolve a `type X = …` (Python 3.12)."""
     while hasattr(annotation, "__value__") and not isinstance(annotation, type):
         annotation = annotation.__value__
     return annotation
@@ -191,11 +201,13 @@ def _without_none(annotation: Any) -> tuple[Any, bool]:
         return annotation, False
     rest = [one for one in typing.get_args(annotation) if one is not type(None)]
     if len(rest) != 1:
-        raise Unusable("is one of several types: write one of them, or one of them | None")
-    return _named(rest[0]), len(rest) < len(typing.get_args(annotation))
+        raise UnsupportedAnnotation(
+            "is one of several types: write one of them, or one of them | None"
+        )
+    return _resolve_alias(rest[0]), len(rest) < len(typing.get_args(annotation))
 
 
-def _item(annotation: Any) -> tuple[Any, bool]:
+def _item_type(annotation: Any) -> tuple[Any, bool]:
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is list and len(args) == 1:
         return args[0], True
@@ -204,5 +216,5 @@ def _item(annotation: Any) -> tuple[Any, bool]:
     return annotation, False
 
 
-def _spelled(annotation: Any) -> str:
+def _annotation_name(annotation: Any) -> str:
     return annotation.__name__ if isinstance(annotation, type) else str(annotation)

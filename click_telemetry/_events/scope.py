@@ -86,7 +86,7 @@ def is_in_run() -> bool:
     return scope is not None and scope.run is not None and scope.run.live
 
 
-_lock = RLock()  # a signal handler may track, amid this
+_lock = RLock()  # a signal handler may track during a call
 _dropped = 0
 
 
@@ -241,11 +241,11 @@ class Recorder:
         """
         return self
 
-    def plain(self, properties: Mapping[Any, Any]) -> tuple[dict[str, Json], int]:
-        """A snapshot of properties as JSON, and how many were dropped."""
-        from .properties import plain_properties  # compiles the scrubber's patterns
+    def convert(self, properties: Mapping[Any, Any]) -> tuple[dict[str, Json], int]:
+        """Convert properties to JSON, as a snapshot; also returns how many were dropped."""
+        from .properties import convert_properties  # compiles the scrubber's patterns
 
-        return plain_properties(properties)
+        return convert_properties(properties)
 
     def record(self, value: Value) -> None:
         """Record a value now, or when the root's first command begins. Never raises.
@@ -317,8 +317,8 @@ class NoOpRecorder(Recorder):
         """The same, without a client."""
         return _is_test()
 
-    def plain(self, properties: Mapping[Any, Any]) -> tuple[dict[str, Json], int]:
-        """No properties: none is looked at."""
+    def convert(self, properties: Mapping[Any, Any]) -> tuple[dict[str, Json], int]:
+        """No properties; none is read."""
         return {}, 0
 
     def record(self, value: Value) -> None:

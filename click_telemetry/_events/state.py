@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Fact = dict[str, Any]
 
     class Open(Protocol):
-        """Something that has started and must end: a flow."""
+        """Something that has started and must end, such as a flow."""
 
         def abandon(self) -> None:
             """The invocation ends: end now, if that has not happened yet."""
@@ -40,28 +40,28 @@ MAX_DEFERRED = 64 * 1024
 PUBLISH_AFTER = 5_000_000_000
 """Nanoseconds without a publication after which a full quota asks the sink for one."""
 
-STARTS, AMID, ENDS = "starts", "amid", "ends"
+STARTS, DURING, ENDS = "starts", "during", "ends"
 
 
 class Slot:
-    """What an event is, in a quota's terms, if it is one of several.
+    """The part of an event in something that starts and ends.
 
     Attributes:
         dropped: how many of its properties were dropped before.
         owner: the flow that it belongs to; None if it stands alone.
-        role: STARTS, AMID or ENDS.
+        role: STARTS, DURING or ENDS.
     """
 
     __slots__ = ("dropped", "owner", "role")
 
-    def __init__(self, owner: Open | None = None, role: str = AMID, dropped: int = 0) -> None:
+    def __init__(self, owner: Open | None = None, role: str = DURING, dropped: int = 0) -> None:
         self.dropped = dropped
         self.owner = owner
         self.role = role
 
 
 class EventQuota:
-    """How many events of the application's own still fit. Its user holds a lock around each call.
+    """Counts the events of the application's own that still fit. Callers hold a lock.
 
     A flow that starts reserves two places, so that its end fits as surely as its start did. A flow
     whose start did not fit is not recorded at all.
@@ -78,7 +78,7 @@ class EventQuota:
         self._used = 0
 
     def reserve(self, slot: Slot | None) -> bool:
-        """Whether one more event fits; if so, it has its place from now on."""
+        """Reserve a place for one more event; False if there is none."""
         if slot is None or slot.owner is None:
             return self._reserve(1)
         if slot.role == STARTS:
@@ -89,7 +89,7 @@ class EventQuota:
         if not any(one is slot.owner for one in self._open):
             return False
         if slot.role == ENDS:
-            self.forget(slot.owner)
+            self.remove(slot.owner)
             return True
         return self._reserve(1)
 
@@ -99,15 +99,15 @@ class EventQuota:
         return self._used >= self._places
 
     def reset(self) -> None:
-        """All places are free again, except those of what is still open."""
+        """Free all places, except those of what is still open."""
         self._used = len(self._open)
 
     def latest(self) -> Open | None:
         """What started last of all that is open."""
         return self._open[-1] if self._open else None
 
-    def forget(self, gone: Open) -> None:
-        """It is no longer open."""
+    def remove(self, gone: Open) -> None:
+        """Remove what is no longer open."""
         self._open = [one for one in self._open if one is not gone]
 
     def _reserve(self, count: int) -> bool:
@@ -138,7 +138,7 @@ class EventState:
         self._clock = clock
         self._context: Context | None = None
         self._ending = False
-        self._lock = RLock()  # a signal handler may track, amid this
+        self._lock = RLock()  # a signal handler may track during a call
         self._publication = 0
         self._quota = EventQuota()
         self._reset_at = clock()
@@ -150,7 +150,7 @@ class EventState:
         """An event's properties, a new mapping: `set_context`, its own, `properties=`.
 
         Args:
-            own: plain values.
+            own: JSON values.
         """
         context = self._context
         if context is None:
@@ -167,7 +167,7 @@ class EventState:
             return self._context
 
     def reserve(self, invocation: Invocation, slot: Slot | None = None) -> bool:
-        """Whether one more event of the application's own fits; if so, it has its place.
+        """Reserve a place for one more event of the application's own; False if there is none.
 
         Args:
             invocation: the one whose state this is.
@@ -204,11 +204,11 @@ class EventState:
             # Outside the lock: a thread may be ending it now, and wait for the lock.
             left.abandon()
             with self._lock:
-                self._quota.forget(left)
+                self._quota.remove(left)
 
 
 def publish(invocation: Invocation) -> None:
-    """Let a sender have what is written so far, unless this interrupts a write."""
+    """Publish what is written so far, unless this interrupts a write."""
     with invocation._lock:
         if not invocation._writing:
             invocation.sink.publish(invocation)
@@ -317,7 +317,7 @@ class SignIn(Value):
 
     Args:
         user: the ID; None if the user has signed out.
-        traits: plain values.
+        traits: JSON values.
         dropped: how many traits, or IDs, were dropped before.
         at: nanoseconds since the epoch; now by default.
     """
@@ -338,7 +338,7 @@ class SignIn(Value):
         self._user = user
 
     def record(self, invocation: Invocation, run: int) -> list[Fact]:
-        """The fact of it. Without room the user is signed out, rather than the one before stays."""
+        """The fact of it. Without room, the user before is signed out."""
         state = state_of(invocation)
         if self._dropped:
             invocation.count_dropped(self._dropped)
@@ -357,8 +357,8 @@ class Track(Value):
     """An event of the application's own, as a value.
 
     Args:
-        name: anything; what is no name is dropped and counted.
-        properties: anything; see `properties.plain_properties`.
+        name: any object; what is no name is dropped and counted.
+        properties: any object; see `properties.convert_properties`.
         slot: its part in a flow.
         at: nanoseconds since the epoch; now by default.
         dropped: how many of its properties were dropped before.
@@ -383,22 +383,22 @@ class Track(Value):
         self.slot = slot
 
     def freeze(self) -> None:
-        """Convert the properties to plain values."""
+        """Convert the properties to JSON values."""
         if self._frozen:
             return
-        from .properties import plain_properties
+        from .properties import convert_properties
 
-        found, dropped = plain_properties({} if self._properties is None else self._properties)
+        found, dropped = convert_properties({} if self._properties is None else self._properties)
         self._properties = found
         self._dropped += dropped
         self._frozen = True
 
     def record(self, invocation: Invocation, run: int) -> list[Fact]:
         """The fact of it, if there is room."""
-        from .properties import plain_name
+        from .properties import sanitize_name
 
         state = state_of(invocation)
-        name = plain_name(self._name)
+        name = sanitize_name(self._name)
         if name is None or not state.reserve(invocation, self.slot):
             invocation.count_dropped(1)
             return []

@@ -1,4 +1,4 @@
-"""Texts as they may leave the machine: names of events, words for steps and reasons. Pure.
+"""Names of events, words for steps and reasons, sanitized texts. Pure.
 
 For a text that cannot be used it names the problem and the fix.
 """
@@ -23,8 +23,8 @@ MAX_TEXT = 4096
 _REPLACED = dict.fromkeys((0, 1564, 8206, 8207, *range(8234, 8239), *range(8294, 8298)), "�")
 
 
-def plain_text(text: str) -> str:
-    """A text without surrogates, NUL and changes of the reading direction."""
+def sanitize_text(text: str) -> str:
+    """Replace surrogates, NUL and changes of the reading direction in a text."""
     text = str.__str__(text)
     if text.isascii() and "\0" not in text:
         return text
@@ -37,20 +37,20 @@ def plain_text(text: str) -> str:
 
 
 def name_or_none(name: object) -> str | None:
-    """The name of an event or a command as it may leave the machine, or None."""
+    """The sanitized name of an event or a command, or None for what is no name."""
     try:
         if isinstance(name, str) and 0 < str.__len__(name) <= MAX_NAME:
-            return plain_text(name)
+            return sanitize_text(name)
     except Exception as error:  # an object whose own code fails, or that only claims to be a text
         pass_on(error)
     return None
 
 
-def copied(value: Json) -> Json:
-    """A deep copy of a plain value."""
+def deep_copy(value: Json) -> Json:
+    """Copy a JSON value."""
     if isinstance(value, dict):
-        return {name: copied(item) for name, item in value.items()}
-    return [copied(item) for item in value] if isinstance(value, list) else value
+        return {name: deep_copy(item) for name, item in value.items()}
+    return [deep_copy(item) for item in value] if isinstance(value, list) else value
 
 
 def declaration_error(problem: str) -> Exception:
@@ -71,7 +71,7 @@ UNDECLARED = "<undeclared>"
 
 def word_or_none(word: object) -> str | None:
     """A snake_case word, or None for anything else. A member of an enumeration of `str` is one."""
-    text = _plain(word)
+    text = _as_text(word)
     if not text or len(text) > MAX_WORD or not text.isascii() or not text.isidentifier():
         return None
     return text if text == text.lower() and text[0] != "_" else None
@@ -81,33 +81,33 @@ def word_problem(what: str, word: object) -> str | None:
     """The problem with a word, and the fix, as a sentence; None if there is none."""
     if word_or_none(word) is not None:
         return None
-    text = _plain(word)
+    text = _as_text(word)
     if text is None:
         return f"{what} must be a snake_case word, not {type(word).__name__}"
     return (
-        f"{what} {short(text)} is no snake_case word of at most {MAX_WORD} characters: it names "
-        f"a place in the code, not what a person typed. Write {_snake(text)!r}, for example"
+        f"{what} {abbreviate(text)} is no snake_case word of at most {MAX_WORD} characters: it "
+        f"names a place in the code, not what a person typed. Write {_snake(text)!r}, for example"
     )
 
 
 def name_problem(what: str, name: object) -> str | None:
     """The problem with the name of an event or a flow, and the fix; None if there is none."""
-    text = _plain(name)
+    text = _as_text(name)
     if text is None:
         return f'{what} must be a name such as "Application Create", not {type(name).__name__}'
     if not text.strip():
         return f'{what} is empty: name what it is about, such as "Application Create"'
     if len(text) > MAX_DECLARED:
         return f"{what} is longer than {MAX_DECLARED} characters: shorten {text[:20]!r}…"
-    if not text.isprintable() or text != " ".join(text.split()) or text != plain_text(text):
-        return f"{what} {text!r} has an unprintable character or a stray space: remove it"
+    if not text.isprintable() or text != " ".join(text.split()) or text != sanitize_text(text):
+        return f"{what} {text!r} has an unprintable character or an unneeded space: remove it"
     if text[0].islower() or "_" in text:
         return f"{what} {text!r} is not in Title Case: write {_title(text)!r}"
     return None
 
 
-def spaced(name: str) -> str:
-    """A class's name as an event's: `PlanChanged` to `Plan Changed`, `APIUsed` to `API Used`."""
+def split_words(name: str) -> str:
+    """Split a class's name: `PlanChanged` to `Plan Changed`, `APIUsed` to `API Used`."""
     text = ""
     for place, letter in enumerate(name):
         before, after = name[place - 1 : place], name[place + 1 : place + 2]
@@ -119,7 +119,7 @@ def spaced(name: str) -> str:
 
 
 def _snake(word: str) -> str:
-    kept = "".join(c if c.isascii() and c.isalnum() else "_" for c in spaced(word).lower())
+    kept = "".join(c if c.isascii() and c.isalnum() else "_" for c in split_words(word).lower())
     word = "_".join(part for part in kept.split("_") if part)[:MAX_WORD]
     return word if word_or_none(word) else "a_word"
 
@@ -128,16 +128,16 @@ def _title(text: str) -> str:
     return " ".join(word[:1].upper() + word[1:] for word in text.replace("_", " ").split())
 
 
-def _plain(text: object) -> str | None:
+def _as_text(text: object) -> str | None:
     try:
         return str.__str__(text) if isinstance(text, str) else None
     except TypeError:  # it only claims to be a text
         return None
 
 
-def short(thing: object) -> str:
-    """A value in an error message: a text itself, of anything else the class."""
-    text = _plain(thing)
+def abbreviate(thing: object) -> str:
+    """Abbreviate a value for an error message: a text itself, of anything else the class."""
+    text = _as_text(thing)
     if text is None:
         return type(thing).__name__
     return repr(text if len(text) <= 40 else text[:40] + "…")

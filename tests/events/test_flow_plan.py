@@ -16,7 +16,7 @@ from click_telemetry._events.text import (
     MAX_DECLARED,
     MAX_WORD,
     name_problem,
-    spaced,
+    split_words,
     word_or_none,
     word_problem,
 )
@@ -30,8 +30,8 @@ MISTAKES: list[Any] = [
     ({"name": "Application_create"}, "is not in Title Case: write 'Application Create'"),
     ({"name": ""}, "is empty"),
     ({"name": "A" * (MAX_DECLARED + 1)}, "is longer than 100 characters"),
-    ({"name": "Create\n"}, "unprintable character or a stray space"),
-    ({"name": "Create  It"}, "unprintable character or a stray space"),
+    ({"name": "Create\n"}, "unprintable character or an unneeded space"),
+    ({"name": "Create  It"}, "unprintable character or an unneeded space"),
     ({"name": None}, "must be a name such as"),
     ({"name": 3}, 'must be a name such as "Application Create", not int'),
     ({"steps": "terms"}, "steps is a string: write steps=('terms',)"),
@@ -171,7 +171,7 @@ def test_objects_that_lie_are_judged_without_their_own_code() -> None:
 )
 def test_a_class_s_name_is_read_as_words(name: str, words: str) -> None:
     """`PlanChanged` is `Plan Changed`."""
-    assert spaced(name) == words
+    assert split_words(name) == words
 
 
 def test_every_base_property_is_refused() -> None:

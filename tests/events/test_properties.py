@@ -32,7 +32,7 @@ from click_telemetry._events.properties import (
     MAX_BYTES,
     MAX_DEPTH,
     MAX_NODES,
-    plain_properties,
+    convert_properties,
 )
 from click_telemetry._events.text import MAX_NAME, MAX_TEXT
 from click_telemetry._recorder import encode
@@ -58,7 +58,7 @@ from ..harness.values import (
 
 def plain(value: Any) -> Any:
     """What becomes of one value; `...` when it is left out."""
-    kept, dropped = plain_properties({"value": value})
+    kept, dropped = convert_properties({"value": value})
     assert dropped == (0 if kept else 1)
     return kept.get("value", ...)
 
@@ -169,7 +169,7 @@ ANYTHING = st.recursive(
 @given(st.dictionaries(HASHABLE | ANY_TEXT, ANYTHING, max_size=12) | ANYTHING)
 def test_any_properties_become_bounded_strict_json(properties: Any) -> None:
     """No value makes `track` raise, nor a message that a server refuses."""
-    kept, dropped = plain_properties(properties)
+    kept, dropped = convert_properties(properties)
     text = encode(kept)
     assert dropped >= 0
     assert strict(text) == kept
@@ -184,8 +184,8 @@ def test_any_properties_become_bounded_strict_json(properties: Any) -> None:
 @given(st.lists(st.dictionaries(ANY_TEXT, ANY_TEXT, min_size=1), max_size=5))
 def test_what_is_plain_already_stays_as_it_is(values: list[Any]) -> None:
     """Coercing twice is coercing once: a value that waited is recorded as it was."""
-    kept, _ = plain_properties({"values": values})
-    assert plain_properties(kept) == (kept, 0)
+    kept, _ = convert_properties({"values": values})
+    assert convert_properties(kept) == (kept, 0)
 
 
 # The table of types --------------------------------------------------------------------------
@@ -303,11 +303,11 @@ def test_a_hostile_value_costs_itself_and_nothing_else(
     make: Callable[[], Any], expected: Any
 ) -> None:
     """A value whose own code fails or never ends is left out; its neighbours are recorded."""
-    kept, dropped = plain_properties({"before": 1, "value": make(), "after": 2})
+    kept, dropped = convert_properties({"before": 1, "value": make(), "after": 2})
     assert (kept.pop("before"), kept.pop("after")) == (1, 2)
     assert kept == ({} if expected is ... else {"value": expected})
     assert dropped == (1 if expected is ... else 0)
-    kept, _ = plain_properties({"nested": [make()], "after": 2})
+    kept, _ = convert_properties({"nested": [make()], "after": 2})
     assert kept.pop("after") == 2
     assert kept in ({}, {"nested": []}, {"nested": [expected]})
 
@@ -330,12 +330,12 @@ NO_PROPERTIES: list[tuple[Callable[[], Any], int]] = [
 @pytest.mark.parametrize(("make", "dropped"), NO_PROPERTIES)
 def test_properties_that_are_none_are_counted(make: Callable[[], Any], dropped: int) -> None:
     """What I passed by mistake leaves an event without it, and a count."""
-    assert plain_properties(make()) == ({}, dropped)
+    assert convert_properties(make()) == ({}, dropped)
 
 
 def test_properties_without_an_end_end() -> None:
     """A mapping that goes on for ever does not keep my command."""
-    kept, dropped = plain_properties(Endless())
+    kept, dropped = convert_properties(Endless())
     assert (kept, dropped) == ({str(n): n for n in range(MAX_NODES)}, 0)
 
 
@@ -347,7 +347,7 @@ def test_ctrl_c_is_not_taken_for_a_value_that_fails() -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        plain_properties(Interrupted())
+        convert_properties(Interrupted())
 
 
 def test_nothing_of_an_object_is_printed_or_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -423,8 +423,8 @@ def test_large_and_circular_values_cost_no_time(kind: str) -> None:
     """Whatever I pass by mistake, my command does not wait."""
     value = LARGE[kind]()
     started = thread_time()
-    kept, _ = plain_properties({"value": value, "plan": "pro"})
-    plain_properties(value)
+    kept, _ = convert_properties({"value": value, "plan": "pro"})
+    convert_properties(value)
     assert thread_time() - started < 0.5
     assert kept.pop("plan") == "pro"
     assert nodes(kept) <= 1 + MAX_NODES
@@ -457,7 +457,7 @@ def test_what_does_not_fit_takes_no_room_from_what_does(
     """A list that is too long does not cost the event its other properties."""
     small = {f"small {n}": "x" * 20 for n in range(20)}
     large = {"large": make()}
-    kept, _ = plain_properties({**large, **small} if first else {**small, **large})
+    kept, _ = convert_properties({**large, **small} if first else {**small, **large})
     kept.pop("large", None)
     assert kept == small
 
@@ -467,7 +467,7 @@ def test_two_hundred_values_fit_and_no_more() -> None:
     assert plain([0] * (MAX_NODES - 1)) == [0] * (MAX_NODES - 1)
     assert plain([0] * MAX_NODES) is ...
     many = {f"n{n}": n for n in range(250)}
-    kept, dropped = plain_properties(many)
+    kept, dropped = convert_properties(many)
     assert list(kept) == list(many)[:MAX_NODES]
     assert dropped == 50
 
@@ -475,8 +475,8 @@ def test_two_hundred_values_fit_and_no_more() -> None:
 def test_what_was_left_out_is_counted_exactly() -> None:
     """Each property that is missing counts as one, however large it was."""
     given_ = {"a": 1, "b": 10**5000, "c": [0] * 1000, 1.5: 1, "d": "x" * 5000, "e": None}
-    assert plain_properties(given_) == ({"a": 1, "e": None}, 4)
-    assert plain_properties({n: n for n in range(10_000)})[1] == 10_000 - MAX_NODES
+    assert convert_properties(given_) == ({"a": 1, "e": None}, 4)
+    assert convert_properties({n: n for n in range(10_000)})[1] == 10_000 - MAX_NODES
 
 
 @pytest.mark.parametrize(
@@ -485,14 +485,14 @@ def test_what_was_left_out_is_counted_exactly() -> None:
 def test_bytes_are_counted_as_they_are_sent(text: str) -> None:
     """A control character is six bytes on the wire, an emoji twelve; the bound knows."""
     full = {f"{text * 100}{n}": text * 1000 for n in range(100)}
-    kept, dropped = plain_properties(full)
+    kept, dropped = convert_properties(full)
     size = len(encode(kept))
     assert len(kept) + dropped == 100
     assert size <= MAX_BYTES + 2
     assert size > MAX_BYTES - 15_000
-    nested, _ = plain_properties({"list": [text * 1000] * 30})
+    nested, _ = convert_properties({"list": [text * 1000] * 30})
     assert len(encode(nested)) <= MAX_BYTES + 2
-    named, _ = plain_properties({"dict": {f"{text * 120}{n}": None for n in range(150)}})
+    named, _ = convert_properties({"dict": {f"{text * 120}{n}": None for n in range(150)}})
     assert len(encode(named)) <= MAX_BYTES + 2
 
 
@@ -518,13 +518,13 @@ def test_bytes_are_counted_as_they_are_sent(text: str) -> None:
 def test_a_value_is_kept_as_long_as_there_is_room_for_it(value: Any, size: int) -> None:
     """The last byte is used; with one less a property is left out, or what is in it."""
     name = len('"a":,')
-    kept, dropped = plain_properties({"a": value}, room=name + size)
+    kept, dropped = convert_properties({"a": value}, room=name + size)
     assert dropped == 0
     assert len(encode(kept)) <= 2 + name + size
-    whole, _ = plain_properties({"a": value})
+    whole, _ = convert_properties({"a": value})
     assert kept == whole
-    assert plain_properties({"a": value}, room=name + size - 1)[0] != whole
-    assert plain_properties({"a": value}, room=name - 1) == ({}, 1)
+    assert convert_properties({"a": value}, room=name + size - 1)[0] != whole
+    assert convert_properties({"a": value}, room=name - 1) == ({}, 1)
 
 
 SMALL = st.recursive(
@@ -536,13 +536,13 @@ SMALL = st.recursive(
 @given(st.dictionaries(st.text(max_size=3), SMALL), st.integers(0, 200))
 def test_no_room_is_ever_exceeded(properties: dict[str, Any], room: int) -> None:
     """However little room there is, what is recorded fits in it, commas and brackets too."""
-    kept, _ = plain_properties(properties, room=room)
+    kept, _ = convert_properties(properties, room=room)
     assert len(encode(kept)) <= max(2, room + 1)
 
 
 def test_half_a_text_is_never_recorded() -> None:
     """A text is recorded whole or not at all: half a secret is still one."""
-    kept, dropped = plain_properties({str(n): "secret" * 600 for n in range(10)})
+    kept, dropped = convert_properties({str(n): "secret" * 600 for n in range(10)})
     assert set(kept.values()) == {"secret" * 600}
     assert len(kept) + dropped == 10
 
@@ -554,7 +554,7 @@ def test_properties_are_a_snapshot() -> None:
     """Changing a value after `track` changes no event."""
     inner = {"b": [1, 2]}
     given_: dict[str, Any] = {"a": inner}
-    kept, _ = plain_properties(given_)
+    kept, _ = convert_properties(given_)
     inner["b"].append(3)
     inner["c"] = []
     given_["d"] = 1
@@ -578,10 +578,10 @@ def test_a_dictionary_that_changes_meanwhile_is_no_error() -> None:
     thread.start()
     try:
         for _ in range(300):
-            kept, dropped = plain_properties({"shared": shared, "plan": "pro"})
+            kept, dropped = convert_properties({"shared": shared, "plan": "pro"})
             assert dropped == 0
             assert kept["plan"] == "pro"
-            assert plain_properties(shared)[1] == 0
+            assert convert_properties(shared)[1] == 0
     finally:
         done.set()
         thread.join()
@@ -594,7 +594,7 @@ def test_deep_stacks_are_no_error() -> None:
         try:
             return dive()
         except RecursionError:
-            return plain_properties({"a": [[[[1]]]]})
+            return convert_properties({"a": [[[[1]]]]})
 
     limit = sys.getrecursionlimit()
     kept, dropped = dive()

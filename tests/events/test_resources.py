@@ -13,7 +13,7 @@ import click
 import pytest
 
 from click_telemetry import instrument, resource
-from click_telemetry._events.resources import is_opaque
+from click_telemetry._events.resources import is_random
 from click_telemetry._events.scope import take_dropped
 from click_telemetry._foreground.declaration import DeclarationError
 from click_telemetry._reader import BASE_PROPERTIES
@@ -238,7 +238,7 @@ def test_an_id_leaves_only_if_it_is_a_random_uuid(
     given: Any, opaque: bool, recording_client: RecordingClient
 ) -> None:
     """Any other may be a name that a person chose: a UUID stands for it, the same in every run."""
-    assert is_opaque(str(given)) is opaque
+    assert is_random(str(given)) is opaque
     store = Records()
     found = [
         record(recording_client, lambda: resource("Machine", given, store=store).connected())

@@ -17,7 +17,7 @@ from click_telemetry._events.context import identify, set_context
 from click_telemetry._events.properties import CONTEXT_BYTES
 from click_telemetry._events.scope import Recorder, take_dropped, track
 from click_telemetry._events.state import (
-    AMID,
+    DURING,
     ENDS,
     MAX_OWN_EVENTS,
     PUBLISH_AFTER,
@@ -453,8 +453,8 @@ def test_a_flow_that_starts_has_room_for_its_end() -> None:
     assert quota.reserve(None)
     assert quota.full
     assert not quota.reserve(Slot(late, STARTS))
-    assert not quota.reserve(Slot(late, AMID))
-    assert not quota.reserve(Slot(fits, AMID))
+    assert not quota.reserve(Slot(late, DURING))
+    assert not quota.reserve(Slot(fits, DURING))
     assert not quota.reserve(Slot(late, ENDS))
     assert quota.latest() is fits
     assert quota.reserve(Slot(fits, ENDS))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from click_telemetry._events.text import MAX_NAME, name_or_none, plain_text
+from click_telemetry._events.text import MAX_NAME, name_or_none, sanitize_text
 from click_telemetry._recorder import encode
 
 from ..harness.values import ANY_TEXT, BrokenText, Colour, Faceless, Level, liar, strict
@@ -40,13 +40,13 @@ REPLACED = "\ufffd"
 )
 def test_text_is_text_for_every_reader(text: str, expected: str) -> None:
     """No surrogate, no NUL, no change of direction; everything else as it is."""
-    assert plain_text(text) == expected
-    assert plain_text(BrokenText(text)) == expected
+    assert sanitize_text(text) == expected
+    assert sanitize_text(BrokenText(text)) == expected
 
 
 def test_exactly_these_characters_are_replaced() -> None:
     """NUL, what turns the reading direction (Unicode's Bidi_Control), and half characters."""
-    replaced = [code for code in range(0x1_1000) if plain_text(chr(code)) != chr(code)]
+    replaced = [code for code in range(0x1_1000) if sanitize_text(chr(code)) != chr(code)]
     marks = [0, 0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
     assert replaced == [*marks, *range(0xD800, 0xE000)]
 
@@ -54,13 +54,13 @@ def test_exactly_these_characters_are_replaced() -> None:
 @given(ANY_TEXT)
 def test_every_text_is_utf_8_and_goes_one_way(text: str) -> None:
     """What is sent can be written down anywhere."""
-    found = plain_text(text)
+    found = sanitize_text(text)
     found.encode("utf-8")
     assert type(found) is str
     assert len(found) == len(text)
     assert not re.search("[\0\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]", found)
     assert all(new in (old, REPLACED) for old, new in zip(text, found, strict=True))
-    assert plain_text(found) == found
+    assert sanitize_text(found) == found
 
 
 NAMES: list[tuple[Callable[[], Any], str | None]] = [

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from click_telemetry._events.properties import plain_name, plain_properties
+from click_telemetry._events.properties import convert_properties, sanitize_name
 from click_telemetry._events.text import MAX_TEXT
 from click_telemetry._scrub.pairs import names_secret
 from click_telemetry._scrub.rules import RULES, Rule, marker
@@ -139,7 +139,7 @@ def test_what_only_looks_like_a_secret_stays(text: str) -> None:
 @pytest.mark.parametrize("value", [None, True, 7, 0.5, 2**60, -1])
 def test_other_types_are_untouched(value: Any) -> None:
     """A number is a number, under any name."""
-    assert plain_properties({"password": value, "x": [value]}) == (
+    assert convert_properties({"password": value, "x": [value]}) == (
         {"password": value, "x": [value]},
         0,
     )
@@ -220,8 +220,8 @@ def test_every_example_is_scrubbed_for_good() -> None:
 @given(st.dictionaries(FRAGMENTS, FRAGMENTS | st.lists(FRAGMENTS), max_size=5))
 def test_properties_are_scrubbed_for_good(properties: dict[str, Any]) -> None:
     """What waited in memory is the same when it is recorded."""
-    kept, _ = plain_properties(properties)
-    assert plain_properties(kept)[0] == kept
+    kept, _ = convert_properties(properties)
+    assert convert_properties(kept)[0] == kept
 
 
 REPEATED = [
@@ -332,7 +332,7 @@ def test_a_name_says_whether_its_value_is_a_secret(
 
 def test_a_value_under_a_secret_s_name_is_taken_whatever_it_looks_like() -> None:
     """At any depth, in lists too; what is not text stays."""
-    assert plain_properties(
+    assert convert_properties(
         {
             "password": "hunter2",
             "token": ["one", {"note": "two"}, 3],
@@ -380,9 +380,9 @@ def test_what_is_told_exactly_is_said_rather_than_its_name() -> None:
 
 def test_keys_are_scrubbed_too() -> None:
     """An address as a key is one as well; of two of them one is kept, the other counted."""
-    kept, dropped = plain_properties({"jane@x.example": 1, "joe@x.example": 2, "plan": "pro"})
+    kept, dropped = convert_properties({"jane@x.example": 1, "joe@x.example": 2, "plan": "pro"})
     assert (kept, dropped) == ({"[redacted:email]": 1, "plan": "pro"}, 1)
-    nested, _ = plain_properties({"by": {"10.0.0.1": {"ghp" + "_" + "a1B2" * 9: [1]}}})
+    nested, _ = convert_properties({"by": {"10.0.0.1": {"ghp" + "_" + "a1B2" * 9: [1]}}})
     assert nested == {"by": {"[redacted:ip]": {"[redacted:github-token]": [1]}}}
 
 
@@ -398,15 +398,15 @@ def test_keys_are_scrubbed_too() -> None:
 )
 def test_a_name_given_as_free_text_is_scrubbed(name: Any, expected: str | None) -> None:
     """An event's name is no way out; one that is too long afterwards is none."""
-    assert plain_name(name) == expected
+    assert sanitize_name(name) == expected
 
 
 def test_long_texts_are_dropped_before_they_are_scrubbed() -> None:
     """Nothing is cut in the middle of a secret."""
     secret = "password=" + "x" * MAX_TEXT
-    assert plain_properties({"a": secret, "b": "x"}) == ({"b": "x"}, 1)
+    assert convert_properties({"a": secret, "b": "x"}) == ({"b": "x"}, 1)
     longest = "password=" + "x" * (MAX_TEXT - 9)
-    assert plain_properties({"a": longest}) == ({"a": "password=[redacted:password]"}, 0)
+    assert convert_properties({"a": longest}) == ({"a": "password=[redacted:password]"}, 0)
 
 
 def test_dates_ids_and_tags_are_said_as_they_are() -> None:
@@ -416,7 +416,7 @@ def test_dates_ids_and_tags_are_said_as_they_are() -> None:
 
     moment = datetime.datetime(2026, 11, 21, 12, 30, tzinfo=datetime.timezone.utc)
     given_ = {"at": moment, "id": uuid.UUID(int=7), "raw": b"x", "token": uuid.UUID(int=7)}
-    assert plain_properties(given_)[0] == {
+    assert convert_properties(given_)[0] == {
         "at": "2026-11-21T12:30:00+00:00",
         "id": str(uuid.UUID(int=7)),
         "raw": "[bytes]",
