@@ -180,7 +180,7 @@ class _Call:
         outcome: Fact = {"exit": 0}
         if error is not None:
             try:
-                from .._foreground.outcome import of_error
+                from .._foreground.outcome import of_error  # loaded when a command fails
 
                 outcome = of_error(error, *self._recorder.packages)
             except Exception as problem:

@@ -251,6 +251,11 @@ class Flow:
             moment, own = FAILED, {}
         self._end(moment, own, {})
 
+    def end_call(self, error: BaseException) -> None:
+        """End it as its function raised; the wrapper's frame leaves the traceback."""
+        self.end_by(error)
+        unlink(error)
+
     def abandon(self) -> None:
         """Abort it as the invocation ends; the recorded step is the furthest that was reached."""
         if os.getpid() != self._pid:
@@ -395,7 +400,7 @@ def unlink(error: BaseException) -> None:
         return
     BaseException.with_traceback(error, traceback.tb_next)
     if sys.version_info < (3, 11):  # `raise` puts it back there
-        from .. import _tracebacks
+        from .. import _tracebacks  # Python 3.10 alone needs it
 
         _tracebacks.unlink_below(traceback)
 

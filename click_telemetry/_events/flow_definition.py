@@ -117,7 +117,7 @@ class FlowDefinition:
         /,
     ) -> None:
         """End it, if it has not ended already; an exception passes through."""
-        self._leave().end_by(error)
+        self._leave(error)
 
     async def __aenter__(self) -> Flow:
         """Start it."""
@@ -131,7 +131,7 @@ class FlowDefinition:
         /,
     ) -> None:
         """End it, as `__exit__` does."""
-        self._leave().end_by(error)
+        self._leave(error)
 
     def start(self) -> Flow:
         """A run of the flow that has started.
@@ -151,19 +151,17 @@ class FlowDefinition:
         started.begin()
         return started
 
-    def _leave(self) -> Flow:
-        """The run that this block is: a definition may be entered in several places at once."""
+    def _leave(self, error: BaseException | None) -> None:
+        """End the run that this block is: a definition may be entered in several places at once."""
         here = _current_task()
         entered = list(self._entered)
         found = next((one for one in reversed(entered) if one[0] == here), None)
         if found is None:  # left in another thread or task than it was entered in
             if not entered:
-                from .flow import Flow
-
-                return Flow.of(None)
+                return
             found = entered[-1]
         self._entered.remove(found)
-        return found[1]
+        found[1].end_by(error)
 
 
 def _current_task() -> object:
@@ -191,8 +189,7 @@ def _decorate(definition: FlowDefinition, function: Any) -> Any:
             try:
                 result = await function(*args, **kwargs)
             except BaseException as error:
-                running.end_by(error)
-                _unlink(error)
+                running.end_call(error)
                 raise
             running.end_by(None)
             return result
@@ -205,8 +202,7 @@ def _decorate(definition: FlowDefinition, function: Any) -> Any:
             try:
                 result = yield from function(*args, **kwargs)
             except BaseException as error:
-                running.end_by(error)
-                _unlink(error)
+                running.end_call(error)
                 raise
             running.end_by(None)
             return result
@@ -219,19 +215,12 @@ def _decorate(definition: FlowDefinition, function: Any) -> Any:
             try:
                 result = function(*args, **kwargs)
             except BaseException as error:
-                running.end_by(error)
-                _unlink(error)
+                running.end_call(error)
                 raise
             running.end_by(None)
             return result
 
     return called
-
-
-def _unlink(error: BaseException) -> None:
-    from .flow import unlink  # loaded with the flow
-
-    unlink(error)
 
 
 def _decoration_problem(function: Any) -> str:

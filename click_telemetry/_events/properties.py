@@ -16,7 +16,6 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from .._instrument import pass_on
-from .._reader import RESERVED_PROPERTIES
 from .._recorder import encode
 from .._scrub.pairs import names_secret
 from .._scrub.scrub import scrub, scrub_under
@@ -252,6 +251,8 @@ class Context:
         Returns:
             How many could not be found or recorded.
         """
+        from .._reader import RESERVED_PROPERTIES  # 1 M instructions, only for `properties=`
+
         given: dict[str, Any] = {}
         failed = 0
         for name, value in properties.items():
@@ -293,10 +294,10 @@ class Context:
             self._declared, self._set = declared, kept
         return dropped
 
-    def declared_values(self) -> dict[str, Json]:
-        """A copy of what `properties=` gave."""
-        return {name: deep_copy(value) for name, value in self._declared.items()}
-
-    def set_values(self) -> dict[str, Json]:
-        """A copy of what `set_context` set."""
-        return {name: deep_copy(value) for name, value in self._set.items()}
+    def merged(self, own: Mapping[str, Any]) -> dict[str, Json]:
+        """An event's properties: copies of those that were set, its own, those declared."""
+        return {
+            **{name: deep_copy(value) for name, value in self._set.items()},
+            **own,
+            **{name: deep_copy(value) for name, value in self._declared.items()},
+        }

@@ -153,15 +153,13 @@ class EventState:
             own: JSON values.
         """
         context = self._context
-        if context is None:
-            return dict(own)
-        return {**context.set_values(), **own, **context.declared_values()}
+        return dict(own) if context is None else context.merged(own)
 
     def context(self) -> Context:
         """The properties of every event; made for an invocation that has any."""
         with self._lock:
             if self._context is None:
-                from .properties import Context
+                from .properties import Context  # loads the scrubber, for what few use
 
                 self._context = Context()
             return self._context
@@ -386,7 +384,7 @@ class Track(Value):
         """Convert the properties to JSON values."""
         if self._frozen:
             return
-        from .properties import convert_properties
+        from .properties import convert_properties  # loads the scrubber, not in a run that is off
 
         found, dropped = convert_properties({} if self._properties is None else self._properties)
         self._properties = found
@@ -395,7 +393,7 @@ class Track(Value):
 
     def record(self, invocation: Invocation, run: int) -> list[Fact]:
         """The fact of it, if there is room."""
-        from .properties import sanitize_name
+        from .properties import sanitize_name  # as in `freeze`
 
         state = state_of(invocation)
         name = sanitize_name(self._name)
