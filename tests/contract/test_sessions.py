@@ -111,9 +111,9 @@ def go():
     asyncio.run(later())
     used = set("Event child_env current flow identify resource set_context track track_command "
         "track_error track_warning".split())
-    known = {"Client", "CustomCommand", "DeclarationError", "Flow", "FlowDefinition",
-        "InstrumentedGroup", "Recorder", "Resource", "Store", "Timed", "exclude", "instrument",
-        "instrumented_group", "telemetry_group", *used}
+    known = {"Client", "CustomCommand", "DeclarationError", "EventPlan", "EventProperty", "Flow",
+        "FlowDefinition", "FlowPlan", "InstrumentedGroup", "Recorder", "Resource", "Store",
+        "Timed", "exclude", "instrument", "instrumented_group", "telemetry_group", *used}
     assert set(click_telemetry.__all__) == known, set(click_telemetry.__all__) ^ known
     click.echo("done")
 
