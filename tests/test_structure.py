@@ -44,7 +44,7 @@ class Import(NamedTuple):
         target: the imported one.
         line: where.
         in_function: whether it is in a function, and so happens later or never.
-        has_reason: whether a comment beside or above it gives the reason.
+        has_reason: whether a comment on its line or above it gives the reason.
     """
 
     source: str
@@ -169,7 +169,7 @@ def test_imports_run_in_one_direction() -> None:
 
 
 def test_every_import_in_a_function_has_its_reason() -> None:
-    """A comment beside it gives the reason; the plain path loads all of `_foreground` so."""
+    """A comment on its line or above it gives the reason; the plain path loads all of `_foreground` so."""
     unexplained = [
         made
         for made in imports()

@@ -153,7 +153,7 @@ class FlushResult(NamedTuple):
 
     @property
     def rejected(self) -> int:
-        """Messages that the server rejected for good."""
+        """Messages that the server rejected finally."""
         return max(self.after.state.rejected - self.before.state.rejected, 0)
 
     @property

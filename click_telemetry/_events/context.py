@@ -54,16 +54,16 @@ def set_context(**properties: Any) -> None:
             `command` …), that `Command Completed` has (`outcome`), or that names a user. Elsewhere
             such a property is left out and counted.
     """
-    refused = [name for name in properties if _is_reserved(name)]
-    given = {k: v for k, v in properties.items() if v is not None and k not in refused}
-    removed = [k for k, v in properties.items() if v is None and k not in refused]
+    reserved = [name for name in properties if _is_reserved(name)]
+    given = {k: v for k, v in properties.items() if v is not None and k not in reserved}
+    removed = [k for k, v in properties.items() if v is None and k not in reserved]
     recorder = current_recorder()
     converted, dropped = recorder.convert(given)
     # A value that cannot be recorded removes the old one, which would be wrong by now.
     removed += [name for name in given if converted.get(name) is None]
-    recorder.record(_ContextUpdate(converted, removed, dropped + len(refused)))
-    for name in refused:
-        recorder.report(_refusal(name))
+    recorder.record(_ContextUpdate(converted, removed, dropped + len(reserved)))
+    for name in reserved:
+        recorder.report(_reserved_problem(name))
 
 
 class _ContextUpdate(Value):
@@ -88,7 +88,7 @@ def _is_reserved(name: str) -> bool:
     return name in RESERVED_PROPERTIES or name in USER_PROPERTIES
 
 
-def _refusal(name: str) -> str:
+def _reserved_problem(name: str) -> str:
     if name in USER_PROPERTIES:
         return f"set_context({name}=…) would name a user on every event: write identify(…) instead"
     return (
@@ -110,7 +110,7 @@ def identify(user_id: str | int | None, traits: Mapping[str, Any] | None = None)
 
     What was recorded before remains anonymous: no message is changed, no `alias` is sent. But the
     messages of a user contain the anonymous ID too, as Segment's specification has it, so who has
-    the data can tell which anonymous events came from the same installation. State so in your
+    the data can show which anonymous events came from the same installation. State so in your
     notice.
 
     Args:

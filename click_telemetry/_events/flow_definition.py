@@ -141,7 +141,7 @@ class FlowDefinition:
         """
         # Not before the first run: these modules take about 1.5 ms.
         from .flow import Flow
-        from .scope import NOOP, UNATTRIBUTED, current_recorder
+        from .scope import NOOP, UNATTRIBUTED, current_recorder  # with the flow
 
         recorder = current_recorder()
         recorder.report(self.plan.problem)

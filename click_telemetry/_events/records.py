@@ -42,7 +42,7 @@ MAX_BYTES = 64 * 1024
 
 LOCK_TIMEOUT = 0.25
 """Seconds that the lock is waited for; its holder needs a millisecond. A missed count is better
-than a command that waits."""
+than a slow command."""
 
 
 class Store(Protocol):

@@ -79,7 +79,7 @@ def negative(parameter: Any) -> str:
 
 MAX_WRAPPERS = 64
 INSTALLED = ("site-packages", "dist-packages")
-"""Folders of what was installed, even where a virtual environment is beside a script."""
+"""Folders of what was installed, even where a virtual environment is next to a script."""
 
 
 def package_of_callback(callback: Any) -> str:
@@ -159,7 +159,7 @@ def is_own(module: str, own: str, packages: Collection[str]) -> bool:
     for declared in packages:
         if module == declared or module.startswith(declared + "."):
             return True
-    return own == "__main__" and _is_beside_script(module)
+    return own == "__main__" and _is_next_to_script(module)
 
 
 def is_standard(module: str) -> bool:
@@ -175,7 +175,7 @@ def is_standard(module: str) -> bool:
     return _is_below(origin, library)
 
 
-def _is_beside_script(module: str) -> bool:
+def _is_next_to_script(module: str) -> bool:
     """Whether a module is in the folder of the script that runs, and was not installed there."""
     script = getattr(sys.modules.get("__main__"), "__file__", None)
     file = getattr(sys.modules.get(module), "__file__", None)
@@ -183,7 +183,7 @@ def _is_beside_script(module: str) -> bool:
         return False
     folder = os.path.dirname(os.path.realpath(script))
     prefix = os.path.realpath(sys.prefix)
-    # An environment beside the script is below its folder; a script may be in an environment too.
+    # An environment next to the script is below its folder; a script may be in an environment too.
     return _is_below(file, folder) and not (_is_below(prefix, folder) and _is_below(file, prefix))
 
 

@@ -115,7 +115,7 @@ def test_the_longest_untouched_goes(state: Path) -> None:
 
 
 def test_ten_processes_at_once_miss_no_count(state: Path) -> None:
-    """As parallel commands of a script: everybody's connection counts once."""
+    """As parallel commands of a script: each connection counts once."""
     source = """
 def count(found): return {"connect_count": (found or {}).get("connect_count", 0) + 1}
 for _ in range(5):
@@ -238,7 +238,7 @@ def test_any_bytes_are_read_without_harm(content: bytes, state: Path) -> None:
 
 
 def test_a_full_disk_costs_the_count(state: Path) -> None:
-    """The old file stands, and nothing lies beside it."""
+    """The old file stands, and there is no other."""
     records(state).change("Machine", "box", count)
     source = """
 import resource

@@ -37,7 +37,7 @@ from ..harness.stories import run
 
 
 @pytest.fixture(autouse=True)
-def no_strays() -> Iterator[None]:
+def no_unattributed_events() -> Iterator[None]:
     take_dropped()
     yield
     assert SCOPES == []
@@ -102,7 +102,7 @@ def test_between_two_invocations_a_thread_belongs_to_none() -> None:
     assert take_dropped() == 1
 
 
-def test_a_thread_beside_an_opted_out_command_records_nothing() -> None:
+def test_a_thread_that_runs_with_an_opted_out_command_records_nothing() -> None:
     """It may be part of that; it is not counted either."""
     recording, off = Recording(), Recording("off").scope()
     off.opted_out = "flag"
@@ -160,7 +160,7 @@ def test_a_group_s_events_after_a_command_belong_to_the_latest() -> None:
 
 
 def test_whether_a_context_is_in_a_run() -> None:
-    """The foreground asks, for a thread beside an opted-out command."""
+    """The foreground asks, for a thread that runs with an opted-out command."""
     recording = Recording()
     assert not is_in_run()
     with recording.group():

@@ -37,7 +37,7 @@ SEGMENT_LIMIT = 32 * 1024
 
 
 @pytest.fixture(autouse=True)
-def no_strays() -> None:
+def no_unattributed_events() -> None:
     take_dropped()
 
 

@@ -100,7 +100,7 @@ def test_the_processor_is_found_without_running_a_program() -> None:
         ({"CLAUDECODE": "1", "CI": "1"}, True, "agent:claude-code"),
     ],
 )
-def test_who_runs_it_is_told_from_the_environment(
+def test_who_runs_it_is_read_from_the_environment(
     environ: dict[str, str], ci: bool, context: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A build server, an agent, a script: each is recognized."""
@@ -149,7 +149,7 @@ def test_a_closed_stream_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None
         ({"CONTAINER": "podman"}, False),
     ],
 )
-def test_a_container_is_told_by_its_variables(
+def test_a_container_is_recognized_by_its_variables(
     environ: dict[str, str], found: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Kubernetes, systemd-nspawn and Podman set one."""
@@ -158,7 +158,7 @@ def test_a_container_is_told_by_its_variables(
 
 
 @pytest.mark.parametrize("mark", ["/.dockerenv", "/run/.containerenv"])
-def test_a_container_is_told_by_its_marks(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_container_is_recognized_by_its_files(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Docker and Podman leave a file; nothing else is looked at."""
     asked: list[Any] = []
 
@@ -190,7 +190,7 @@ def test_a_session_that_is_none_begins_a_new_one(given: str | None) -> None:
     assert found != given
 
 
-def test_facts_are_told_without_the_network_or_a_child() -> None:
+def test_facts_need_neither_the_network_nor_a_child() -> None:
     """No socket, no process, no thread to find out where a command runs."""
     source = """
 seen = []

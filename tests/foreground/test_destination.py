@@ -345,5 +345,5 @@ def test_delay_is_a_whole_number_of_seconds_up_to_a_minute(given: str, expected:
     "host", [HOST, "https://127.0.0.1.b.example", "http://127.0.0.1@b.example"]
 )
 def test_delay_of_the_environment_counts_only_on_loopback(host: str) -> None:
-    """A stray `.env` does not change how my events get out."""
+    """An unrelated `.env` does not change how my events get out."""
     assert delay_of("0", host, 1) == 1

@@ -247,7 +247,7 @@ def test_handler_for_children_is_recognised(source: str, handles: bool) -> None:
         ("0", "https://events.example", "1"),
     ],
 )
-def test_sender_sleeps_a_second_or_as_long_as_a_developer_says(
+def test_sender_sleeps_a_second_or_as_long_as_a_developer_asks_for(
     given: str | None,
     host: str,
     delay: str,

@@ -145,7 +145,7 @@ ENDINGS: dict[str, tuple[Callable[[], Any], list[tuple[Any, ...]]]] = {
 
 @pytest.mark.parametrize(("callback", "found"), list(ENDINGS.values()), ids=list(ENDINGS))
 @pytest.mark.skipif(not POSIX, reason="exit statuses are wider on Windows")
-def test_every_way_to_end_is_told_as_the_shell_saw_it(
+def test_every_way_to_end_is_recorded_as_the_shell_saw_it(
     callback: Callable[[], Any], found: list[tuple[Any, ...]], recording_client: RecordingClient
 ) -> None:
     """Exit code, outcome and class; never a message (rules 12, 13)."""
@@ -239,7 +239,7 @@ def test_causes_that_run_in_a_circle_end() -> None:
     assert of(one) == (OWN + "Wall", False)
 
 
-def test_class_with_a_hostile_metaclass_is_told_without_its_help() -> None:
+def test_class_with_a_hostile_metaclass_is_named_without_its_code() -> None:
     """No code of the exception's runs."""
 
     class Meta(type):
@@ -253,13 +253,13 @@ def test_class_with_a_hostile_metaclass_is_told_without_its_help() -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="3.10 has no exception groups")
-def test_group_of_exceptions_is_told_as_a_group() -> None:
+def test_group_of_exceptions_is_recorded_as_a_group() -> None:
     """What is inside stays inside."""
     group = vars(builtins)["ExceptionGroup"]
     assert of(group("x", [ValueError()])) == ("ExceptionGroup", False)
 
 
-def test_class_that_is_re_exported_is_told_where_it_says_it_lives() -> None:
+def test_class_that_is_re_exported_is_named_by_its_own_module() -> None:
     """A package may give its classes their public home, as long as they are found there."""
     made = type("Public", (ValueError,), {"__module__": __name__, "__qualname__": "Public"})
     globals()["Public"] = made
@@ -270,7 +270,7 @@ def test_class_that_is_re_exported_is_told_where_it_says_it_lives() -> None:
     assert of(made()) == ("ValueError", True)
 
 
-def test_nested_class_is_told_by_its_full_name() -> None:
+def test_nested_class_is_named_in_full() -> None:
     """What is found inside a class is genuine too."""
     assert of(Wall.Inner("x")) == (OWN + "Wall.Inner", False)
 

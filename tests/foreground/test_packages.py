@@ -241,10 +241,10 @@ def write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def test_modules_beside_a_script_are_its_own_but_not_what_is_installed_there(
+def test_modules_next_to_a_script_are_its_own_but_not_what_is_installed_there(
     tmp_path: Path,
 ) -> None:
-    """A script with a virtual environment beside it."""
+    """A script with a virtual environment next to it."""
     write(tmp_path / "commands" / "near.py", COMMAND.format(name="near"))
     site = tmp_path / "venv" / "lib" / "site-packages"
     write(site / "installed.py", COMMAND.format(name="installed"))

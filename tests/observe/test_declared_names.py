@@ -1,6 +1,6 @@
 """One rule for names, tried on the ways in which applications find and make their commands.
 
-Only names that the code declares are reported; a word that somebody typed, or a file of theirs has,
+Only names that the code declares are reported; a word that a person typed, or has in a file,
 is `<dynamic>`, and a command of another package `<plugin>`.
 """
 

@@ -97,7 +97,7 @@ def test_high_entropy_is_long_and_random_or_hexadecimal(text: str, expected: boo
         ("12:30:45", False),
     ],
 )
-def test_ipv6_is_what_rfc_4291_says(text: str, expected: bool) -> None:
+def test_ipv6_is_what_rfc_4291_defines(text: str, expected: bool) -> None:
     """Times and scopes are none."""
     assert rules.is_ipv6(text) is expected
 

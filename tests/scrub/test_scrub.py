@@ -35,7 +35,7 @@ def remains(secret: str, text: str) -> list[str]:
 # Recall --------------------------------------------------------------------------------------
 
 
-def test_every_secret_of_every_family_is_taken_and_said() -> None:
+def test_every_secret_of_every_family_is_replaced_by_its_marker() -> None:
     """Wherever it stands, however long it is: 100 %, and the marker names its kind."""
     missed = []
     for family, text, secret in corpora.examples():
@@ -93,7 +93,7 @@ EDGES = [
 
 
 @pytest.mark.parametrize(("text", "expected"), EDGES)
-def test_what_stands_beside_a_secret_stays(text: str, expected: str) -> None:
+def test_what_is_next_to_a_secret_stays(text: str, expected: str) -> None:
     """The rest of the text is still readable."""
     assert scrub(text) == expected
 
@@ -210,14 +210,14 @@ def test_scrubbing_twice_is_scrubbing_once(text: str) -> None:
     assert scrub(scrubbed) == scrubbed
 
 
-def test_every_example_is_scrubbed_for_good() -> None:
+def test_every_example_is_unchanged_by_a_second_scrubbing() -> None:
     """No marker is taken for something else, nor for a name."""
     assert [t for _, t, _ in corpora.examples() if scrub(scrub(t)) != scrub(t)] == []
 
 
 @settings(deadline=None)
 @given(st.dictionaries(FRAGMENTS, FRAGMENTS | st.lists(FRAGMENTS), max_size=5))
-def test_properties_are_scrubbed_for_good(properties: dict[str, Any]) -> None:
+def test_properties_are_unchanged_by_a_second_scrubbing(properties: dict[str, Any]) -> None:
     """What waited in memory is the same when it is recorded."""
     kept, _ = convert_properties(properties)
     assert convert_properties(kept)[0] == kept
@@ -322,7 +322,7 @@ def test_ten_times_the_text_takes_ten_times_the_time(unit: str | None) -> None:
         ("123", None),
     ],
 )
-def test_a_name_says_whether_its_value_is_a_secret(
+def test_a_name_shows_whether_its_value_is_a_secret(
     name: str, expected: tuple[str, bool] | None
 ) -> None:
     """By its last word, in the spellings of shells, JSON and Python."""
@@ -364,7 +364,7 @@ def test_a_value_under_a_secret_s_name_is_taken_whatever_it_looks_like() -> None
     )
 
 
-def test_what_is_told_exactly_is_said_rather_than_its_name() -> None:
+def test_an_exact_form_takes_precedence_over_a_name() -> None:
     """A GitHub token under `token` is called one; a forged marker is a password."""
     github = "ghp" + "_" + "a1B2" * 9
     assert scrub_under("token", github) == "[redacted:github-token]"
@@ -408,7 +408,7 @@ def test_long_texts_are_dropped_before_they_are_scrubbed() -> None:
     assert convert_properties({"a": longest}) == ({"a": "password=[redacted:password]"}, 0)
 
 
-def test_dates_ids_and_tags_are_said_as_they_are() -> None:
+def test_dates_ids_and_tags_stay_as_they_are() -> None:
     """They are ours to write: no pattern looks at them."""
     import datetime
     import uuid
