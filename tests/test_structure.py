@@ -169,7 +169,7 @@ def test_imports_run_in_one_direction() -> None:
 
 
 def test_every_import_in_a_function_has_its_reason() -> None:
-    """A comment on its line or above it gives the reason; the plain path loads all of `_foreground` so."""
+    """A comment on its line or above it gives the reason; `_foreground` is always loaded so."""
     unexplained = [
         made
         for made in imports()
