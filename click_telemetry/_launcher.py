@@ -151,6 +151,7 @@ def job(spool: Spool) -> bytes:
         "host": spool.destination.host,
         "write_key": spool.destination.write_key,
         "setting": spool.directories.setting,
+        "site_setting": spool.directories.site_setting,
         "anonymous_id": spool.anonymous_id,
         "token": spool.destination.token,
         "deliver": spool.deliver,

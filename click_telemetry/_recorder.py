@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 SEND, LOG, CLIENT, WATCH, OFF = "send", "log", "client", "watch", "off"
-PERSONAL = ("flag", "variable", "setting", "unreadable_setting", "other_user")
+PERSONAL = ("flag", "variable", "administrator", "setting", "unreadable_setting", "other_user")
 """The reasons that are a person's opt-out, which applies to what a run starts too."""
 DEFAULT_HOST = "https://api.segment.io"
 DYNAMIC = "<dynamic>"  # a command that exists only because its name was typed
@@ -215,6 +215,8 @@ def decide(
     variable = _instrument.opt_out_variable(environ, settings.prefix)
     if variable is not None:
         return Decision(OFF, "variable", variable)
+    if directories is not None and is_disabled_for_all(directories.site_setting):
+        return Decision(OFF, "administrator")
     setting = read_setting(directories.setting) if directories is not None else "none"
     if setting == "disabled":
         return Decision(OFF, "setting")
@@ -239,7 +241,7 @@ def decide(
     destination = find_destination(settings, environ)
     if destination is None:
         return Decision(OFF, "no_destination")
-    if directories is None or not is_storable(directories.state):
+    if directories is None or not is_storable(directories):
         return Decision(OFF, "not_storable")
     if setting != "enabled":
         if settings.consent == "opt-in":
@@ -291,17 +293,18 @@ def was_shown(marker: str) -> bool:
         return False
 
 
-def is_storable(state: str) -> bool:
-    """Whether the state directory is there, or can be made."""
-    try:
-        check_private_directory(state)
-    except OSError as error:
-        pass_on(error)
-        if error.errno != errno.ENOENT:
-            return False
-        from ._storage import can_create  # for a first run
+def is_storable(directories: Directories) -> bool:
+    """Whether the directories of the state are there and ours alone, or can be made."""
+    for path in (directories.state, directories.spool):
+        try:
+            check_private_directory(path)
+        except OSError as error:
+            pass_on(error)
+            if error.errno != errno.ENOENT:
+                return False
+            from ._storage import can_create  # for a first run
 
-        return can_create(state)
+            return can_create(path)
     return True
 
 
@@ -354,12 +357,14 @@ class Directories:
     Args:
         config: the configuration directory, which the application shares.
         state: ours alone.
+        site: the configuration directory of all users of the machine, which an administrator owns.
     """
 
-    __slots__ = ("anonymous_id", "notice", "setting", "spool", "state")
+    __slots__ = ("anonymous_id", "notice", "setting", "site_setting", "spool", "state")
 
-    def __init__(self, config: str, state: str) -> None:
+    def __init__(self, config: str, state: str, site: str) -> None:
         self.setting = os.path.join(config, "telemetry.json")
+        self.site_setting = os.path.join(site, "telemetry.json")
         self.state = state
         self.anonymous_id = os.path.join(state, "id")
         self.notice = os.path.join(state, "notice")
@@ -386,7 +391,32 @@ def directories_of(app: str, environ: Mapping[str, str]) -> Directories | None:
         home = home.rstrip("/")
         config = config if config.startswith("/") else home + "/.config"
         state = state if state.startswith("/") else home + "/.local/state"
-    return Directories(os.path.join(config, app), os.path.join(state, app, "telemetry"))
+    site, _, others = environ.get("XDG_CONFIG_DIRS", "").partition(":")
+    while others and not site.startswith("/"):
+        site, _, others = others.partition(":")
+    site = site if site.startswith("/") else "/etc/xdg"
+    return Directories(
+        os.path.join(config, app), os.path.join(state, app, "telemetry"), os.path.join(site, app)
+    )
+
+
+def is_disabled_for_all(path: str) -> bool:
+    """Whether an administrator has disabled telemetry for all users of the machine.
+
+    Args:
+        path: of the administrator's setting; a file that cannot be read counts as disabled.
+    """
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        pass_on(error)
+        return False
+    except OSError as error:
+        pass_on(error)
+        return True
+    from ._foreground import consent
+
+    return consent.is_disabled_for_all(path)
 
 
 def read_setting(path: str) -> str:

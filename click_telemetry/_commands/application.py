@@ -36,6 +36,7 @@ from .._recorder import (
     directories_of,
     find_destination,
     is_ci,
+    is_disabled_for_all,
     is_other_user,
     is_storable,
     is_test_run,
@@ -226,6 +227,7 @@ def switches(application: Application) -> list[Switch]:
     return [
         Switch("flag", FLAG, *flag),
         *_variables(application.environ, application.settings.prefix),
+        _administrator(application.directories),
         _saved_setting(application.setting),
         _user(application.environ),
         *_circumstances(application),
@@ -248,6 +250,14 @@ def _variables(environ: Mapping[str, str], prefix: str) -> Iterator[Switch]:
         else:
             effect = LOG if name == own and value.strip().lower() == LOG else NO_EFFECT
         yield Switch(name, name, value, effect)
+
+
+def _administrator(directories: Directories | None) -> Switch:
+    if directories is None or not os.path.lexists(directories.site_setting):
+        return Switch("administrator", "administrator", "none", NO_EFFECT)
+    if is_disabled_for_all(directories.site_setting):
+        return Switch("administrator", "administrator", directories.site_setting, OPTS_OUT)
+    return Switch("administrator", "administrator", "enabled", NO_EFFECT)
 
 
 def _saved_setting(setting: str) -> Switch:
@@ -308,7 +318,7 @@ def _circumstances(application: Application) -> Iterator[Switch]:
         (
             "not_storable",
             "state directory",
-            directories is None or not is_storable(directories.state),
+            directories is None or not is_storable(directories),
             "cannot be used",
             "can be used",
         ),

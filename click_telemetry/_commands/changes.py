@@ -245,6 +245,7 @@ def _job(application: Application, spool: SpoolReport) -> SenderJob | None:
         directories.setting,
         stored_id(directories),
         known.destination.token,
+        site_setting=directories.site_setting,
     )
 
 

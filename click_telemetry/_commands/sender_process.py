@@ -27,6 +27,7 @@ class SenderJob(NamedTuple):
         anonymous_id: the ID that it identifies once at the destination, or None.
         token: of the signed-in user, or None.
         deliver: whether it may use the network.
+        site_setting: the path of the administrator's setting, or None.
     """
 
     spool: str
@@ -36,6 +37,7 @@ class SenderJob(NamedTuple):
     anonymous_id: str | None
     token: str | None = None
     deliver: bool = True
+    site_setting: str | None = None
 
 
 def encode(job: SenderJob) -> bytes:

@@ -48,6 +48,23 @@ def parse(content: bytes) -> str:
     return ENABLED if enabled else DISABLED
 
 
+def is_disabled_for_all(path: str) -> bool:
+    """Whether an administrator's file disables telemetry; one that cannot be understood does.
+
+    It cannot enable anything, so its owner does not matter.
+    """
+    try:
+        with open(path, "rb", opener=_open_at_once) as file:
+            return parse(file.read(SETTING_LIMIT)) != ENABLED
+    except OSError:
+        return True
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    # A FIFO without a writer would block.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def write(path: str, *, enabled: bool) -> None:
     """Save a setting; whatever else the file holds is kept.
 
@@ -87,6 +104,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 REASONS = {
     "flag": "--no-telemetry was given",
     "variable": "an environment variable opts out",
+    "administrator": "the administrator of this machine has disabled telemetry",
     "setting": "telemetry is disabled by a saved setting",
     "unreadable_setting": "the saved setting cannot be read, so telemetry stays off",
     "other_user": "the process runs as another user, or HOME belongs to another user",

@@ -120,10 +120,11 @@ def platform_directories(app: str, environ: Mapping[str, str]) -> Directories | 
     try:
         config = platformdirs.user_config_dir(app, appauthor=False)
         state = platformdirs.user_state_dir(app, appauthor=False)
+        site = platformdirs.site_config_dir(app, appauthor=False)
     except (OSError, RuntimeError):  # what platformdirs raises where it finds no home
         return None
     if os.path.isabs(config) and os.path.isabs(state):
-        return Directories(config, os.path.join(state, "telemetry"))
+        return Directories(config, os.path.join(state, "telemetry"), site)
     return None
 
 

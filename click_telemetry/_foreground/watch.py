@@ -52,7 +52,11 @@ def state_directory(environ: Mapping[str, str]) -> str | None:
 def directories(found: Directories, app: str, environ: Mapping[str, str]) -> Directories:
     """The directories of a watched run: the person's saved setting, and a separate state."""
     state = state_directory(environ) or os.path.join(found.state, "watched")
-    return Directories(os.path.dirname(found.setting), os.path.join(state, app))
+    return Directories(
+        os.path.dirname(found.setting),
+        os.path.join(state, app),
+        os.path.dirname(found.site_setting),
+    )
 
 
 def observe(observers: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from time import time
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, uuid5
 
-from .._recorder import read_setting
+from .._recorder import is_disabled_for_all, read_setting
 from .._spool import LOCK
 from .._storage import check_private_directory
 from .queue import Claim, Entry, claim, length, oldest_names, reported_by
@@ -56,6 +56,7 @@ class Delivery:
         self._host: str = job["host"]
         self._write_key: str = job["write_key"]
         self._setting: str | None = job["setting"]
+        self._site_setting: str | None = job.get("site_setting")
         self._anonymous_id: str | None = job["anonymous_id"]
         self._token: str | None = job.get("token")
         self._may_deliver: bool = job.get("deliver", True)
@@ -214,6 +215,8 @@ class Delivery:
 
     def _may_send(self) -> bool:
         """Whether the setting, the lock and the spool still permit a request."""
+        if self._site_setting is not None and is_disabled_for_all(self._site_setting):
+            return False
         if self._setting is not None and read_setting(self._setting) in ("disabled", "unreadable"):
             return False
         return (

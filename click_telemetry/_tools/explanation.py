@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _FIXES = {
     "flag": "Omit it to see the events.",
+    "administrator": (
+        "Ask for the telemetry.json in the application's site configuration directory."
+    ),
     "setting": "Run its `telemetry enable` to see the events.",
     "unreadable_setting": (
         "Run its `telemetry enable`, or repair telemetry.json in its config directory, to see the "

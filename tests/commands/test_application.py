@@ -162,11 +162,12 @@ def examine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Examiner]:
 
 
 def test_by_default_no_switch_has_an_effect(examine: Examiner) -> None:
-    """There are fourteen, and none decides."""
+    """There are fifteen, and none decides."""
     found = examine()
     assert [(key, value, effect) for key, _, value, effect in found.switches] == [
         ("flag", None, NO_EFFECT),
         *((name, None, NO_EFFECT) for name in VARIABLES),
+        ("administrator", "none", NO_EFFECT),
         ("setting", "none", NO_EFFECT),
         ("other_user", "you", NO_EFFECT),
         ("test_run", "none", NO_EFFECT),
@@ -287,7 +288,14 @@ def test_the_first_switch_that_is_off_decides(
     elif found.mode == SEND:
         assert off == []
     else:
-        personal = {"flag", *VARIABLES, "setting", "unreadable_setting", "other_user"}
+        personal = {
+            "flag",
+            *VARIABLES,
+            "administrator",
+            "setting",
+            "unreadable_setting",
+            "other_user",
+        }
         assert not personal & set(off)
 
 

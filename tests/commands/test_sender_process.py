@@ -18,11 +18,14 @@ from ..harness.facts import file_name
 def test_a_job_is_that_of_the_launcher(tmp_path: Path) -> None:
     """The same keys and values, with a token and without one."""
     settings = Settings(CommandState("acme"), {})
-    directories = Directories(str(tmp_path / "config"), str(tmp_path / "state"))
+    directories = Directories(*(str(tmp_path / name) for name in ("config", "state", "site")))
     for token in (None, "secret"):
         destination = Destination("https://events.example", "key", token)
         spool = Spool(settings, directories, destination, "id")
-        job = SenderJob(spool.directory, destination.host, "key", directories.setting, "id", token)
+        job = SenderJob(
+            *(spool.directory, destination.host, "key", directories.setting, "id", token),
+            site_setting=directories.site_setting,
+        )
         assert json.loads(encode(job)) == json.loads(_launcher.job(spool))
 
 

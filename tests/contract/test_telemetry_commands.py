@@ -158,7 +158,8 @@ def test_status_why_lists_every_switch_and_the_one_that_decides(acme: Cli) -> No
     switches = names[names.index("--no-telemetry") :]
     assert switches == [
         "--no-telemetry", "DO_NOT_TRACK", "NO_ANALYTICS", "CLICK_TELEMETRY_OFF",
-        "ACME_NO_TELEMETRY", "ACME_TELEMETRY", "saved setting", "user", "test run", "CI",
+        "ACME_NO_TELEMETRY", "ACME_TELEMETRY", "administrator", "saved setting", "user", "test run",
+        "CI",
         "destination", "state directory", "opt-in", "notice",
     ]  # fmt: skip
     (decides,) = [line for line in run.stdout.splitlines() if "decides" in line and "<-" in line]
@@ -343,6 +344,31 @@ def test_disable_and_purge_leave_nothing_but_the_setting(offline: Cli, home: Hom
     home.choice().unlink()
     home.choice().parent.rmdir()
     assert home.digest() == untouched
+
+
+def test_an_administrator_disables_an_application_for_all_users_of_a_machine(
+    offline: Cli, home: Home, tmp_path: Path
+) -> None:
+    """Nothing is recorded, `status --why` shows the file, and `enable` changes nothing."""
+    setting = tmp_path / "xdg" / "acme" / "telemetry.json"
+    setting.parent.mkdir(parents=True)
+    offline.environ["XDG_CONFIG_DIRS"] = str(tmp_path / "xdg")
+    record(offline, home)
+    queued = home.spooled()
+    setting.write_text('{"enabled": false}\n')
+    offline.run("deploy")
+    assert home.spooled() == queued
+    enabled = offline.run("telemetry", "enable").stdout
+    assert "the administrator of this machine has disabled telemetry" in enabled
+    found = json.loads(offline.run("telemetry", "status", "--json").stdout)
+    assert (found["mode"], found["reason"]) == ("off", "administrator")
+    (switch,) = [one for one in found["switches"] if one["key"] == "administrator"]
+    assert (switch["value"], switch["effect"]) == (str(setting), "off")
+    offline.run("deploy")
+    assert home.spooled() == queued
+    setting.unlink()
+    offline.run("deploy")
+    assert len(home.spooled()) == len(queued) + 1
 
 
 def test_deleting_the_directory_is_enough(offline: Cli, home: Home) -> None:

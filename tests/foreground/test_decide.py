@@ -29,6 +29,7 @@ from click_telemetry._recorder import (
     SEND,
     SHOWN,
     WATCH,
+    Directories,
     decide,
     directories_of,
     is_other_user,
@@ -66,6 +67,7 @@ class Machine:
             "HOME": str(home.path),
             "XDG_CONFIG_HOME": str(home.path / ".config"),
             "XDG_STATE_HOME": str(home.path / ".local/state"),
+            "XDG_CONFIG_DIRS": str(home.path.parent / "xdg"),
         }
         self.options: dict[str, Any] = {}
         home.state().mkdir(parents=True, mode=0o700)
@@ -121,6 +123,17 @@ def setting(content: str) -> Callable[[Machine], None]:
     return lambda machine: machine.save(content)
 
 
+def for_all(content: str) -> Callable[[Machine], None]:
+    """Save an administrator's setting."""
+
+    def change(machine: Machine) -> None:
+        path = Path(machine.environ["XDG_CONFIG_DIRS"], "acme", "telemetry.json")
+        path.parent.mkdir(parents=True)
+        path.write_text(content)
+
+    return change
+
+
 def other_user(machine: Machine) -> None:
     """HOME belongs to another user."""
     if not hasattr(os, "geteuid"):
@@ -139,6 +152,7 @@ OPT_OUTS: list[Case] = [
     ("variable CLICK_TELEMETRY_OFF", variable("CLICK_TELEMETRY_OFF")),
     ("variable ACME_NO_TELEMETRY", variable("ACME_NO_TELEMETRY")),
     ("variable ACME_TELEMETRY", variable("ACME_TELEMETRY", "0")),
+    ("administrator", for_all('{"enabled": false}')),
     ("setting", setting('{"enabled": false}')),
     ("unreadable_setting", setting('{"enab')),
     ("other_user", other_user),
@@ -184,6 +198,43 @@ def test_each_reason_alone_is_enough(case: Case, machine: Machine) -> None:
     """One opt-out, or one circumstance, and nothing is recorded."""
     case[1](machine)
     assert machine.decide() == off(case[0])
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"enabled": "no"}', '{"enabled": 0}', "\0"])
+def test_administrators_setting_that_is_no_setting_disables(content: str, machine: Machine) -> None:
+    """Whoever put it there meant something."""
+    for_all(content)(machine)
+    assert machine.decide() == off("administrator")
+
+
+def test_administrators_setting_enables_nothing(machine: Machine) -> None:
+    """It switches off, or does nothing: a person's opt-out and the circumstances hold."""
+    for_all('{"enabled": true}')(machine)
+    assert machine.decide() == (SEND, "", "")
+    setting('{"enabled": false}')(machine)
+    assert machine.decide() == off("setting")
+
+
+@pytest.mark.parametrize("kind", ["directory", "dangling link", "FIFO"])
+def test_administrators_setting_that_is_no_file_disables(kind: str, machine: Machine) -> None:
+    """It is not waited for, either."""
+    path = Path(machine.environ["XDG_CONFIG_DIRS"], "acme", "telemetry.json")
+    path.parent.mkdir(parents=True)
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "FIFO":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("nowhere")
+    assert machine.decide() == off("administrator")
+
+
+def test_file_in_the_place_of_the_administrators_directory_is_no_setting(machine: Machine) -> None:
+    """Another program's file at `/etc/xdg/acme`."""
+    path = Path(machine.environ["XDG_CONFIG_DIRS"], "acme")
+    path.parent.mkdir()
+    path.touch()
+    assert machine.decide() == (SEND, "", "")
 
 
 PAIRS = [
@@ -592,23 +643,28 @@ print(json.dumps([
             assert type(sys.stdout).__module__ == "click.testing"
 
 
+def directories_in(home: Home) -> Directories:
+    """The application's directories."""
+    return Directories(str(home.choice().parent), str(home.state()), "/nowhere")
+
+
 class TestStorable:
     """Whether the state directory can be used; it is not created for that."""
 
     def test_empty_home_can_be_used(self, home: Home) -> None:
         """Everything below it can be created."""
-        assert is_storable(str(home.state())) is True
+        assert is_storable(directories_in(home)) is True
         assert home.files() == []
 
     def test_existing_directory_can_be_used(self, home: Home) -> None:
         """It is private."""
         home.state().mkdir(parents=True, mode=0o700)
-        assert is_storable(str(home.state())) is True
+        assert is_storable(directories_in(home)) is True
 
     def test_directory_below_a_file_cannot_be_used(self, home: Home) -> None:
         """Nor does it raise."""
         (home.path / ".local").write_text("a file")
-        assert is_storable(str(home.state())) is False
+        assert is_storable(directories_in(home)) is False
 
     @posix
     @pytest.mark.parametrize("mode", [0o770, 0o707, 0o777, 0o1777])
@@ -616,7 +672,24 @@ class TestStorable:
         """Others could plant files in it."""
         home.state().mkdir(parents=True)
         home.state().chmod(mode)
-        assert is_storable(str(home.state())) is False
+        assert is_storable(directories_in(home)) is False
+
+    @posix
+    @pytest.mark.parametrize("problem", ["others may write", "link", "file"])
+    def test_spool_that_is_not_private_cannot_be_used(
+        self, home: Home, tmp_path: Path, problem: str
+    ) -> None:
+        """Every level below the state directory is checked."""
+        spool = home.state() / "spool"
+        home.state().mkdir(parents=True, mode=0o700)
+        if problem == "link":
+            spool.symlink_to(tmp_path)
+        elif problem == "file":
+            spool.touch()
+        else:
+            spool.mkdir()
+            spool.chmod(0o777)
+        assert is_storable(directories_in(home)) is False
 
     @posix
     def test_linked_directory_cannot_be_used(self, home: Home, tmp_path: Path) -> None:
@@ -624,21 +697,21 @@ class TestStorable:
         (tmp_path / "elsewhere").mkdir(mode=0o700)
         home.state().parent.mkdir(parents=True)
         home.state().symlink_to(tmp_path / "elsewhere")
-        assert is_storable(str(home.state())) is False
+        assert is_storable(directories_in(home)) is False
 
     @root
     def test_another_users_directory_cannot_be_used(self, home: Home) -> None:
         """Not even by root."""
         home.state().mkdir(parents=True, mode=0o700)
         os.chown(home.state(), OTHER_USER, OTHER_USER)
-        assert is_storable(str(home.state())) is False
+        assert is_storable(directories_in(home)) is False
 
     @no_root
     def test_read_only_home_cannot_be_used(self, home: Home) -> None:
         """Nothing can be created in it."""
         home.path.chmod(0o500)
         try:
-            assert is_storable(str(home.state())) is False
+            assert is_storable(directories_in(home)) is False
         finally:
             home.path.chmod(0o700)
 

@@ -184,11 +184,47 @@ def test_directories_are_named_and_not_created(tmp_path: Path) -> None:
 
 def test_saved_setting_is_configuration_and_the_rest_is_state() -> None:
     """People commit their dotfiles: an ID or an event must not be among them."""
-    found = Directories("/c/acme", "/s/acme/telemetry")
+    found = Directories("/c/acme", "/s/acme/telemetry", "/etc/xdg/acme")
     assert found.setting == "/c/acme/telemetry.json"
     assert found.anonymous_id == "/s/acme/telemetry/id"
     assert found.notice == "/s/acme/telemetry/notice"
     assert found.spool == "/s/acme/telemetry/spool"
+
+
+@linux
+@pytest.mark.parametrize(
+    ("variable", "folder"),
+    [
+        (None, "/etc/xdg"),
+        ("", "/etc/xdg"),
+        ("/site", "/site"),
+        ("/site:/other", "/site"),
+        ("site:/other", "/other"),
+        ("site", "/etc/xdg"),
+        (":/other", "/other"),
+    ],
+)
+def test_administrators_setting_is_in_the_first_site_directory(
+    variable: str | None, folder: str
+) -> None:
+    """As the XDG specification orders them; one that is not absolute is ignored."""
+    environ = {"HOME": "/h"} if variable is None else {"HOME": "/h", "XDG_CONFIG_DIRS": variable}
+    found = directories_of("acme", environ)
+    assert found is not None
+    assert found.site_setting == f"{folder}/acme/telemetry.json"
+
+
+@linux
+def test_administrators_directory_is_that_of_platformdirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On other systems platformdirs answers."""
+    for environ in ({}, {"XDG_CONFIG_DIRS": "/site"}):
+        monkeypatch.delenv("XDG_CONFIG_DIRS", raising=False)
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        found = directories_of("acme", {"HOME": "/h", **environ})
+        assert found is not None
+        expected = platformdirs.site_config_dir("acme", appauthor=False)
+        assert os.path.dirname(found.site_setting) == expected
 
 
 @linux

@@ -31,7 +31,7 @@ def spool(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> Sp
     """A spool without files, for the test's server and with a token."""
     monkeypatch.delenv(GUARD, raising=False)
     monkeypatch.delenv("ACME_TELEMETRY_DELAY", raising=False)
-    directories = Directories(str(tmp_path / "config"), str(tmp_path / "state"))
+    directories = Directories(*(str(tmp_path / name) for name in ("config", "state", "site")))
     destination = Destination(server.url, "", "tok-secret")
     found = Spool(acme(), directories, destination, ANONYMOUS)
     make_private_directory(found.directory)
@@ -160,6 +160,7 @@ def test_job_is_one_line_with_these_keys(spool: Spool) -> None:
         "host": spool.destination.host,
         "write_key": "",
         "setting": spool.directories.setting,
+        "site_setting": spool.directories.site_setting,
         "anonymous_id": ANONYMOUS,
         "token": "tok-secret",
         "deliver": True,

@@ -108,7 +108,7 @@ def windows(system: System, monkeypatch: pytest.MonkeyPatch) -> System:
 @pytest.fixture
 def spool(tmp_path: Path) -> Spool:
     """A spool whose destination has a token."""
-    directories = Directories(str(tmp_path / "config"), str(tmp_path / "state"))
+    directories = Directories(*(str(tmp_path / name) for name in ("config", "state", "site")))
     destination = Destination("https://a.example", "", "tok-secret")
     found = Spool(acme(flush_timeout=0.01), directories, destination, None)
     make_private_directory(found.directory)

@@ -66,7 +66,7 @@ def test_receiver_does_not_get_the_applications_key() -> None:
 
 def test_watched_run_leaves_the_persons_state_alone() -> None:
     """The ID and the queued events are not used; the saved setting applies."""
-    own = Directories("/c/acme", "/s/acme/telemetry")
+    own = Directories("/c/acme", "/s/acme/telemetry", "/etc/xdg/acme")
     found = directories(own, "acme", {"CLICK_TELEMETRY_WATCH_STATE": "/x/watch"})
     assert (found.setting, found.state) == ("/c/acme/telemetry.json", "/x/watch/acme")
     found = directories(own, "acme", {})

@@ -49,7 +49,7 @@ class Writer:
     """
 
     def __init__(self, home: Path) -> None:
-        directories = Directories(str(home / "config"), str(home / "state"))
+        directories = Directories(str(home / "config"), str(home / "state"), str(home / "site"))
         settings = acme()
         self.spool = CountedSpool(settings, directories)
         self.path = Path(self.spool.directory)

@@ -74,6 +74,18 @@ def test_disabled_or_unreadable_setting_sends_nothing(
     assert (server.connections, queue.names) == (0, [name])
 
 
+def test_administrators_setting_sends_nothing(queue: Queue, server: Server, tmp_path: Path) -> None:
+    """A sender that starts after it was made sends nothing more."""
+    setting = tmp_path / "telemetry.json"
+    name = queue.put().name
+    setting.write_text('{"enabled": false}')
+    assert queue.send(site_setting=str(setting)) == 0
+    assert (server.connections, queue.names) == (0, [name])
+    setting.unlink()
+    assert queue.send(site_setting=str(setting)) == 0
+    assert queue.names == []
+
+
 @pytest.mark.parametrize("variable", ["DO_NOT_TRACK", "NO_ANALYTICS", "CLICK_TELEMETRY_OFF"])
 def test_opt_out_variable_keeps_a_sender_from_running(
     variable: str, queue: Queue, server: Server

@@ -38,6 +38,7 @@ def why(
             "ACME_TELEMETRY opts out",
             "Unset ACME_TELEMETRY",
         ),
+        (decided(OFF, "administrator"), "administrator of this machine", "telemetry.json"),
         (decided(OFF, "setting"), "disabled by a saved setting", "`telemetry enable`"),
         (decided(OFF, "unreadable_setting"), "cannot be read", "`telemetry enable`"),
         (decided(OFF, "other_user"), "HOME belongs to another user", "Run it as the user"),
