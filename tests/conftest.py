@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from .harness.processes import APP, Cli, Home
 from .harness.senders import end_senders
@@ -14,6 +15,10 @@ from .harness.server import Server
 from .harness.signals import handle_ignored
 
 handle_ignored()
+
+# A machine may be slow for a while: no test asserts a time.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.hookimpl(optionalhook=True)

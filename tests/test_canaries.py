@@ -102,7 +102,7 @@ def run(tree: Tree, **options: Any) -> tuple[list[str], list[Leak]]:
 # In messages, the spool, the log --------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 @given(TREES, st.integers(min_value=0))
 def test_nothing_private_comes_out_of_any_command_tree(plan: dict[str, Any], seed: int) -> None:
     """Values, arguments, variables, answers, messages, paths, names: whatever the tree, none."""
@@ -131,7 +131,7 @@ def test_nothing_private_comes_out_however_a_command_ends(body: str, typed: str)
 # Positive controls ----------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(TREES.filter(lambda plan: plan["typed"] == "declared"), st.integers(min_value=0))
 def test_a_deliberate_leak_is_found(plan: dict[str, Any], seed: int) -> None:
     """An application that records a user's value itself, under a harmless name."""

@@ -529,7 +529,7 @@ def _parts(written: list[list[Fact]], cuts: set[int]) -> list[list[Fact]]:
     return parts
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(_series(), st.sets(st.integers(0, 12)))
 def test_series_gives_the_same_messages_wherever_it_is_split(
     written: list[list[Fact]], cuts: set[int]
@@ -546,7 +546,7 @@ def test_series_gives_the_same_messages_wherever_it_is_split(
     assert len({m["messageId"] for m in whole}) == len(whole)
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(_series(), st.integers(0, 11))
 def test_two_parts_of_a_killed_writer_end_a_run_in_the_same_words(
     written: list[list[Fact]], cut: int
@@ -567,7 +567,7 @@ def test_file_that_was_written_to_after_next_ends_its_runs() -> None:
     assert [m.get("event") for m in found] == ["Command Invoked", "Exported", "Command Completed"]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.binary(max_size=4000))
 def test_any_bytes_are_read_without_harm(content: bytes) -> None:
     """Truncated, zeroed, not ASCII, not ours: fast, and nothing but a count."""
@@ -598,7 +598,7 @@ LIKE_OURS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(JSON | LIKE_OURS | st.builds(lambda x: head(open=[x]), LIKE_OURS), max_size=6))
 def test_any_json_is_read_without_harm(facts: list[Any]) -> None:
     """Well-formed and still not ours; what is composed of it can be sent."""

@@ -269,7 +269,7 @@ BOOLEANS = (
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     values=st.fixed_dictionaries(
         {}, optional={n: st.sampled_from(["", "0", "1", "off", "log", "x"]) for n in VARIABLES}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from click_telemetry._commands.terminal import describe_delivery_error, escape
 
-_patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_patient = settings(suppress_health_check=[HealthCheck.too_slow])
 """Hypothesis needs seconds for its first text on a busy machine."""
 
 

@@ -294,7 +294,7 @@ def test_a_flow_starts_once_and_ends_once_whatever_happens(
 ) -> None:
     """In threads, tasks, one in another, left open or raised out of."""
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
     @given(bodies)
     def check(bodies: list[Any]) -> None:
         recording_client.clear()
@@ -343,7 +343,7 @@ def read(client: RecordingClient) -> dict[str, Ending]:
     return endings
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(plain, max_size=6), st.integers(0, len(ZOO) - 1))
 def test_the_very_object_leaves(body: list[Any], which: int) -> None:
     """Whatever was recorded before: the same exception, outside commands too."""

@@ -165,7 +165,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.dictionaries(HASHABLE | ANY_TEXT, ANYTHING, max_size=12) | ANYTHING)
 def test_any_properties_become_bounded_strict_json(properties: Any) -> None:
     """No value makes `track` raise, nor a message that a server refuses."""

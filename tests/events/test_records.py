@@ -226,9 +226,7 @@ def test_a_malformed_file_is_made_anew(content: bytes, found: Any, state: Path) 
     assert "my-box" not in (state / FILE).read_text()
 
 
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=300))
 def test_any_bytes_are_read_without_harm(content: bytes, state: Path) -> None:
     """Truncated, garbled, or another program's."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from click_telemetry._foreground import consent, destination, watch
@@ -452,7 +452,6 @@ ENVIRONMENTS = st.fixed_dictionaries(
 
 
 @posix
-@settings(deadline=None)
 @given(ENVIRONMENTS, st.sets(st.sampled_from(sorted(CHANGES))), st.sampled_from(sorted(CHOICES)))
 def test_every_decision_is_the_documented_one(
     environ: dict[str, str], conditions: set[str], saved: str

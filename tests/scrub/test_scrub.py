@@ -46,7 +46,7 @@ def test_every_secret_of_every_family_is_replaced_by_its_marker() -> None:
     assert missed == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.integers(min_value=0), st.sampled_from(corpora.SECRETS), st.sampled_from(corpora.CONTEXTS)
 )
@@ -202,7 +202,7 @@ FRAGMENTS = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(FRAGMENTS | ANY_TEXT)
 def test_scrubbing_twice_is_scrubbing_once(text: str) -> None:
     """And it never raises, whatever the text."""
@@ -215,7 +215,6 @@ def test_every_example_is_unchanged_by_a_second_scrubbing() -> None:
     assert [t for _, t, _ in corpora.examples() if scrub(scrub(t)) != scrub(t)] == []
 
 
-@settings(deadline=None)
 @given(st.dictionaries(FRAGMENTS, FRAGMENTS | st.lists(FRAGMENTS), max_size=5))
 def test_properties_are_unchanged_by_a_second_scrubbing(properties: dict[str, Any]) -> None:
     """What waited in memory is the same when it is recorded."""

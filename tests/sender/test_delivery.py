@@ -34,7 +34,7 @@ from ..harness.facts import ANONYMOUS, begin, event
 from ..harness.queue import Queue, messages_of
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.integers(min_value=0, max_value=32_000), max_size=300))
 def test_requests_are_bounded_and_lose_nothing(sizes: list[int]) -> None:
     """At most 100 messages and 400 kB each, in order, none empty."""

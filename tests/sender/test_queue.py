@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from click_telemetry._reader import compose
@@ -42,7 +42,6 @@ NAMES = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(NAMES)
 def test_name_is_parsed_as_it_was_made(name: FileName) -> None:
     """Nothing that a sender remembers in it gets lost."""

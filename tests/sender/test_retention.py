@@ -7,7 +7,7 @@ import os
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from click_telemetry._sender.queue import FileName
@@ -245,7 +245,6 @@ def test_redated_file_ages_from_then_on() -> None:
     assert judge_age(never_tried, wrong, NOW + MAX_AGE + 60) == DROP
 
 
-@settings(deadline=None)
 @given(
     st.builds(
         FileName,

@@ -141,7 +141,7 @@ KEYS = (
 )
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(KEYS), JSON))
 def test_any_state_is_read_within_its_types_and_bounds(
     tmp_path_factory: pytest.TempPathFactory, found: dict[str, object]

@@ -212,7 +212,7 @@ _field = st.sampled_from(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # its first text is slow
+@settings(suppress_health_check=[HealthCheck.too_slow])  # its first text is slow
 @given(
     st.lists(
         st.fixed_dictionaries(
