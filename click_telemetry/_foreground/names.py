@@ -13,8 +13,8 @@ from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
-from .._instrument import CLICK_FAMILY, KEY, CommandState, scope_of
-from .._recorder import DYNAMIC, package_of
+from .._instrument import CLICK_FAMILY, KEY, WATCH_VARIABLE, CommandState, scope_of
+from .._recorder import DYNAMIC, WATCH, package_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -143,7 +143,13 @@ def is_declared(package: str, callback: Any, settings: Settings) -> bool:
     if package.partition(".")[0] in CLICK_FAMILY:
         return True
     module = getattr(callback, "__module__", None)
-    return is_own(module if type(module) is str else package, settings.package, settings.packages)
+    module = module if type(module) is str else package
+    found = is_own(module, settings.package, settings.packages)
+    if not found and WATCH_VARIABLE in os.environ:
+        from . import watch
+
+        watch.report(settings.app, watch.MASKED, package or module, WATCH)
+    return found
 
 
 def is_own(module: str, own: str, packages: Collection[str]) -> bool:

@@ -28,6 +28,9 @@ STATE_VARIABLE = "CLICK_TELEMETRY_WATCH_STATE"
 WRITE_KEY = "watch"
 """What a watched run sends instead of the application's key."""
 
+MASKED = "masked"
+"""The reason that reports a command of a package that is not the application's."""
+
 DECISIONS = "decisions"
 """The receiver's folder of decisions, a small JSON file for each."""
 

@@ -12,6 +12,7 @@ from click import UsageError
 from .._commands.terminal import escape, pluralize
 from .._foreground.consent import REASONS
 from .._foreground.declaration import variable_prefix
+from .._foreground.watch import MASKED
 from .._instrument import FLAG
 from .._recorder import CLIENT, LOG, OFF, PERSONAL, WATCH
 from .senders import MAX_WAIT
@@ -43,8 +44,8 @@ class DecisionReport(NamedTuple):
         app: the application's name.
         decided: whether a command began; if not, the application was only found.
         mode: of the decision.
-        reason: a key of REASONS if the mode is OFF.
-        detail: the variable that opted out, if one did.
+        reason: a key of REASONS if the mode is OFF; MASKED for a command that was masked.
+        detail: the variable that opted out, if one did; the package of a masked command.
     """
 
     app: str
@@ -134,6 +135,12 @@ def _failure(remainder: Remainder) -> str:
 def _decision(report: DecisionReport, stored: set[str]) -> str:
     app = escape(report.app)
     if report.mode == WATCH:
+        if report.reason == MASKED:
+            return (
+                f"{app} reported a command as <plugin>, without its options: the package "
+                f"{escape(report.detail)!r} is not the application's. If it is yours, declare it: "
+                f"packages=({escape(report.detail)!r},)"
+            )
         if report.app in stored:
             return ""
         return (

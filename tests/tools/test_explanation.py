@@ -64,6 +64,13 @@ def test_a_decision_is_shown_with_its_fix(report: DecisionReport, cause: str, fi
     assert fix in reason
 
 
+def test_a_masked_command_is_shown_with_the_line_to_add() -> None:
+    """Also where its events arrived."""
+    masked = DecisionReport("acme", True, WATCH, "masked", "acme_db")
+    (sentence,) = why(FOUND, decided(WATCH), masked, arrived=("acme",))
+    assert sentence.endswith("packages=('acme_db',)")
+
+
 def test_every_reason_is_explained() -> None:
     """A new reason cannot be forgotten here."""
     for reason in REASONS:
