@@ -70,47 +70,47 @@ BUDGETS = {
     #        modules  bytecode  code objects  classes  calls  system calls  on files  instructions
     "opted out": Budget(
         OPTED_OUT,
-        Counts(2,       31_500,           38,       4,    95,           40,        0,         3.9),
+        Counts(2,       32_000,           38,       4,    95,           40,        0,         3.9),
         Counts(2,       22_000, system_calls=40, instructions=3.0),
     ),
     "--help": Budget(
         OPTED_OUT,
-        Counts(2,       31_500,           38,       4,    65,           40,        0,         3.5),
+        Counts(2,       32_000,           38,       4,    65,           40,        0,         3.5),
         Counts(instructions=3.0),
     ),
     "--version": Budget(
         OPTED_OUT,
-        Counts(2,       31_500,           38,       4,    40,           40,        0,         3.6),
+        Counts(2,       32_000,           38,       4,    40,           40,        0,         3.6),
         Counts(instructions=3.0),
     ),
     "completion": Budget(
         OPTED_OUT,
-        Counts(2,       31_500,           38,       4,    60,           40,        0,         3.3),
+        Counts(2,       32_000,           38,       4,    60,           40,        0,         3.3),
         Counts(instructions=3.0),
     ),
     "--no-telemetry": Budget(
         OPTION,
-        Counts(4,       41_500,           54,       5,   120,           75,        0,         5.4),
+        Counts(4,       43_500,           55,       5,   120,           75,        0,         5.4),
         Counts(instructions=6.0),
     ),
     "no write key": Budget(
         NO_WRITE_KEY,
-        Counts(3,       75_000,           86,      10,   125,           60,        2,         6.7),
+        Counts(3,       79_500,           90,      10,   125,           62,        2,         6.8),
         Counts(instructions=6.0),
     ),
     "log": Budget(
         LOG,
-        Counts(10,     160_500,          203,      19,   375,          184,        3,        14.5),
+        Counts(10,     165_000,          207,      20,   375,          186,        3,        14.6),
         Counts(instructions=14.0),
     ),
     "recorded, a sender runs": Budget(
         HELD,
-        Counts(4,       98_500,          112,      12,   250,          133,       29,         9.5),
+        Counts(4,      103_500,          115,      12,   250,          137,       29,         9.7),
         Counts(4,       75_000, system_calls=200, file_calls=29, instructions=8.0),
     ),
     "recorded": Budget(
         RECORDED,
-        Counts(5,      110_500,          123,      12,   285,          178,       29,        10.8),
+        Counts(5,      114_000,          125,      12,   285,          180,       29,        10.9),
         Counts(4,       75_000, system_calls=200, file_calls=29, instructions=8.0),
     ),
 }
