@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,11 @@ from .harness.server import Server
 from .harness.signals import handle_ignored
 
 handle_ignored()
+
+collect_ignore: list[str] = []
+if find_spec("rich_click") is None:  # the tools and the demo need it, and an application does not
+    collect_ignore += ["tools", "demo", "contract/test_watch.py"]
+    collect_ignore += ["contract/test_recorded_sessions.py"]
 
 # A machine may be slow for a while: no test asserts a time.
 settings.register_profile("untimed", deadline=None)

@@ -62,6 +62,7 @@ def test_first_snippet_is_a_working_application(tmp_path: Path, home: Home) -> N
 
 def test_table_on_the_first_screen_is_the_real_one(tmp_path: Path, home: Home) -> None:
     """It is what `watch` shows of the first snippet, but for times."""
+    pytest.importorskip("rich_click")
     cli = Cli(tmp_path / "acme.py", home, blocks("python")[0])
     watch = [str(Path(sys.executable).with_name("click-telemetry")), "watch", "--"]
     run = subprocess.run(

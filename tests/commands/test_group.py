@@ -79,8 +79,7 @@ def test_help_does_not_offer_the_flag_that_it_does_not_need(
 
 def test_the_help_has_the_style_of_the_application() -> None:
     """Plain below plain Click; boxes below an application that uses rich-click."""
-    import rich_click
-
+    rich_click = pytest.importorskip("rich_click")
     for root, boxes in ((click.Group("cli"), False), (rich_click.RichGroup(name="cli"), True)):
         cli = instrument(root, app="acme")
         cli.add_command(telemetry_group())

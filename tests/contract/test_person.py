@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from ..harness.processes import APP, Cli, Home
 from ..harness.senders import sender_processes
 from ..harness.server import Server
 from ..harness.terminal import run_in_terminal
+
+needs_demo = pytest.mark.skipif(find_spec("rich_click") is None, reason="the demo uses rich-click")
 
 pytestmark = [
     pytest.mark.contract,
@@ -115,6 +118,7 @@ def demo(home: Home, *args: str, **environ: str) -> subprocess.CompletedProcess[
     )
 
 
+@needs_demo
 def test_log_mode_shows_each_message_and_changes_nothing_else(home: Home) -> None:
     """On stderr, one a line; stdout is the bare run's, nothing is stored, nothing started."""
     bare = demo(home, "deploy", "--region", "eu", DO_NOT_TRACK="1")
@@ -131,6 +135,7 @@ def test_log_mode_shows_each_message_and_changes_nothing_else(home: Home) -> Non
     assert sender_processes(home) == []
 
 
+@needs_demo
 def test_lazy_group_of_the_demo_stays_lazy(home: Home) -> None:
     """Instrumented, `deploy` imports no module of the group that it does not run."""
     source = """

@@ -14,12 +14,13 @@ from typing import Any, NoReturn
 
 import click
 import pytest
-import rich_click
+from hypothesis.errors import HypothesisException
 
 from click_telemetry import instrument
 from click_telemetry._foreground.outcome import error_class_of, exit_status
 from click_telemetry.testing import RecordingClient
 
+from ..harness.rich import rich_classes
 from ..harness.stories import pair, run, story
 
 OWN = f"{__name__}."
@@ -156,7 +157,7 @@ def test_every_way_to_end_is_recorded_as_the_shell_saw_it(
     assert story(recording_client) == found
 
 
-@pytest.mark.parametrize("kind", [click.Command, rich_click.RichCommand])
+@pytest.mark.parametrize("kind", [click.Command, *rich_classes("RichCommand")])
 def test_ctrl_c_completes_the_command_as_cancelled(
     kind: type[click.Command], recording_client: RecordingClient
 ) -> None:
@@ -189,10 +190,9 @@ def of(error: BaseException, *packages: str) -> tuple[str, bool]:
 
 def test_foreign_class_is_masked_by_its_nearest_known_ancestor() -> None:
     """A library's classes are named only if the application declares it."""
-    from rich.errors import MarkupError
-
-    assert of(MarkupError("x")) == ("Exception", True)
-    assert of(MarkupError("x"), "rich") == ("rich.errors.MarkupError", False)
+    assert of(HypothesisException("x")) == ("Exception", True)
+    named = "hypothesis.errors.HypothesisException"
+    assert of(HypothesisException("x"), "hypothesis") == (named, False)
 
 
 def test_class_made_at_run_time_is_masked() -> None:

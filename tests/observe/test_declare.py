@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 import pytest
-import rich_click
 
 from click_telemetry import (
     DeclarationError,
@@ -19,6 +18,7 @@ from click_telemetry import (
 )
 from click_telemetry.testing import RecordingClient
 
+from ..harness.rich import rich_classes
 from ..harness.stories import pair, run, story
 
 
@@ -48,7 +48,7 @@ def test_decorator_makes_a_group_bare() -> None:
     assert isinstance(cli, InstrumentedGroup)
 
 
-@pytest.mark.parametrize("kind", [click.Group, rich_click.RichGroup, InstrumentedGroup])
+@pytest.mark.parametrize("kind", [click.Group, *rich_classes("RichGroup"), InstrumentedGroup])
 def test_decorator_takes_an_existing_group_of_any_class(
     kind: type[click.Group], recording_client: RecordingClient
 ) -> None:
@@ -64,6 +64,7 @@ def test_decorator_makes_a_group_of_the_class_that_is_asked_for(
     recording_client: RecordingClient,
 ) -> None:
     """`cls=` goes on to Click."""
+    rich_click = pytest.importorskip("rich_click")
 
     @instrumented_group(cls=rich_click.RichGroup, app="acme", client=recording_client)
     def cli() -> None: ...

@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 import pytest
-import rich_click
 
 from click_telemetry import instrument, instrumented_group
 from click_telemetry.testing import RecordingClient
@@ -110,6 +109,7 @@ def test_flag_is_before_the_first_of_two_help_options(recording_client: Recordin
 
 def test_flag_is_shown_in_rich_help(recording_client: RecordingClient) -> None:
     """rich-click's panels have it too (rule 27)."""
+    rich_click = pytest.importorskip("rich_click")
     cli = rich_click.RichGroup(name="cli", callback=lambda: None)
     cli.add_command(rich_click.RichCommand(name="go"))
     instrument(cli, app="acme", client=recording_client)
