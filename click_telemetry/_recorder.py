@@ -832,6 +832,10 @@ def _open(root: Scope, context: Any) -> Invocation | None:
     settings, environ = settings_of(root), os.environ
     directories = directories_of(settings.app, environ)
     decision = root.decision = decide(settings, environ, directories, sys.stdout)
+    if [scope for scope in SCOPES if not scope.root.decided]:
+        from ._foreground import opt_out  # this root runs inside another one
+
+        decision = root.decision = opt_out.of_undecided(root) or decision
     sink: Any
     if decision.mode == OFF:
         if decision.reason == "notice_not_shown":
