@@ -16,56 +16,99 @@ from typing import TYPE_CHECKING
 from .rules import RULES, is_random, is_secretive, is_varied, marker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
+    from typing import TypeAlias
 
     from .rules import Rule
+
+    Found: TypeAlias = tuple[str, bool]
+    """The kind of a secret, and whether it is certain."""
 
 _ROUNDS = 4
 _SHORT = 14
 """Characters; fewer letters and digits alone have no form of a secret."""
+_MAX_MARKERS = 20
+"""A text with more secrets is a list of them; it would take long, and grow many times."""
+_OPENING = "[redacted:"
+_TEXT = marker("text")
+"""Replaces such a text."""
 
 
-def scrub(text: str, extra: Iterable[Rule] = ()) -> str:
+def scrub(text: str, extra: Sequence[Rule] = ()) -> str:
     """A text without secrets and personal data, in time linear to its length.
 
-    Each secret is replaced by a marker that names its kind: `[redacted:github-token]`.
+    Each secret is replaced by a marker that names its kind: `[redacted:github-token]`. A text that
+    consists of secrets is replaced by one marker, `[redacted:text]`.
 
     Args:
         text: anything. Drop what is too long before, truncate after: half a secret is still one.
         extra: further rules, applied after ours.
     """
-    rules = (*RULES, *extra)
-    if len(text) < _SHORT and text.isalnum() and len(rules) == len(RULES):
+    if not extra and len(text) < _SHORT and text.isalnum():
         return text
+    rules = (*RULES, *extra) if extra else RULES
     for _ in range(_ROUNDS):
         found = _once(text, rules)
         if found == text:
             return text
+        if found.count(_OPENING) > _MAX_MARKERS:
+            return _TEXT
         text = found
     # One rule's replacement made another rule match, again and again: no text of prose does that.
-    return marker("text")
+    return _TEXT
 
 
-def _once(text: str, rules: Iterable[Rule]) -> str:
-    text = redact(text, text.lower(), lambda value: _by_form(value, rules))
-    return _by_form(text, rules)
+def _once(text: str, rules: Sequence[Rule]) -> str:
+    found = redact(text, text.lower(), lambda value: _by_form(value, rules))
+    return _by_form(found, rules)
 
 
-def _by_form(text: str, rules: Iterable[Rule]) -> str:
+def _by_form(text: str, rules: Sequence[Rule]) -> str:
+    if rules is RULES and len(text) < _SHORT and text.isalnum():
+        return text
     lowered = text.lower()
+    size = len(text)
     for rule in rules:
-        text = rule.redact(text, lowered)
+        if size < rule.shortest:
+            continue
+        found = rule.redact(text, lowered)
+        if found is not text and found != text:
+            if found.count(_OPENING) > _MAX_MARKERS:
+                return _TEXT
+            text = found
     return text
 
 
-def scrub_under(name: str, text: str) -> str:
-    """The value of a name: one under `password` is a secret, whatever it looks like.
+def scrub_value(text: str, under: Found | None) -> str:
+    """A text that is the value of a name, scrubbed.
 
     Args:
-        name: a property's key.
         text: anything.
+        under: what the name announces; see `names_secret`.
     """
-    return under(name, scrub(text))
+    scrubbed = scrub(text)
+    if under is None or not scrubbed or is_marker(scrubbed):
+        return scrubbed
+    what, certain = under
+    return marker(what) if certain or is_secretive(scrubbed) else scrubbed
+
+
+def scrub_number(number: float, under: Found) -> float | str:
+    """A number that is the value of a name: a PIN is a secret, a status code is none."""
+    what, certain = under
+    return marker(what) if certain else number
+
+
+def nearest(found: Found | None, outer: Found | None) -> Found | None:
+    """What the names that a value is nested under announce: the nearest one that is certain.
+
+    Args:
+        found: what a name announces.
+        outer: what the names around it announce.
+    """
+    if found is None or (outer is not None and outer[1] and not found[1]):
+        return outer
+    return found
 
 
 _ALWAYS = {
@@ -154,14 +197,14 @@ _LINE = r"""[^"'\r\n]+"""
 _ELEMENT = r"[^<]+"
 
 
-def names_secret(name: str) -> tuple[str, bool] | None:
+def names_secret(name: str) -> Found | None:
     """What kind of secret a name announces, and whether that is certain; None for no secret.
 
     Args:
         name: a property's key, an option, a variable, a header.
     """
     lowered = name.lower()
-    if not any(stem in lowered for stem in _STEMS):
+    if not any(stem in lowered for stem in _STEMS) or is_marker(name):
         return None
     words = [word.lower() for word in re.findall(_WORD, name)]
     if not words or words[0] in _ABOUT:
@@ -174,20 +217,6 @@ def names_secret(name: str) -> tuple[str, bool] | None:
     if last in ("key", "keys") and len(words) > 1 and words[-2] in _KEYS:
         return "key", True
     return (_PERHAPS[last], False) if last in _PERHAPS else None
-
-
-def under(name: str, text: str) -> str:
-    """A text that is the value of a name, redacted where the name asks for it.
-
-    Args:
-        name: the key.
-        text: the value, scrubbed already.
-    """
-    found = names_secret(name)
-    if found is None or not text or is_marker(text):
-        return text
-    what, certain = found
-    return marker(what) if certain or is_secretive(text) else text
 
 
 def is_marker(text: str) -> bool:
@@ -228,6 +257,8 @@ def redact(text: str, lowered: str, by_form: Callable[[str], str]) -> str:
         found_form = by_form(bare)
         replacement = found_form if is_marker(found_form) else marker(what)
         parts += (text[done:at], opening, replacement, closing)
+        if len(parts) > 4 * _MAX_MARKERS:
+            return _TEXT
         at = done = whole.end()
         if not certain:  # nothing of it may follow
             rest = re.compile(r"\S*").match(text, at)
@@ -235,7 +266,7 @@ def redact(text: str, lowered: str, by_form: Callable[[str], str]) -> str:
     return "".join([*parts, text[done:]]) if parts else text
 
 
-def _announced(match: re.Match[str]) -> tuple[str, bool] | None:
+def _announced(match: re.Match[str]) -> Found | None:
     """What the head of a pair announces, if it is one."""
     name, closed, joint = match[1].lstrip("["), match[2], match[3].strip()
     before = match.string[match.start() - 1 : match.start()] if match.start() else ""

@@ -13,6 +13,9 @@ import random
 import string
 import uuid
 from collections.abc import Callable, Iterator
+from typing import Any
+
+from click_telemetry._scrub.rules import RULES
 
 LOWER = string.ascii_lowercase
 LETTERS = string.ascii_letters
@@ -434,6 +437,47 @@ def examples(seed: int = 20_26, each: int = 12) -> Iterator[tuple[str, str, str]
             text, secret = secrets.example(found)
             yield secrets.family, context.format(text), secret
 
+
+def _filled(unit: str, size: int) -> str:
+    return (unit * (size // len(unit) + 1))[:size]
+
+
+_KEYWORDS = " ".join(sorted({keyword for rule in RULES for keyword in rule.keywords}))
+UNITS = (
+    *("a", "A1b", "a@", "@", "1.", "1:", "::", "eyJ", "sk-", "ghp_", "://", "://a@", "password=x "),
+    *("key=", "key: ", "key=x ", "--password x ", "-----BEGIN A-----", "/home/a ", "C:\\Users\\"),
+    *("\\\\users\\", "a%40", '"password":"', "'", "<password>", "a" * 60 + "\n", "aB3" * 20 + "\n"),
+    *("Bearer ", "Basic ", "AKIA", "xox", "1.1.1.1 ", "a=", "M" * 23 + ".", "日本", "-", "re_"),
+    *("session=", "https://a:b@c ", "a@b.example ", "::1 ", "Basic YTpi ", "password=", "pw:x,"),
+    *("[redacted:email]", "Cookie: a\n", "\\\\\\", "密码：x ", "aB3dE5gH7jK9mN1pQ3sT5vW7 ", "a-b/"),
+    *("ghp_" + "aB3d" * 9 + " ", "deploy the service in three regions, ", "\x01", "\ud800", "é"),
+)
+"""What may make a rule slow, repeated."""
+
+
+def _adversarial() -> dict[str, dict[str, Any]]:
+    found: dict[str, Any] = {
+        "many keys": {f"{_filled('password=x ghp_', 120)}{n}": 1 for n in range(200)},
+        "every keyword": {str(n): _filled(_KEYWORDS + " ", 4_000) for n in range(200)},
+        "numbers": {str(n): [0] * 10_000 for n in range(200)},
+        "lists of numbers": {str(n): [[0] * 40] * 40 for n in range(200)},
+        "deep": {str(n): [[[[_filled("key=x ", 400)]]]] * 9 for n in range(200)},
+        "no names": {str(n): [{(i,): 1 for i in range(190)}] * 150 for n in range(200)},
+        "texts too long": {str(n): [_filled("é", 4_000)] * 190 for n in range(200)},
+        "pairs": {"env": [{"name": f"K{n}_PASSWORD", "value": "x" * 90} for n in range(60)]},
+        "options": {"argv": ["--password", _filled("key=x ", 300)] * 80},
+    }
+    for unit in UNITS:
+        found[f"texts of {unit[:20]!a}"] = {str(n): _filled(unit, 4_096) for n in range(190)}
+        found[f"list of {unit[:20]!a}"] = [_filled(unit, 350)] * 70
+        found[f"short texts of {unit[:20]!a}"] = [_filled(unit, 60)] * 190
+    return {
+        kind: given if isinstance(given, dict) else {"v": given} for kind, given in found.items()
+    }
+
+
+ADVERSARIAL = _adversarial()
+"""Properties whose conversion takes longest."""
 
 PROSE = (
     "The deployment finished in three regions; nobody had to wait for the last one.",

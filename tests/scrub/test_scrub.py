@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from click_telemetry._events.properties import convert_properties, sanitize_name
 from click_telemetry._events.text import MAX_TEXT
-from click_telemetry._scrub import names_secret, scrub, scrub_under
+from click_telemetry._scrub import names_secret, scrub, scrub_value
 from click_telemetry._scrub.rules import RULES, Rule, marker
 
 from ..harness import corpora
@@ -137,11 +137,20 @@ def test_what_only_looks_like_a_secret_stays(text: str) -> None:
 
 @pytest.mark.parametrize("value", [None, True, 7, 0.5, 2**60, -1])
 def test_other_types_are_untouched(value: Any) -> None:
-    """A number is a number, under any name."""
-    assert convert_properties({"password": value, "x": [value]}) == (
-        {"password": value, "x": [value]},
-        0,
-    )
+    """A number is a number; under a secret's name, yes and no are no secret."""
+    given_ = {"status_code": value, "key": value, "x": [value]}
+    if value is None or value is True:
+        given_ |= {"password": value, "token": {"set": [value]}}
+    assert convert_properties(given_) == (given_, 0)
+
+
+@pytest.mark.parametrize("value", [12345678, 1234, 0, 0.5, -1, 2**62])
+def test_a_number_under_a_secret_s_name_is_redacted(value: float) -> None:
+    """A PIN is one, and so is all that is nested under such a name, whatever its own name."""
+    given_ = {"pin": value, "password": {"code": value, "of": [value, [value]]}, "tries": value}
+    pin, password = marker("password"), marker("password")
+    nested = {"code": password, "of": [password, [password]]}
+    assert convert_properties(given_) == ({"pin": pin, "password": nested, "tries": value}, 0)
 
 
 # Laws ------------------------------------------------------------------------------------------
@@ -329,7 +338,7 @@ def test_a_name_shows_whether_its_value_is_a_secret(
 
 
 def test_a_value_under_a_secret_s_name_is_taken_whatever_it_looks_like() -> None:
-    """At any depth, in lists too; what is not text stays."""
+    """At any depth, in lists too, numbers too."""
     assert convert_properties(
         {
             "password": "hunter2",
@@ -345,7 +354,7 @@ def test_a_value_under_a_secret_s_name_is_taken_whatever_it_looks_like() -> None
     ) == (
         {
             "password": "[redacted:password]",
-            "token": ["[redacted:token]", {"note": "[redacted:token]"}, 3],
+            "token": ["[redacted:token]", {"note": "[redacted:token]"}, "[redacted:token]"],
             "login": {
                 "apiKey": "[redacted:key]",
                 "user_name": "x",
@@ -366,11 +375,12 @@ def test_a_value_under_a_secret_s_name_is_taken_whatever_it_looks_like() -> None
 def test_an_exact_form_takes_precedence_over_a_name() -> None:
     """A GitHub token under `token` is called one; a forged marker is a password."""
     github = "ghp" + "_" + "a1B2" * 9
-    assert scrub_under("token", github) == "[redacted:github-token]"
+    under_token, under_key = names_secret("token"), names_secret("api_key")
+    assert scrub_value(github, under_token) == "[redacted:github-token]"
     assert scrub(f"token={github}") == "token=[redacted:github-token]"
-    assert scrub_under("token", "[redacted:hunter2]") == "[redacted:token]"
+    assert scrub_value("[redacted:hunter2]", under_token) == "[redacted:token]"
     assert scrub("token=[redacted:hunter2]") == "token=[redacted:token]"
-    assert scrub_under("api_key", "aB3dE5gH7jK9mN1pQ3sT5vW7") == "[redacted:key]"
+    assert scrub_value("aB3dE5gH7jK9mN1pQ3sT5vW7", under_key) == "[redacted:key]"
 
 
 # In events ---------------------------------------------------------------------------------------
@@ -408,7 +418,7 @@ def test_long_texts_are_dropped_before_they_are_scrubbed() -> None:
 
 
 def test_dates_ids_and_tags_stay_as_they_are() -> None:
-    """They are ours to write: no pattern looks at them."""
+    """No pattern matches them; under a secret's name they are the secret."""
     import datetime
     import uuid
 
@@ -418,7 +428,7 @@ def test_dates_ids_and_tags_stay_as_they_are() -> None:
         "at": "2026-11-21T12:30:00+00:00",
         "id": str(uuid.UUID(int=7)),
         "raw": "[bytes]",
-        "token": str(uuid.UUID(int=7)),
+        "token": "[redacted:token]",
     }
 
 
@@ -437,6 +447,13 @@ def test_a_family_that_never_comes_to_an_end_costs_the_text() -> None:
     """What one row writes and another one takes apart, again and again, is left out."""
     longer = Rule("longer", ("x",), "x+", lambda match: match[0] + "x")
     assert scrub("a x b", [longer]) == marker("text")
+
+
+def test_a_text_of_many_secrets_is_replaced_as_a_whole() -> None:
+    """A dump of an environment costs one marker, and no time."""
+    assert scrub("password=x " * 20) == "password=[redacted:password] " * 20
+    for secrets in ("password=x ", "a@b.example ", "1.1.1.1 ", "https://u:p@h "):
+        assert scrub(secrets * 21) == marker("text")
 
 
 def test_a_row_whose_hint_is_missing_is_not_even_compiled() -> None:
