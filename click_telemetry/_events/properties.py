@@ -18,7 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 from .._instrument import pass_on
 from .._recorder import encode
-from .._scrub import names_secret, nearest, scrub, scrub_number, scrub_value
+from .._scrub import (
+    announce,
+    bound_name,
+    is_bound,
+    is_count,
+    names_secret,
+    nearest,
+    scrub,
+    scrub_number,
+    scrub_value,
+)
 from .text import MAX_INTEGER, MAX_NAME, MAX_TEXT, deep_copy, name_or_none, sanitize_text
 
 if TYPE_CHECKING:
@@ -274,36 +284,40 @@ class _Scrubber:
     def mapping(self, given: Mapping[str, Json], under: Found | None) -> dict[str, Json]:
         """Scrub names and values; `under` is the kind of secret that they are part of."""
         kept: dict[str, Json] = {}
+        bound = bound_name(given) if len(given) > 1 else None
         for key, value in given.items():
             before = self._room, self.dropped
             try:
                 name = self._fitting(key, scrub(key))
                 if len(name) > MAX_NAME or name in kept:
                     raise NotRecordable  # of two addresses as keys only one can be kept
-                kept[name] = self._value(value, nearest(names_secret(name), under))
+                found = bound if bound is not None and is_bound(key) else names_secret(name)
+                if found is not None and is_count(name, value):
+                    found = None
+                kept[name] = self._value(value, nearest(found, under))
             except NotRecordable:
                 self._room, self.dropped = before
                 self.dropped += 1
         return kept
 
-    def _value(self, value: Json, under: Found | None) -> Json:
+    def _value(self, value: Json, under: Found | None, *, nested: bool = False) -> Json:
         if isinstance(value, str):
             return self._fitting(value, scrub_value(value, under))
         if isinstance(value, dict):
             return self.mapping(value, under)
         if isinstance(value, list):
-            return self._list(value, under)
+            return self._list(value, under, nested)
         if under is None or value is None or isinstance(value, bool):
             return value
         scrubbed = scrub_number(value, under)
         return self._fitting(value, scrubbed) if isinstance(scrubbed, str) else value
 
-    def _list(self, given: list[Json], under: Found | None) -> list[Json]:
+    def _list(self, given: list[Json], under: Found | None, nested: bool) -> list[Json]:
         kept: list[Json] = []
-        for value in given:
+        for value, found in zip(given, announce(given, nested), strict=True):
             before = self._room, self.dropped
             try:
-                kept.append(self._value(value, under))
+                kept.append(self._value(value, nearest(found, under), nested=True))
             except NotRecordable:
                 self._room, self.dropped = before
                 self.dropped += 1

@@ -13,10 +13,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from .rules import RULES, is_random, is_secretive, is_varied, marker
+from .detection import is_random, is_secretive, is_varied
+from .rules import RULES, marker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import TypeAlias
 
     from .rules import Rule
@@ -67,7 +68,7 @@ def _by_form(text: str, rules: Sequence[Rule]) -> str:
     if rules is RULES and len(text) < _SHORT and text.isalnum():
         return text
     lowered = text.lower()
-    size = len(text)
+    size = max(map(len, text.split()), default=0)
     for rule in rules:
         if size < rule.shortest:
             continue
@@ -99,6 +100,90 @@ def scrub_number(number: float, under: Found) -> float | str:
     return marker(what) if certain else number
 
 
+def is_count(name: str, value: object) -> bool:
+    """Whether it is how many tests pass, or a width: `pass=12 fail=0`, `pw=0`.
+
+    Args:
+        name: the value's name, alone and in lower case where it counts something.
+        value: a number or a text.
+    """
+    if name not in ("pass", "pw", "PASS"):
+        return False
+    number = str(value).rstrip(",;.)%").partition("/")
+    return number[0] != "" and all(
+        part.isdecimal() and len(part) <= 3 for part in number[::2] if part
+    )
+
+
+_ANNOUNCING = frozenset(
+    ("name", "key", "variable", "var", "env", "field", "header", "option", "param", "parameter")
+)
+_BOUND = frozenset(("value", "val", "content", "default", "data", "values"))
+
+
+def bound_name(mapping: Mapping[str, object]) -> Found | None:
+    """What `{"name": "DB_PASSWORD", "value": "x"}` announces of its value.
+
+    Args:
+        mapping: as JSON; `key` and `Value`, `variable` and so on are understood too.
+    """
+    for key, name in mapping.items():
+        if isinstance(name, str) and key.lower() in _ANNOUNCING:
+            found = _spelled(name)
+            if found is not None and any(is_bound(other) for other in mapping):
+                return found
+    return None
+
+
+def is_bound(key: str) -> bool:
+    """Whether a key of such a mapping has the value."""
+    return key.lower() in _BOUND
+
+
+def announce(values: Sequence[object], nested: bool) -> list[Found | None]:
+    """What the items of a list announce of those after them: `["--password", "x"]`.
+
+    Args:
+        values: as JSON.
+        nested: whether it is an item of a list itself, so that it may be a pair (`["token", "x"]`).
+    """
+    found: list[Found | None] = [None] * len(values)
+    first = values[0] if values else None
+    if nested and len(values) == 2 and isinstance(first, str):
+        found[1] = _spelled(first)
+    command = before = ""
+    for at, value in enumerate(values):
+        text = value if isinstance(value, str) else ""
+        if before.startswith("-"):
+            found[at] = _spelled(before) if re.fullmatch(r"--?[\w.-]+", before) else None
+            if command == "curl" and before in ("-u", "--user", "-U") and ":" in text:
+                found[at] = "credentials", True
+            elif (command, before) in _UNNAMED:
+                found[at] = "password", True
+        if command in ("mysql", "mariadb") and text.startswith("-p") and len(text) > 2:
+            found[at] = "password", True
+        if not text.startswith("-"):
+            last = text.rpartition("/")[2].partition(" ")[0]
+            command = _COMMANDS.get(last[:9], command)
+        before = text
+    return found
+
+
+def _spelled(name: str) -> Found | None:
+    """What a text announces as a name; nothing if it is scrubbed, since it would change then."""
+    found = names_secret(name[-_NAME_AT_MOST:])
+    return found if found is not None and scrub(name) == name else None
+
+
+_UNNAMED = frozenset((("sshpass", "-p"), ("login", "-p"), ("redis-cli", "-a")))
+"""Options that name nothing, by command."""
+_COMMANDS = {
+    **{name: name for name in ("curl", "sshpass", "login", "redis-cli", "mysql", "mariadb")},
+    **dict.fromkeys(("mysqldump", "mysqladmi", "mysqlimpo", "mysqlshow"), "mysql"),
+}
+"""By at most nine characters."""
+
+
 def nearest(found: Found | None, outer: Found | None) -> Found | None:
     """What the names that a value is nested under announce: the nearest one that is certain.
 
@@ -116,7 +201,7 @@ _ALWAYS = {
     for what, words in (
         ("password", "password passwords passwd pwd passphrase passcode pass pw pin"),
         ("password", "passwort kennwort senha wachtwoord contraseña contrasena"),
-        ("password", "пароль 密码 密碼 パスワード"),
+        ("password", "пароль 密码 密碼 口令 パスワード 비밀번호"),
         ("secret", "secret secrets mnemonic clientsecret"),
         ("token", "token jwt otp totp pat accesstoken authtoken"),
         ("key", "apikey accesskey privatekey secretkey accountkey"),
@@ -167,7 +252,7 @@ _STEMS = (
     *("pass", "pw", "secre", "token", "key", "auth", "cooki", "cred", "pin", "otp", "jwt"),
     *("sess", "sig", "sid", "salt", "seed", "code", "nonce", "pat", "dsn", "conn", "csrf", "xsrf"),
     *("beare", "mnemo", "cert", "state", "licen", "verif", "chall", "ticke", "login"),
-    *("kennw", "senha", "wacht", "contr", "парол", "密码", "密碼", "パスワ"),
+    *("kennw", "senha", "wacht", "contr", "парол", "密码", "密碼", "口令", "パスワ", "비밀번호"),
 )
 """Of at most five characters, as the keywords of `rules`."""
 
@@ -185,10 +270,10 @@ _JUDGED = 64
 _NAME_AT_MOST = 64
 
 # A name, what closes it (a quote, a bracket), and what joins the value to it. A run of the name's
-# characters is read once, from its beginning.
+# characters is read once, from its beginning. The last two separators are full-width ones.
 _HEAD = (
     r"""(?<![\w.[\]-])([\w.[\]-]+)([)"'\\]{0,6})"""
-    r"""(\s{0,9}(?:=>|:=|=(?!=)|:)\s{0,9}|>|\s{0,9},\s{0,9}|\s{1,9})"""
+    r"""(\s{0,9}(?:=>|:=|=(?!=)|[:\uff1a\uff1d])\s{0,9}|>|\s{0,9},\s{0,9}|\s{1,9})"""
 )
 _VALUE = (
     r"""\\+"[^"]*"?|\\+'[^']*'?|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|\[[^\]]*\]?|\{[^}]*\}?|\S+"""
@@ -283,9 +368,11 @@ def _announced(match: re.Match[str]) -> Found | None:
 
 def _is_secret(match: re.Match[str], what: str, certain: bool, bare: str) -> bool:
     """Whether a value is a secret: `token: expired` in prose is none."""
+    if is_count(match[1], bare):
+        return False
     if not certain:
         return is_secretive(bare)
-    prose = match[3].startswith(":") and len(match[3]) > 1 and not match[2]
+    prose = match[3].startswith((":", "\uff1a")) and len(match[3]) > 1 and not match[2]
     if not prose or match[1].lower().endswith(("password", "passwd", "pwd", "passphrase")):
         return True
     return what in ("authorization", "cookie") or is_varied(bare) or len(bare) >= 20
