@@ -11,10 +11,11 @@ texts. Scrubbing twice gives the same as scrubbing once.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from .detection import is_random, is_secretive, is_varied
-from .rules import RULES, marker
+from .rules import LONG, RULES, marker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 _ROUNDS = 4
 _SHORT = 14
 """Characters; fewer letters and digits alone have no form of a secret."""
-_MAX_MARKERS = 20
+_SHORT_RULES = tuple([rule for rule in RULES if not rule.long])
+_MAX_MARKERS = 10
 """A text with more secrets is a list of them; it would take long, and grow many times."""
 _OPENING = "[redacted:"
 _TEXT = marker("text")
@@ -68,10 +70,8 @@ def _by_form(text: str, rules: Sequence[Rule]) -> str:
     if rules is RULES and len(text) < _SHORT and text.isalnum():
         return text
     lowered = text.lower()
-    size = max(map(len, text.split()), default=0)
-    for rule in rules:
-        if size < rule.shortest:
-            continue
+    longest = max(map(len, text.split()), default=0)
+    for rule in _SHORT_RULES if rules is RULES and longest < LONG else rules:
         found = rule.redact(text, lowered)
         if found is not text and found != text:
             if found.count(_OPENING) > _MAX_MARKERS:
@@ -282,6 +282,7 @@ _LINE = r"""[^"'\r\n]+"""
 _ELEMENT = r"[^<]+"
 
 
+@lru_cache(maxsize=256)
 def names_secret(name: str) -> Found | None:
     """What kind of secret a name announces, and whether that is certain; None for no secret.
 

@@ -150,7 +150,7 @@ def is_secretive(text: str) -> bool:
     High entropy: long and random, or 20 hexadecimal digits and more.
     """
     bare = text.strip("\"'")
-    if len(bare) < 12 or any(c.isspace() for c in bare):
+    if len(bare) < 12 or bare.split() != [bare]:
         return False
     digits = bare.replace("-", "").lower()
     if len(digits) >= 20 and HEX.issuperset(digits):

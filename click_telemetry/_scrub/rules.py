@@ -43,7 +43,7 @@ APART = r"(?<![A-Za-z0-9])"
 """For prefixes that also end words: `task-`, `risk-`."""
 
 
-_LONG = 18
+LONG = 18
 """Characters that all of the longer secrets have."""
 
 
@@ -62,12 +62,11 @@ class Rule:
         validate: gives the replacement, or None to leave a candidate; the marker by default.
         flags: of `re`; ASCII classes by default.
         least: how often a keyword must occur at least.
-        shortest: characters of the shortest match, which has no space; a text of shorter words is
-            not searched.
+        long: whether a match has a word of `LONG` characters; others are not searched.
     """
 
     __slots__ = (
-        *("_full", "flags", "keywords", "least", "name", "pattern", "prefixes", "shortest"),
+        *("_full", "flags", "keywords", "least", "long", "name", "pattern", "prefixes"),
         "validate",
     )
 
@@ -79,7 +78,7 @@ class Rule:
         validate: Validate | None = None,
         flags: int = re.ASCII,
         least: int = 1,
-        shortest: int = 0,
+        long: bool = False,
         prefixes: tuple[str, ...] = (),
     ) -> None:
         self.name = name
@@ -92,7 +91,7 @@ class Rule:
         self.flags = flags
         self.least = least
         self.prefixes = prefixes
-        self.shortest = shortest
+        self.long = long
 
     def redact(self, text: str, lowered: str) -> str:
         """The text with this rule's secrets replaced.
@@ -124,16 +123,15 @@ def _prefixed(
     def validate(match: Match[str]) -> str | None:
         return marker(name) if is_varied(match[1]) and not is_name(match[1]) else None
 
-    shortest = _LONG if tail in (TAIL, ALNUM) else 0
     pattern = f"{before}(?:%s)({tail})"
     keywords = tuple(map(str.lower, prefixes))
     checked = validate if wordy else None
-    return Rule(name, keywords, pattern, checked, shortest=shortest, prefixes=prefixes)
+    return Rule(name, keywords, pattern, checked, long=tail in (TAIL, ALNUM), prefixes=prefixes)
 
 
 def _key(keywords: tuple[str, ...], pattern: str, validate: Validate | None = None) -> Rule:
     """A rule for the long key of a provider that has no rule of its own."""
-    return Rule("api-key", keywords, pattern, validate, shortest=_LONG)
+    return Rule("api-key", keywords, pattern, validate, long=True)
 
 
 # Validation ------------------------------------------------------
@@ -206,7 +204,7 @@ RULES: tuple[Rule, ...] = (
     # docs.github.com, "GitHub's token formats"; ghs_<appid>_<JWT> since 2025; v1. until 2021, when
     # personal ones were 40 digits, which only a name distinguishes from a commit: see `scrub`.
     _prefixed("github-token", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
-    Rule("github-token", ("v1.",), APART + r"v1\.[0-9a-f]{36,}", shortest=_LONG),
+    Rule("github-token", ("v1.",), APART + r"v1\.[0-9a-f]{36,}", long=True),
     # docs.gitlab.com, "Token overview": prefixes; routable tokens have dots.
     _prefixed(
         "gitlab-token",
@@ -240,7 +238,7 @@ RULES: tuple[Rule, ...] = (
         r"(?:hooks\.slack(?:-gov)?\.com|discord(?:app)?\.com/api/webhooks|webhook\.office\.com"
         r"|hooks\.zapier\.com)"
         r"/[\w@/.+-]{8,}",
-        shortest=_LONG,
+        long=True,
     ),
     # docs.stripe.com, "API keys", "webhooks".
     _prefixed(
@@ -258,29 +256,29 @@ RULES: tuple[Rule, ...] = (
     # twilio.com/docs, "SendGrid API keys"; two parts of 22 and 43.
     Rule("sendgrid-key", ("sg.",), APART + r"SG\.[\w-]{10,}(?:\.[\w-]+)+"),
     # twilio.com/docs, "Twilio SIDs": account and API key.
-    Rule("twilio-key", ("ac", "sk"), APART + r"(?:AC|SK)[0-9a-f]{32,}", shortest=_LONG),
+    Rule("twilio-key", ("ac", "sk"), APART + r"(?:AC|SK)[0-9a-f]{32,}", long=True),
     # documentation.mailgun.com; mailchimp.com/developer: the data centre is at the end.
-    Rule("mailgun-key", ("key-",), APART + r"(?:pub)?key-[0-9a-f]{24,}", shortest=_LONG),
+    Rule("mailgun-key", ("key-",), APART + r"(?:pub)?key-[0-9a-f]{24,}", long=True),
     Rule(
         "mailgun-key",
         ("-",),
         APART + r"[0-9a-f]{32}-[0-9a-f]{8}-[0-9a-f]{8,}(?![\w-])",
         least=2,
-        shortest=_LONG,
+        long=True,
     ),
-    Rule("mailchimp-key", ("-us",), APART + r"[0-9a-f]{32,}-us[0-9]{1,3}", shortest=_LONG),
+    Rule("mailchimp-key", ("-us",), APART + r"[0-9a-f]{32,}-us[0-9]{1,3}", long=True),
     # learn.microsoft.com: shared access signatures; Entra client secrets. Account keys are pairs.
-    Rule("azure-key", ("sig=",), r"(?<![A-Za-z])sig=[\w%+/=-]{16,}", shortest=_LONG),
-    Rule("azure-key", ("q~",), r"[\w.~-]{3,4}Q~[\w.~-]{24,}", shortest=_LONG),
+    Rule("azure-key", ("sig=",), r"(?<![A-Za-z])sig=[\w%+/=-]{16,}", long=True),
+    Rule("azure-key", ("q~",), r"[\w.~-]{3,4}Q~[\w.~-]{24,}", long=True),
     # discord.com/developers, "Authentication": id, time, signature; core.telegram.org/bots/api.
     Rule(
         "discord-token",
         (".",),
         APART + r"[MNO][\w-]{22,30}\.[\w-]{6}\.[\w-]{25,}",
         least=2,
-        shortest=_LONG,
+        long=True,
     ),
-    Rule("telegram-token", (":aa",), r"(?<![0-9])[0-9]{7,14}:AA[\w-]{28,}", shortest=_LONG),
+    Rule("telegram-token", (":aa",), r"(?<![0-9])[0-9]{7,14}:AA[\w-]{28,}", long=True),
     # Each provider's own documentation of its prefix; gitleaks keeps a similar list.
     _prefixed(
         "api-key",
@@ -423,7 +421,7 @@ RULES: tuple[Rule, ...] = (
         r"(?i:(?<![0-9a-z-])[0-9a-f]{8}-[0-9a-f]{4}-[126][0-9a-f]{3}-[89ab][0-9a-f]{3}"
         r"-[0-9a-f]{12}(?![0-9a-z]))",
         least=4,
-        shortest=_LONG,
+        long=True,
     ),
     # RFC 4648, both alphabets; of several lines (MIME: 76, PEM: 64) all of them.
     Rule(
@@ -431,7 +429,7 @@ RULES: tuple[Rule, ...] = (
         ("\n",),
         r"(?<![A-Za-z0-9+/])([A-Za-z0-9+/]{56,})(?:\r?\n[ \t]{0,8}[A-Za-z0-9+/]+)*={0,2}",
         _if("base64", is_random),
-        shortest=_LONG,
+        long=True,
     ),
     Rule("base64", ("",), r"([A-Za-z0-9+/_-]{14,})(={0,2})", _base64),
 )

@@ -420,7 +420,8 @@ def test_keys_are_scrubbed_too() -> None:
     [
         ("Invoice Exported", "Invoice Exported"),
         ("Sent to jane@x.example", "Sent to [redacted:email]"),
-        ("1.1.1.1 " * 16, None),
+        ("1.1.1.1 " * 10, None),
+        ("1.1.1.1 " * 16, "[redacted:text]"),
         ("", None),
         (7, None),
     ],
@@ -545,9 +546,9 @@ def test_a_family_that_never_comes_to_an_end_costs_the_text() -> None:
 
 def test_a_text_of_many_secrets_is_replaced_as_a_whole() -> None:
     """A dump of an environment costs one marker, and no time."""
-    assert scrub("password=x " * 20) == "password=[redacted:password] " * 20
+    assert scrub("password=x " * 10) == "password=[redacted:password] " * 10
     for secrets in ("password=x ", "a@b.example ", "1.1.1.1 ", "https://u:p@h "):
-        assert scrub(secrets * 21) == marker("text")
+        assert scrub(secrets * 11) == marker("text")
 
 
 def test_a_row_whose_hint_is_missing_is_not_even_compiled() -> None:
