@@ -67,7 +67,8 @@ def track_command(
 
     Raises:
         DeclarationError: only in a test, for what cannot be recorded. Elsewhere a name is recorded
-            as `<dynamic>`, anything else left out and counted.
+            as `<dynamic>`, anything else left out and counted. A name that contains what looks like
+            a secret is recorded as `<dynamic>` too.
     """
     own: Fact = {}
     problems = []
@@ -232,7 +233,10 @@ class _Begin(Value):
             return []
         if dropped:
             invocation.count_dropped(dropped)
-        command = f"{invocation.settings.app} {self._name}"
+        from .._scrub import scrub  # loaded for what is recorded
+
+        name = self._name if scrub(self._name) == self._name else DYNAMIC
+        command = f"{invocation.settings.app} {name}"
         if invocation.latest is not None:
             latest = invocation.latest
             self.run = invocation.begin_run(command, [], own={**self._own}, at=self._at)

@@ -255,6 +255,28 @@ def test_a_name_is_declared_and_not_typed(
 
 
 @pytest.mark.parametrize(
+    ("name", "masked"),
+    [
+        ("review", False),
+        ("code-review v2.1.0:fast", False),
+        ("ghp" + "_" + "a1B2" * 9, True),
+        ("deploy 10.0.0.1", True),
+        ("login password:hunter2", True),
+    ],
+)
+def test_a_name_that_contains_a_secret_is_masked(
+    name: str, masked: bool, recording_client: RecordingClient
+) -> None:
+    """A token that was passed by mistake stays on the machine."""
+
+    def go() -> None:
+        with track_command(name):
+            pass
+
+    assert inside(recording_client, go) == pair("acme <dynamic>" if masked else f"acme {name}")
+
+
+@pytest.mark.parametrize(
     ("options", "fix"),
     [
         ({"source": "prompt"}, "source is one of"),

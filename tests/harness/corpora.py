@@ -11,8 +11,13 @@ import itertools
 import json
 import random
 import string
+import sys
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from click_telemetry._scrub.rules import RULES
 
 LOWER = string.ascii_lowercase
 LETTERS = string.ascii_letters
@@ -248,6 +253,32 @@ def blob(random: random.Random) -> str:
     )
 
 
+def command(random: random.Random) -> str:
+    """Commands whose options name nothing."""
+    user, word = some(random, LOWER, 3, 8), some(random, LETTERS, 8, 16) + "1"
+    return random.choice(
+        [
+            f"mysql -h db -u{user} -p\0{word}\0 shop",
+            f"mysqldump --single-transaction -p\0{word}\0",
+            f"sshpass -p \0{word}\0 ssh {user}@host",
+            f"redis-cli -h cache -a \0{word}\0 ping",
+            f"docker login -u {user} -p \0{word}\0 registry.example.org",
+        ]
+    )
+
+
+def curl(random: random.Random) -> str:
+    """A user and a password for curl."""
+    given = f"{some(random, LOWER, 3, 8)}:\0{some(random, LETTERS, 8, 16)}1\0"
+    return random.choice(
+        [f"curl -s -u {given} https://api.example.org", f"curl https://x.example --user '{given}'"]
+    )
+
+
+def _uuid(random: random.Random, version: int) -> str:
+    return str(uuid.UUID(int=random.getrandbits(128), version=4)).replace("-4", f"-{version}", 1)
+
+
 SECRETS: tuple[Secrets, ...] = (
     Secrets("github-token", _after("ghp_", "gho_", "ghu_", "ghr_", sizes=(36, 76, 255))),
     Secrets("github-token", lambda r: f"ghs_{r.randrange(10**7)}_{jwt(r)}"),
@@ -391,6 +422,58 @@ SECRETS: tuple[Secrets, ...] = (
             *("rdme_", "tfp_", "sqp_", "sqa_", "ops_eyJ", "phc_", "vcp_"),
         )
     ),
+    *(
+        Secrets("api-key", _after(prefix, sizes=(32, 64)))
+        for prefix in (
+            *("csk-", "napi_", "e2b_", "pcsk_", "jina_", "tgp_v1_", "rpa_", "pylf_", "aio_"),
+            *("duffel_test_", "duffel_live_", "EZTK", "FLWSECK_TEST-", "FLWSECK-", "xkeysib-"),
+            *("xsmtpsib-", "shippo_live_", "shippo_test_", "fio-u-", "ico-", "sm_aat_", "sm_pat_"),
+            *("sm_sat_", "tk-us-", "p8e-", "s-s4t2ud-", "s-s4t2af-", "cfk_", "cfut_", "cfat_"),
+            *("tskey-", "CFPAT-", "mdb_sa_sk_", "fm1r_", "fm1a_", "fm2_", "BBDC-", "dp.scim."),
+            *("dp.audit.", "dt0s01."),
+        )
+    ),
+    Secrets("api-key", _after("sk_", alphabet=HEX, sizes=(48, 64))),
+    Secrets("api-key", _after("fc-", alphabet=HEX, sizes=(32, 48))),
+    Secrets("api-key", _after("API-", alphabet=UPPER, sizes=(26, 40))),
+    Secrets("api-key", _after("AKCp", "cmVmd", sizes=(59, 69))),
+    Secrets("api-key", lambda r: f"pat{some(r, ALNUM, 14)}.{some(r, HEX, 64)}"),
+    Secrets(
+        "api-key",
+        lambda r: (
+            f"{r.choice('ps')}at.{some(r, URLSAFE, 22)}.{some(r, ALNUM, 24)}.{some(r, ALNUM, 20)}"
+        ),
+    ),
+    Secrets("api-key", lambda r: f"v1.0-{some(r, HEX, 24)}-{some(r, HEX, 146)}"),
+    Secrets("api-key", _after("SCW", alphabet=UPPER, sizes=(17, 24))),
+    Secrets("api-key", lambda r: f"{r.choice(['api', 'sdk', 'mob'])}-{_uuid(r, 4)}"),
+    Secrets(
+        "api-key",
+        lambda r: (
+            f"{r.choice(['access', 'public', 'link'])}-"
+            f"{r.choice(['sandbox', 'development', 'production'])}-{_uuid(r, 4)}"
+        ),
+    ),
+    Secrets(
+        "api-key",
+        lambda r: "-".join(["A3", some(r, UPPER, 6), some(r, UPPER, 6)] + [some(r, UPPER, 5)] * 4),
+    ),
+    Secrets("api-key", lambda r: f"{some(r, ALNUM, 6)}_{some(r, ALNUM, 29)}_mmk"),
+    Secrets("api-key", _after("4b1d", sizes=(38, 50))),
+    Secrets("api-key", _after("EAAC", "EAAM", sizes=(100, 180))),
+    Secrets("api-key", _after("EAAA", alphabet=URLSAFE, sizes=(60,))),
+    Secrets("api-key", lambda r: f"{r.randrange(10**14, 10**16)}|{some(r, URLSAFE, 27, 40)}"),
+    Secrets("api-key", _after("sl.", alphabet=URLSAFE, sizes=(130, 160))),
+    Secrets(
+        "api-key",
+        lambda r: (
+            f"{r.choice(['sc', 'ext', 'authress'])}_{some(r, LOWER, 5, 30)}.{some(r, LOWER, 4, 6)}"
+            f".acc_{some(r, LOWER + string.digits, 10, 32)}.{some(r, URLSAFE, 30, 120)}"
+        ),
+    ),
+    Secrets("uuid", lambda r: _uuid(r, r.choice([1, 2, 6]))),
+    Secrets("credentials", curl, contexts=False),
+    Secrets("password", command, contexts=False),
     Secrets("api-key", lambda r: f"{some(r, ALNUM, 14)}.atlasv1.{some(r, ALNUM, 67)}"),
     Secrets("jwt", jwt),
     Secrets("jwt", jwe),
@@ -434,6 +517,47 @@ def examples(seed: int = 20_26, each: int = 12) -> Iterator[tuple[str, str, str]
             text, secret = secrets.example(found)
             yield secrets.family, context.format(text), secret
 
+
+def _filled(unit: str, size: int) -> str:
+    return (unit * (size // len(unit) + 1))[:size]
+
+
+_KEYWORDS = " ".join(sorted({keyword for rule in RULES for keyword in rule.keywords}))
+UNITS = (
+    *("a", "A1b", "a@", "@", "1.", "1:", "::", "eyJ", "sk-", "ghp_", "://", "://a@", "password=x "),
+    *("key=", "key: ", "key=x ", "--password x ", "-----BEGIN A-----", "/home/a ", "C:\\Users\\"),
+    *("\\\\users\\", "a%40", '"password":"', "'", "<password>", "a" * 60 + "\n", "aB3" * 20 + "\n"),
+    *("Bearer ", "Basic ", "AKIA", "xox", "1.1.1.1 ", "a=", "M" * 23 + ".", "日本", "-", "re_"),
+    *("session=", "https://a:b@c ", "a@b.example ", "::1 ", "Basic YTpi ", "password=", "pw:x,"),
+    *("[redacted:email]", "Cookie: a\n", "\\\\\\", "密码：x ", "aB3dE5gH7jK9mN1pQ3sT5vW7 ", "a-b/"),
+    *("ghp_" + "aB3d" * 9 + " ", "deploy the service in three regions, ", "\x01", "\ud800", "é"),
+)
+"""What may make a rule slow, repeated."""
+
+
+def _adversarial() -> dict[str, dict[str, Any]]:
+    found: dict[str, Any] = {
+        "many keys": {f"{_filled('password=x ghp_', 120)}{n}": 1 for n in range(200)},
+        "every keyword": {str(n): _filled(_KEYWORDS + " ", 4_000) for n in range(200)},
+        "numbers": {str(n): [0] * 10_000 for n in range(200)},
+        "lists of numbers": {str(n): [[0] * 40] * 40 for n in range(200)},
+        "deep": {str(n): [[[[_filled("key=x ", 400)]]]] * 9 for n in range(200)},
+        "no names": {str(n): [{(i,): 1 for i in range(190)}] * 150 for n in range(200)},
+        "texts too long": {str(n): [_filled("é", 4_000)] * 190 for n in range(200)},
+        "pairs": {"env": [{"name": f"K{n}_PASSWORD", "value": "x" * 90} for n in range(60)]},
+        "options": {"argv": ["--password", _filled("key=x ", 300)] * 80},
+    }
+    for unit in UNITS:
+        found[f"texts of {unit[:20]!a}"] = {str(n): _filled(unit, 4_096) for n in range(190)}
+        found[f"list of {unit[:20]!a}"] = [_filled(unit, 350)] * 70
+        found[f"short texts of {unit[:20]!a}"] = [_filled(unit, 60)] * 190
+    return {
+        kind: given if isinstance(given, dict) else {"v": given} for kind, given in found.items()
+    }
+
+
+ADVERSARIAL = _adversarial()
+"""Properties whose conversion takes longest."""
 
 PROSE = (
     "The deployment finished in three regions; nobody had to wait for the last one.",
@@ -530,3 +654,36 @@ def benign(seed: int = 7, each: int = 12) -> Iterator[str]:
         for _ in range(each):
             yield kind()
     yield from PROSE
+    yield from HARMLESS
+
+
+HARMLESS = (
+    *("secret_santa_list_2024_final_v2", "pass=12 fail=0", "pw=0", "pass: 12, fail: 3"),
+    *("pass=12/15", "NoOpObservableUpDownCounter", "IPv4AddressToIPv6AddressMap"),
+    *("Base64ToUtf8StringConverter", "createS3BucketOnEC2InUsEast1"),
+    *("UseX509v3CertsForTLS13Only", "OAuth2AuthorizationCodeBearerV2"),
+    *("UpsertKMSKeyAliasForS3BucketV2", "re_build_search_index_v2_final"),
+    *("sk-learn-v2-model-final-x2", "key_of_the_first_item_v3", "api-gateway-v2-public-edge"),
+    *("fc-barcelona-2024-schedule-v1", "sdk-release-notes-2024-v2"),
+    *("access-production-logs-2024-v2", "SCWorld conference", "pat.smith"),
+    *("patrick.0123456789", "docker login -u jane", "mysql -p shop"),
+    *("curl -u jane https://x.example", "login -page", "v1.0-beta-2", "API-REFERENCE-INDEX"),
+    *("A3-format", "s.startswith(prefix)"),
+)
+"""Texts that look most like a secret."""
+
+
+def identifiers() -> list[str]:
+    """Public names of ten popular libraries, as written in their documentation."""
+    file = Path(__file__).with_name("identifiers.txt")
+    return file.read_text(encoding="utf-8").split()
+
+
+def installed_identifiers() -> Iterator[str]:
+    """Names of the modules that are loaded, their classes and their members."""
+    for name, module in sorted(sys.modules.items()):
+        yield name
+        for attribute, value in list(vars(module).items()):
+            yield attribute
+            if isinstance(value, type):
+                yield from list(vars(value))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from click_telemetry._scrub import rules, scrub
+from click_telemetry._scrub import detection, scrub
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from click_telemetry._scrub import rules, scrub
 )
 def test_varied_is_more_than_words_and_numbers(text: str, expected: bool) -> None:
     """A prefix followed by words is an identifier, not a token."""
-    assert rules.is_varied(text) is expected
+    assert detection.is_varied(text) is expected
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_varied_is_more_than_words_and_numbers(text: str, expected: bool) -> Non
 )
 def test_random_is_mixed_as_base64_is(text: str, expected: bool) -> None:
     """Identifiers, digests, paths are none."""
-    assert rules.is_random(text) is expected
+    assert detection.is_random(text) is expected
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_random_is_mixed_as_base64_is(text: str, expected: bool) -> None:
 )
 def test_high_entropy_is_long_and_random_or_hexadecimal(text: str, expected: bool) -> None:
     """What is taken under `key`, which may mean anything."""
-    assert rules.is_secretive(text) is expected
+    assert detection.is_secretive(text) is expected
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_high_entropy_is_long_and_random_or_hexadecimal(text: str, expected: boo
 )
 def test_ipv6_is_what_rfc_4291_defines(text: str, expected: bool) -> None:
     """Times and scopes are none."""
-    assert rules.is_ipv6(text) is expected
+    assert detection.is_ipv6(text) is expected
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_ipv6_is_what_rfc_4291_defines(text: str, expected: bool) -> None:
 )
 def test_an_address_has_edges(text: str, parts: tuple[str, str, str]) -> None:
     """What belongs to the sentence stays."""
-    assert rules.without_edges(text) == parts
+    assert detection.without_edges(text) == parts
 
 
 @pytest.mark.parametrize(
