@@ -127,6 +127,8 @@ def saved_opt_out(root: Scope) -> Decision | None:
     directories = _recorder.directories_of(root.settings.app, os.environ)
     if directories is None:
         return None
+    if _recorder.is_disabled_for_all(directories.site_setting):
+        return _recorder.Decision(_recorder.OFF, "administrator")
     setting = _recorder.read_setting(directories.setting)
     reasons = {"disabled": "setting", "unreadable": "unreadable_setting"}
     return _recorder.Decision(_recorder.OFF, reasons[setting]) if setting in reasons else None
