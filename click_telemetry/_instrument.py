@@ -583,9 +583,9 @@ if opt_out_variable(os.environ, "") is None:
 
 
 def _watch() -> None:
-    from ._foreground import watch
+    from ._foreground import sinks
 
-    watch.observe(_OBSERVERS)
+    sinks.observe(_OBSERVERS)
 
 
 if WATCH_VARIABLE in os.environ:

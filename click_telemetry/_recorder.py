@@ -229,9 +229,9 @@ def decide(
     if settings.client is not None:
         return Decision(CLIENT)
     if _instrument.WATCH_VARIABLE in environ:
-        from ._foreground import watch
+        from ._foreground import sinks
 
-        if watch.address(environ) is not None:
+        if sinks.address(environ) is not None:
             return Decision(WATCH)
     known = known_variables(environ)
     if is_test_run(known, stdout):

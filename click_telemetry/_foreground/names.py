@@ -146,9 +146,9 @@ def is_declared(package: str, callback: Any, settings: Settings) -> bool:
     module = module if type(module) is str else package
     found = is_own(module, settings.package, settings.packages)
     if not found and WATCH_VARIABLE in os.environ:
-        from . import watch
+        from . import sinks
 
-        watch.report(settings.app, watch.MASKED, package or module, WATCH)
+        sinks.report(settings.app, sinks.MASKED, package or module, WATCH)
     return found
 
 

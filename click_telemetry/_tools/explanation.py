@@ -12,7 +12,7 @@ from click import UsageError
 from .._commands.terminal import escape, pluralize
 from .._foreground.consent import REASONS
 from .._foreground.declaration import variable_prefix
-from .._foreground.watch import MASKED
+from .._foreground.sinks import MASKED
 from .._instrument import FLAG
 from .._recorder import CLIENT, LOG, OFF, PERSONAL, WATCH
 from .senders import MAX_WAIT
@@ -38,7 +38,7 @@ _FIXES = {
 
 
 class DecisionReport(NamedTuple):
-    """What an application reported to the receiver (`_foreground.watch.report`).
+    """What an application reported to the receiver (`_foreground.sinks.report`).
 
     Attributes:
         app: the application's name.

@@ -8,7 +8,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, NamedTuple
 
 from .._commands.sender_process import SenderJob, SenderProcess, file_key
-from .._foreground.watch import WRITE_KEY
+from .._foreground.sinks import WRITE_KEY
 from .._sender.queue import claim, oldest_names
 from .._sender.state import SenderState
 

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from .. import __version__
 from .._commands.terminal import allow_any_text, escape, pluralize
-from .._foreground.watch import ADDRESS_VARIABLE, DECISIONS, STATE_VARIABLE
+from .._foreground.sinks import ADDRESS_VARIABLE, DECISIONS, STATE_VARIABLE
 from .._storage import read_small
 from .child import Signals, run
 from .explanation import DecisionReport, Evidence, explain

@@ -59,7 +59,7 @@ OPTED_OUT = frozenset({"", "._instrument"})
 OPTION = OPTED_OUT | {"._foreground", "._foreground.opt_out"}
 NO_WRITE_KEY = OPTED_OUT | {"._recorder"}
 LOG = NO_WRITE_KEY | {
-    *("._foreground", "._foreground.identity", "._foreground.sinks", "._foreground.watch"),
+    *("._foreground", "._foreground.identity", "._foreground.sinks"),
     *("._reader", "._spool", "._storage"),
 }
 HELD = NO_WRITE_KEY | {"._spool"}

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from click_telemetry._foreground import consent, destination, watch
+from click_telemetry._foreground import consent, destination, sinks
 from click_telemetry._foreground.consent import REASONS
 from click_telemetry._instrument import opt_out_variable
 from click_telemetry._recorder import (
@@ -49,7 +49,7 @@ root = pytest.mark.skipif(not ROOT, reason="becoming another user needs root")
 no_root = pytest.mark.skipif(ROOT, reason="root may write everywhere")
 
 OTHER_USER = 65534
-_LOADED = (consent, destination, watch)
+_LOADED = (consent, destination, sinks)
 WATCHED = {"CLICK_TELEMETRY_WATCH": "http://127.0.0.1:4711"}
 
 

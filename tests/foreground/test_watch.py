@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from click_telemetry._foreground.watch import (
+from click_telemetry._foreground.sinks import (
     DECISIONS,
     WRITE_KEY,
     address,
-    directories,
     report,
     state_directory,
+    watched_directories,
 )
 from click_telemetry._recorder import Directories
 
@@ -67,9 +67,9 @@ def test_receiver_does_not_get_the_applications_key() -> None:
 def test_watched_run_leaves_the_persons_state_alone() -> None:
     """The ID and the queued events are not used; the saved setting applies."""
     own = Directories("/c/acme", "/s/acme/telemetry", "/etc/xdg/acme")
-    found = directories(own, "acme", {"CLICK_TELEMETRY_WATCH_STATE": "/x/watch"})
+    found = watched_directories(own, "acme", {"CLICK_TELEMETRY_WATCH_STATE": "/x/watch"})
     assert (found.setting, found.state) == ("/c/acme/telemetry.json", "/x/watch/acme")
-    found = directories(own, "acme", {})
+    found = watched_directories(own, "acme", {})
     assert found.setting == own.setting
     assert found.state == "/s/acme/telemetry/watched/acme"
     assert found.anonymous_id != own.anonymous_id

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from click_telemetry._foreground.watch import WRITE_KEY
+from click_telemetry._foreground.sinks import WRITE_KEY
 from click_telemetry._recorder import Destination
 from click_telemetry._tools.receiver import Receiver
 from click_telemetry._tools.senders import Remainder, deliver

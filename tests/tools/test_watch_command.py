@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from click_telemetry import __version__
-from click_telemetry._foreground.watch import (
+from click_telemetry._foreground.sinks import (
     ADDRESS_VARIABLE,
     DECISIONS,
     STATE_VARIABLE,
