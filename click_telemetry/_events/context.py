@@ -161,8 +161,8 @@ def child_env(env: Mapping[str, str] | None = None) -> dict[str, str]:
     it is instrumented too, have the same `session_id`. In a run that a person has opted out of (by
     the flag, a variable or the saved setting), and in a test run that is off, it is `env` with
     `CLICK_TELEMETRY_OFF=1`: the child records nothing either, also if it is another application.
-    Otherwise, and before the command has begun, it is `env` without a change. `os.environ` is never
-    changed.
+    Otherwise, and before a recorded command has begun, it is `env` without a change. `os.environ`
+    is never changed.
 
     Args:
         env: what the child gets anyway; `os.environ` by default.
@@ -174,13 +174,22 @@ def child_env(env: Mapping[str, str] | None = None) -> dict[str, str]:
     scope = current_scope()
     if scope is None:
         return made
-    if scope.opted_out or _is_test_run(scope.root):
+    if scope.opted_out or _is_test_run(scope.root) or _is_undecided_and_off(scope.root):
         made[OFF_VARIABLE] = "1"
     elif not scope.excluded:
         session = session_id(scope)
         if session is not None:
             made[SESSION_VARIABLE] = session
     return made
+
+
+def _is_undecided_and_off(root: Scope) -> bool:
+    """Whether an opt-out is saved, where nothing was decided: an excluded command, or a group."""
+    if root.decided:
+        return False
+    from .._foreground import opt_out  # before a command has begun
+
+    return opt_out.saved_opt_out(root) is not None
 
 
 def _is_test_run(root: Scope) -> bool:

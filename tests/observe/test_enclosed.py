@@ -113,3 +113,68 @@ def test_opt_out_ends_with_its_command(make_cli: MakeCli) -> None:
     cli.environ["CLICK_TELEMETRY_SENDER"] = "1"
     assert cli.run().returncode == 0
     assert len(cli.home.spooled()) == 1
+
+
+UNDECIDED = """
+import sys, threading
+import click
+from click_telemetry import child_env, exclude, instrument
+
+def in_thread(call):
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join()
+
+def work():
+    call = lambda: other.main([], standalone_mode=False)
+    in_thread(call) if "in a thread" in sys.argv else call()
+    print(child_env({}))
+
+@click.group()
+def cli(): pass
+
+@exclude
+@cli.command()
+@click.argument("how")
+def excluded(how): work()
+
+@cli.group()
+@click.argument("how")
+def group(how): work()
+
+@group.command()
+def leaf(): pass
+
+@click.command()
+def other(): pass
+
+for command in (cli, other):
+    instrument(command, app="acme" if command is cli else "other", write_key="key", notice=False)
+cli()
+"""
+"""Commands of `acme` about which nothing is decided before they run `other`."""
+
+
+@pytest.mark.parametrize("how", ["directly", "in a thread"])
+@pytest.mark.parametrize("words", [("excluded",), ("group", "leaf")], ids=["excluded", "group"])
+@pytest.mark.parametrize(
+    ("setting", "recorded"),
+    [
+        ('{"enabled": false}', {"acme": 0, "other": 0}),
+        ('{"enabled": "false"', {"acme": 0, "other": 0}),
+        ('{"enabled": true}', {"acme": 1, "other": 1}),
+    ],
+)
+def test_saved_opt_out_applies_before_anything_is_decided(
+    make_cli: MakeCli, setting: str, recorded: dict[str, int], words: tuple[str, ...], how: str
+) -> None:
+    """An excluded command, or a group's callback, starts another application or a process."""
+    cli = make_cli(UNDECIDED)
+    cli.environ["CLICK_TELEMETRY_SENDER"] = "1"
+    cli.home.choice().parent.mkdir(parents=True)
+    cli.home.choice().write_text(setting)
+    ran = cli.run(words[0], how, *words[1:])
+    assert (ran.returncode, ran.stderr) == (0, "")
+    found = {app: len(cli.home.spooled(app)) for app in recorded}
+    assert found == {**recorded, "acme": recorded["acme"] * (words[0] == "group")}
+    assert ("CLICK_TELEMETRY_OFF" in ran.stdout) is (recorded["other"] == 0)
