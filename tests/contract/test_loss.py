@@ -20,3 +20,15 @@ def test_every_event_that_was_recorded_arrives_once_after_any_kill(tmp_path: Pat
     found = soak(tmp_path, kills=40, seed=7)
     assert found.problems == {}, str(found)
     assert dict(found.rows)["events recorded (the call returned)"] != 0
+
+
+def test_every_event_arrives_though_responses_break_off(tmp_path: Path) -> None:
+    """The server may end a response within its headers, with or without the events kept.
+
+    Of this seed's first four responses three break off.
+    """
+    found = soak(tmp_path, kills=20, seed=57, breaks_off=True)
+    assert found.problems == {}, str(found)
+    counts = dict(found.rows)
+    assert counts["requests: broken off, not accepted"] != 0
+    assert counts["events recorded (the call returned)"] != 0

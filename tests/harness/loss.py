@@ -53,9 +53,10 @@ class Soak:
         home: an empty home.
         server: it fails as `fates` describes.
         seed: of all random choices; the machine's timing adds its own.
+        breaks_off: whether responses may also break off within their headers or body.
     """
 
-    def __init__(self, home: Home, server: Server, seed: int) -> None:
+    def __init__(self, home: Home, server: Server, seed: int, *, breaks_off: bool = False) -> None:
         self._home = home
         self._server = server
         self._chance = random.Random(seed)
@@ -67,7 +68,7 @@ class Soak:
         self._marks = 0
         self.kills: Counter[str] = Counter()
         self.ended: Counter[str] = Counter()
-        self.replies = RandomReplies(server, random.Random(seed + 1))
+        self.replies = RandomReplies(server, random.Random(seed + 1), breaks_off=breaks_off)
         with socket.create_server(("127.0.0.1", 0)) as gone:
             self._refusing = f"http://127.0.0.1:{gone.getsockname()[1]}"
 
@@ -150,6 +151,11 @@ class Soak:
                 self.kills["sender"] += 1
 
     @property
+    def commands(self) -> int:
+        """How many were started."""
+        return self._marks + 1
+
+    @property
     def journal(self) -> list[list[str]]:
         """What commands wrote: `before` or `after`, and the event's mark."""
         written = self._journal.read_text().split("\n")[:-1]
@@ -182,6 +188,7 @@ def _reconcile(soak: Soak) -> Reconciliation:
     missing = sorted(recorded - set(marks))
     found = Reconciliation()
     found.rows += [
+        ("commands started", soak.commands),
         ("commands killed", soak.kills["command"]),
         ("senders killed", soak.kills["sender"]),
         ("commands and senders that ended before", sum(soak.ended.values())),
@@ -223,11 +230,12 @@ def _mark(message: dict[str, Any]) -> str:
     return str(message["properties"].get("mark"))
 
 
-def soak(directory: Path, kills: int, seed: int) -> Reconciliation:
+def soak(directory: Path, kills: int, seed: int, *, breaks_off: bool = False) -> Reconciliation:
     """Run one in an empty directory."""
     server = Server()
     server.start()
     try:
-        return Soak(Home(directory / "home"), server, seed).run(kills)
+        home = Home(directory / "home")
+        return Soak(home, server, seed, breaks_off=breaks_off).run(kills)
     finally:
         server.stop()

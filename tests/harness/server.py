@@ -42,6 +42,7 @@ class Reply:
         drip: one byte of the `headers`, or of the `body`, in a fifth of a second, for ever.
         endless: a body that never ends, as fast as it is read.
         cut: the connection in the middle of the body.
+        raw: bytes to send instead of an answer, before the connection is closed.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Reply:
         drip: str = "",
         endless: bool = False,
         cut: bool = False,
+        raw: bytes | None = None,
     ) -> None:
         self.status = status
         self.body = body
@@ -66,6 +68,7 @@ class Reply:
         self.drip = drip
         self.endless = endless
         self.cut = cut
+        self.raw = raw
 
 
 class Server:
@@ -172,7 +175,8 @@ class Server:
         reply = self.reply(request) if callable(self.reply) else self.reply
         if reply.delay:
             self.stopping.wait(reply.delay)
-        if 200 <= reply.status < 300 and not (reply.reset or reply.silent or reply.drip):
+        failing = reply.reset or reply.silent or reply.drip or reply.raw is not None
+        if 200 <= reply.status < 300 and not failing:
             self.accepted.append(request)
         self._answer(handler, reply)
 
@@ -184,6 +188,10 @@ class Server:
             _reset(handler.connection)
             return
         try:
+            if reply.raw is not None:
+                handler.close_connection = True
+                handler.wfile.write(reply.raw)
+                return
             if reply.drip == "headers":
                 self._drip(handler, b"HTTP/1.1 200 OK\r\nX-Slow: ")
             handler.send_response(reply.status)
