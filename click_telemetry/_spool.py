@@ -405,7 +405,13 @@ class Spool:
         Raises:
             OSError: none could be started.
         """
-        lock = self.take_lock() if os.getpid() == self.pid else None
+        try:
+            lock = self.take_lock() if os.getpid() == self.pid else None
+        except OSError as error:
+            pass_on(error)
+            from . import _storage  # for a lock that is a directory, a link or a FIFO
+
+            lock = _storage.open_null_for(os.path.join(self.directory, LOCK))
         if lock is not None:
             from . import _launcher  # likewise
 

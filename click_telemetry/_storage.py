@@ -191,6 +191,27 @@ def check_own_file(found: os.stat_result, path: str) -> None:
         raise Unusable(f"{path} belongs to another user")
 
 
+def open_null_for(path: str) -> int:
+    """The null device, instead of a sender's lock that is a directory, a link or a FIFO.
+
+    A sender that is given it reports that, and keeps the spool within its bounds. The descriptor is
+    not below `LOWEST_DESCRIPTOR`.
+
+    Args:
+        path: the lock's.
+
+    Raises:
+        OSError: the lock is missing or a file, or no descriptor is left.
+    """
+    if sys.platform == "win32" or stat.S_ISREG(os.lstat(path).st_mode):
+        raise Unusable(path)
+    low = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        return fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, LOWEST_DESCRIPTOR)
+    finally:
+        os.close(low)
+
+
 def open_private(path: str, flags: int) -> int:
     """Open a file of ours for writing, on a descriptor not below `LOWEST_DESCRIPTOR`.
 
