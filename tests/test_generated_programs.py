@@ -44,7 +44,7 @@ from .harness.server import Server
 contract = pytest.mark.contract
 
 WITHOUT_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
-"""A plan of processes takes a second to try, so that shrinking it would take minutes."""
+"""A program is made of a seed: a smaller number gives no smaller program."""
 
 STARTING = [
     (os, "posix_spawn"),
@@ -105,7 +105,12 @@ def check(plan: Plan, records: list[Record], messages: list[dict[str, Any]]) -> 
     assert ticks(messages) == expected_ticks(plan, records)
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=list(HealthCheck))
+@settings(
+    deadline=None,
+    max_examples=200,
+    phases=WITHOUT_SHRINKING,
+    suppress_health_check=list(HealthCheck),
+)
 @given(programs())
 def test_what_ran_is_recorded_and_nothing_is_after_an_opt_out(plan: Plan) -> None:
     """In this process: any tree, opt-out, nesting, thread and ending."""

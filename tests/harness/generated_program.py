@@ -209,6 +209,8 @@ class Program:
         number = call["line"]["number"]
         try:
             STARTS[how](self, number)
+        except Forked:
+            raise
         except BaseException:
             if call["raises"]:
                 raise
@@ -221,6 +223,8 @@ class Program:
         """Run a line, however it ends."""
         try:
             self.run_nested(number)
+        except Forked:
+            os._exit(0)
         except BaseException:
             return
 
@@ -235,14 +239,15 @@ class Program:
             if seen is not command or not is_leaf(context) or "begun" in context.__dict__:
                 return _invoke(command, context)
             context.__dict__["begun"] = True
-            code = 0
+            code, process = 0, os.getpid()
             try:
                 return _invoke(command, context)
             except BaseException as error:
                 code = code_of(error)
                 raise
             finally:
-                self._witnessed(record_of(context, code))
+                if os.getpid() == process:  # a forked child ends the command too
+                    self._witnessed(record_of(context, code))
 
         with mock.patch.object(click.Command, "invoke", invoke):
             yield
@@ -380,6 +385,18 @@ def _in_fork(program: Program, number: int) -> None:
     os.waitpid(child, 0)
 
 
+class Forked(BaseException):
+    """Raised in a forked child, through all its commands."""
+
+
+def _in_fork_that_returns(program: Program, number: int) -> None:
+    program.run_and_catch(number)
+    child = os.fork()
+    if child == 0:
+        raise Forked
+    os.waitpid(child, 0)
+
+
 def _in_worker(program: Program, number: int) -> None:
     worker = multiprocessing.get_context("fork").Process(
         target=program.run_and_catch, args=(number,)
@@ -414,6 +431,7 @@ STARTS: dict[str, Callable[[Program, int], None]] = {
     "thread with the context": _in_context,
     "task": _in_task,
     "fork": _in_fork,
+    "fork that returns": _in_fork_that_returns,
     "worker": _in_worker,
     "spawned worker": _in_spawned_worker,
     "process": _in_process,
@@ -421,7 +439,7 @@ STARTS: dict[str, Callable[[Program, int], None]] = {
 }
 """Each runs a line, given the program and the line's number."""
 IN_PROCESS = ("main", "standalone", "other", "runner", "thread", "thread with the context", "task")
-FORKING = ("fork", "worker")
+FORKING = ("fork", "fork that returns", "worker")
 NEW_PROCESS = ("spawned worker", "process")
 
 
@@ -473,4 +491,7 @@ def main(number: int | None = None) -> None:
     program = Program(plan, witnessed)
     with program.observed():
         program.instrument(plan["options"], tracks=plan["tracks"])
-        program.run(int(sys.argv[1]) if number is None else number)
+        try:
+            program.run(int(sys.argv[1]) if number is None else number)
+        except Forked:
+            os._exit(0)

@@ -6,6 +6,7 @@ line the lines that it starts. `generated_program` makes a program of it.
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Iterable
 from itertools import count
@@ -25,10 +26,10 @@ from .generated_program import (
     nodes_of,
 )
 
-KINDS = ("group", "group", "chain", "lazy", "dynamic", "aliases", "prefix")
+KINDS = ("group", "chain", "chain", "chain", "lazy", "dynamic", "aliases", "prefix")
 ARGUMENTS = ("none", "one", "many", "extra")
 WITHOUT_A_LINE = ("invoke", "forward", "invoke of another")
-ALL_ENDS = ("return", "return", "return", "exit 0", "exit 3", *ENDS)
+ALL_ENDS = (*["return"] * 12, "exit 0", "exit 3", *ENDS)
 
 VARIABLES = {
     "DO_NOT_TRACK": "1",
@@ -58,12 +59,12 @@ class _Draw:
     """Draws the parts of a plan.
 
     Args:
-        draw: of the strategy.
+        chance: where randomness comes from.
         hows: how a command may start a line.
     """
 
-    def __init__(self, draw: Any, hows: tuple[str, ...]) -> None:
-        self._draw = draw
+    def __init__(self, chance: random.Random, hows: tuple[str, ...]) -> None:
+        self._chance = chance
         self._hows = hows
         self._nodes, self._options, self._lines = count(), count(), count()
         self.tree = self._node(0, "group")
@@ -71,7 +72,7 @@ class _Draw:
 
     def one(self, *values: Any) -> Any:
         """One of some values."""
-        return self._draw(st.sampled_from(values))
+        return self._chance.choice(values)
 
     def _node(self, depth: int, parent: str) -> Plan:
         number = next(self._nodes)
@@ -85,7 +86,7 @@ class _Draw:
             "name": name,
             "own_name": "cli" if parent == "lazy" else name,
             "typed": {"prefix": name[:-1], "aliases": f"alias-{number}"}.get(parent, name),
-            "excluded": depth > 0 and self.one(*[False] * 7, True),
+            "excluded": depth > 0 and self.one(*[False] * (7 if kind == "command" else 3), True),
             "plugin": depth > 0 and self.one(*[False] * 7, True),
             "options": [
                 {"number": next(self._options), "kind": self.one("flag", "switch", "value")}
@@ -100,7 +101,9 @@ class _Draw:
             node["argument"] = self.one(*ARGUMENTS[: 2 if parent == "chain" else 4])
         else:
             node["alone"] = self.one(False, True)
-            node["children"] = [self._node(depth + 1, kind) for _ in range(self.one(1, 2, 3))]
+            least = 2 if kind == "chain" else 1
+            children = range(self.one(least, least + 1))
+            node["children"] = [self._node(depth + 1, kind) for _ in children]
         return node
 
     def line(self, depth: int = 0, how: str = "main") -> Plan:
@@ -125,13 +128,9 @@ class _Draw:
             if group["alone"] and self.one(False, False, True):
                 break
             if group["kind"] == "chain":
-                chosen = st.lists(
-                    st.sampled_from(group["children"]),
-                    min_size=1,
-                    max_size=3,
-                    unique_by=lambda node: node["number"],
-                )
-                return [*path, *self._draw(chosen)]
+                most = min(3, len(group["children"]))
+                chosen = self._chance.sample(group["children"], self.one(1, most, most))
+                return [*path, *chosen]
             path.append(self.one(*group["children"]))
         return path
 
@@ -167,9 +166,9 @@ class _Draw:
         is_command = node["kind"] == "command"
         calls = []
         if depth < 3:
-            most = (0, 1, 2) if depth == 0 and is_last else (0, 0, 1)
+            most = (0, 0, 1) if depth else (0, 1, 2) if is_last else (0, 1)
             calls = [self._call(depth) for _ in range(self.one(*most))]
-        ends = ALL_ENDS if is_command or is_last else ("return",) * 9 + ("runtime", "exit 3")
+        ends = ALL_ENDS if is_command or is_last else ("return",) * 18 + ("runtime", "exit 3")
         entry = {
             "node": node["number"],
             "flags": flags,
@@ -190,7 +189,7 @@ class _Draw:
 
 @st.composite
 def programs(draw: Any, *, processes: bool = False) -> Plan:
-    """Programs.
+    """Programs, each of a seed: Hypothesis itself prefers small trees without a flag.
 
     An opt-out of the whole program is `off`; `options` are those of the declaration.
 
@@ -200,9 +199,10 @@ def programs(draw: Any, *, processes: bool = False) -> Plan:
             its own has.
     """
     hows = (*IN_PROCESS, *FORKING, *NEW_PROCESS, "process with child_env")
-    made = _Draw(draw, hows if processes else IN_PROCESS)
+    chance = random.Random(draw(st.integers(0, 2**64 - 1)))
+    made = _Draw(chance, hows if processes else IN_PROCESS)
     reasons = (*PERSONAL, *CIRCUMSTANCES) if processes else PERSONAL
-    off = made.one(*[""] * (len(reasons) * 2), *reasons)
+    off = made.one(*[""] * len(reasons) * 2, *reasons)
     options: dict[str, Any] = {}
     if processes:
         options = {"write_key": "key", "notice": False}
