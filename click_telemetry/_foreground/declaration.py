@@ -134,9 +134,12 @@ def not_a_command(problem: str, thing: Any, fix: str = "") -> DeclarationError:
     """
     if isinstance(thing, type):
         found, own_fix = f"the class {thing.__name__}", "pass an instance"
-    elif type(thing).__module__.startswith("typer."):
+    elif _is_typer(thing):
         found = "a Typer application"
-        own_fix = "give it a group, Typer(cls=…), that instruments itself"
+        own_fix = (
+            "write typer.Typer(cls=Instrumented), where Instrumented is a typer.core.TyperGroup "
+            "whose __init__ ends with instrument(self, app=…), and add an @app.callback()"
+        )
     elif callable(thing) and hasattr(thing, "__name__"):
         found = f"the function {thing.__name__}"
         own_fix = "decorate it with @click.command() first"
@@ -144,6 +147,11 @@ def not_a_command(problem: str, thing: Any, fix: str = "") -> DeclarationError:
         found, own_fix = type(thing).__name__, ""
     fixed = fix or own_fix
     return DeclarationError(f"{problem}, not {found}" + (f": {fixed}" if fixed else ""))
+
+
+def _is_typer(thing: Any) -> bool:
+    """Whether a thing is a Typer application, which makes its Click group anew at each call."""
+    return type(thing).__module__.startswith("typer.")
 
 
 def asynchronous(command: Any) -> DeclarationError:
@@ -165,11 +173,13 @@ def check_function(target: Any) -> None:
             f"instrumented_group is for groups, and {target.name!r} is a single command: "
             "write instrument(command, app=…) instead"
         )
-    if isinstance(target, type) or not callable(target):
+    if isinstance(target, type) or not callable(target) or _is_typer(target):
         raise not_a_command(
             "instrumented_group takes a function or a Click group",
             target,
-            'options are keywords, as in @instrumented_group(app="acme")',
+            ""
+            if _is_typer(target)
+            else 'options are keywords, as in @instrumented_group(app="acme")',
         )
 
 

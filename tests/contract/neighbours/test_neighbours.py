@@ -439,3 +439,93 @@ print("last", frames[-1]["function"], [m["event"] for m in client.messages])
     shown = run_script(("sentry-sdk",), source)
     assert "frames []\n" in shown.output
     assert "last fail ['Command Invoked', 'Command Completed']" in shown.output
+
+
+EXCLUDED = """
+import typer
+from typer.core import TyperGroup
+from click_telemetry import exclude, instrument
+
+class Instrumented(TyperGroup):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        instrument(self, app="acme", client=client)
+
+app = typer.Typer(cls=Instrumented)
+sub = typer.Typer()
+app.add_typer(sub, name="sub")
+
+@app.callback()
+def root(): pass
+
+@app.command()
+def hello(): pass
+
+@exclude
+@app.command()
+def above(): pass
+
+@app.command()
+@exclude
+def below(): pass
+
+@sub.callback()
+@exclude
+def hidden(): pass
+
+@sub.command()
+def inside(): pass
+
+go(app, "hello")
+go(app, "above")
+go(app, "below")
+go(app, "sub", "inside")
+"""
+
+
+@pytest.mark.parametrize("version", ["typer==0.25.1", "typer"], ids=["on Click", "with its own"])
+def test_command_of_typer_can_be_excluded(version: str, run_script: RunScript) -> None:
+    """Above the decorator or below it; a group with its callback."""
+    shown = run_script((version,), EXCLUDED)
+    assert shown.runs == [recorded("acme hello"), NOTHING, NOTHING, NOTHING]
+
+
+DECLARED = """
+import typer
+from typer.core import TyperGroup
+from click_telemetry import instrument, instrumented_group
+
+app = typer.Typer()
+for declare in (instrument, instrumented_group(app="acme")):
+    try:
+        declare(app)
+    except Exception as error:
+        print("ERROR", type(error).__name__, error)
+
+class Instrumented(TyperGroup):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        instrument(self, app="acme", client=client)
+
+fixed = typer.Typer(cls=Instrumented)
+
+@fixed.callback()
+def root(): pass
+
+@fixed.command()
+def hello(): pass
+
+go(fixed, "hello")
+"""
+
+
+@pytest.mark.parametrize("version", ["typer==0.25.1", "typer"], ids=["on Click", "with its own"])
+def test_typer_application_is_an_error_whose_fix_works(version: str, run_script: RunScript) -> None:
+    """It is no command; the message names the group that instruments itself."""
+    shown = run_script((version,), DECLARED)
+    errors = [line for line in shown.output.splitlines() if line.startswith("ERROR")]
+    assert len(errors) == 2
+    for error in errors:
+        assert error.startswith("ERROR DeclarationError ")
+        assert "not a Typer application: write typer.Typer(cls=Instrumented)" in error
+    assert shown.runs == [recorded("acme hello")]
