@@ -49,10 +49,10 @@ def cited() -> set[str]:
     return found
 
 
-def test_the_rows_are_numbered_from_one_to_103() -> None:
+def test_the_rows_are_numbered_from_one() -> None:
     """A citation such as `(row 75)` is of one row."""
     numbers = re.findall(r"^\| (\d+) \|", FAULTS, re.MULTILINE)
-    assert numbers == [str(number) for number in range(1, 104)]
+    assert numbers == [str(number) for number in range(1, len(numbers) + 1)]
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -144,6 +145,45 @@ def test_parent_s_end_frees_its_file_though_a_child_lives_on(
         os.kill(child, 0)  # it lives still
     finally:
         os.kill(child, signal.SIGKILL)
+
+
+def test_daemon_keeps_no_file_and_records_what_it_runs(
+    make: MakeCli, make_cli: MakeCli, server: Server, home: Home
+) -> None:
+    """The command that started it is unfinished; what it runs is its own (row 104)."""
+    cli = make(
+        """
+        if os.fork(): os._exit(0)
+        for number in (0, 1, 2): os.dup2(os.open(os.devnull, os.O_RDWR), number)
+        track("By Daemon")
+        work.main([], standalone_mode=False)
+        open("daemon", "w").write(str(os.getpid()))
+        time.sleep(60)
+        """,
+        head="""
+        import time
+        work = click.Command("work", callback=lambda: track("By Work"))
+        instrument(work, app="acme", version="2.1.0", write_key="key", notice=False)
+        """,
+    )
+    assert seen(cli).returncode == 0
+    number = home.path / "daemon"
+    wait_until(lambda: number.exists() and number.read_text() != "")
+    daemon = int(number.read_text())
+    try:
+        healthy = make_cli(program(), "healthy.py")
+        seen(healthy, cli.environ)
+        assert Counter(arrived(server, 7)) == {
+            (INVOKED, None): 3,
+            ("By Work", None): 1,
+            (COMPLETED, "success"): 2,
+            (COMPLETED, "unfinished"): 1,
+        }
+        wait_until(lambda: home.spooled() == [])
+        assert [m for m in server.messages if m.get("properties", {}).get("dropped")] == []
+        os.kill(daemon, 0)  # it lives still
+    finally:
+        os.kill(daemon, signal.SIGKILL)
 
 
 def test_hundred_invocations_leave_no_zombie_and_no_descriptor(

@@ -25,7 +25,7 @@ pytestmark = [
 def test_lock_that_is_no_file_is_reported_and_the_queue_is_bounded(
     kind: str, make_cli: Callable[..., Cli], home: Home, server: Server
 ) -> None:
-    """The next command deletes what is too old; `status` shows that the spool cannot be locked."""
+    """The next command deletes what is too old; `status` shows the problem (row 105)."""
     cli = make_cli(WITH_COMMANDS)
     cli.environ["ACME_TELEMETRY_HOST"] = server.url
     assert cli.run("deploy").returncode == 0
