@@ -232,17 +232,23 @@ class TestLayouts:
         path = str(tmp_path / "target")
         self.run([BASE, script], home, server, tmp_path, PYTHONPATH=path)
 
+    @pytest.mark.parametrize("more", [0, 1_000])
     def test_each_package_in_a_directory_of_its_own(
-        self, home: Home, server: Server, tmp_path: Path
+        self, more: int, home: Home, server: Server, tmp_path: Path
     ) -> None:
-        """As in an unpacked PEX, Bazel or Nix; planted modules in the cwd are not executed."""
+        """As in an unpacked PEX, Bazel or Nix, of which some have a search path of 100 KB.
+
+        Planted modules in the cwd are not executed.
+        """
         link_packages(tmp_path / "all")
-        roots = []
+        roots = [str(tmp_path / "roots" / f"{number:0100}") for number in range(more)]
+        for root in roots:
+            Path(root).mkdir(parents=True)
         for package in sorted((tmp_path / "all").iterdir()):
-            root = tmp_path / "roots" / package.name.removesuffix(".py")
-            root.mkdir(parents=True)
-            (root / package.name).symlink_to(package)
-            roots.append(str(root))
+            directory = tmp_path / "roots" / package.name.removesuffix(".py")
+            directory.mkdir(parents=True)
+            (directory / package.name).symlink_to(package)
+            roots.append(str(directory))
         script = tmp_path / "acme.py"
         script.write_text(f"import sys; sys.path[1:1] = {roots!r}\n{APP}")
         ran = tmp_path / "ran"
