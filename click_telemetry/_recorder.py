@@ -832,8 +832,9 @@ def _open(root: Scope, context: Any) -> Invocation | None:
     settings, environ = settings_of(root), os.environ
     directories = directories_of(settings.app, environ)
     decision = root.decision = decide(settings, environ, directories, sys.stdout)
-    if [scope for scope in SCOPES if not scope.root.decided]:
-        from ._foreground import opt_out  # this root runs inside another one
+    # A scope that another thread enters at this moment has no root yet.
+    if [scope for scope in SCOPES if not getattr(scope, "root", root).decided]:
+        from ._foreground import opt_out  # inside another application
 
         decision = root.decision = opt_out.of_undecided(root) or decision
     sink: Any

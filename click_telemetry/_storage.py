@@ -134,7 +134,7 @@ def _delete_tree(state: str) -> None:
     import shutil
 
     spool = os.path.join(state, "spool")
-    linked = os.path.islink(spool)
+    linked = [path for path in (spool, *_paths_in(spool)) if os.path.islink(path)]
     for last in range(PURGE_TRIES):
         try:
             os.rename(spool, os.path.join(state, PURGED + os.urandom(6).hex()))
@@ -151,7 +151,14 @@ def _delete_tree(state: str) -> None:
         else:
             break
     if linked:
-        raise Unusable(f"{spool} was a link: delete the directory that it pointed to yourself")
+        raise Unusable(f"{linked[0]} was a link: delete the directory that it pointed to yourself")
+
+
+def _paths_in(directory: str) -> list[str]:
+    try:
+        return [os.path.join(directory, name) for name in os.listdir(directory)]
+    except OSError:
+        return []  # nothing was ever recorded
 
 
 # Files ---------------------------------------------------------------------------------------

@@ -139,7 +139,8 @@ def of_undecided(root: Scope) -> Decision | None:
 
     A group's callback and an excluded command run without a decision about them.
     """
-    others = [one.root for one in SCOPES if one.root is not root]
+    roots = [getattr(one, "root", root) for one in SCOPES]  # one that is being entered has none
+    others = [other for other in roots if other is not root]
     own = [other for other in others if other.thread == root.thread]
     for other in own or others:
         found = saved_opt_out(other) if not other.decided else None

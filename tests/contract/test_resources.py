@@ -137,6 +137,7 @@ def test_purge_deletes_the_resources_too(acme: Cli, server: Server, home: Home) 
 
 def test_watching_does_not_change_the_user_s_records(acme: Cli, home: Home) -> None:
     """A watched run counts in the watcher's own directory (row 102)."""
+    pytest.importorskip("rich_click")
     watch = [str(Path(sys.executable).with_name("click-telemetry")), "watch", "--json", "--"]
     done = subprocess.run(
         [*watch, *acme.command("connect", NAME)],
