@@ -530,6 +530,7 @@ UNITS = (
     *("Bearer ", "Basic ", "AKIA", "xox", "1.1.1.1 ", "a=", "M" * 23 + ".", "日本", "-", "re_"),
     *("session=", "https://a:b@c ", "a@b.example ", "::1 ", "Basic YTpi ", "password=", "pw:x,"),
     *("[redacted:email]", "Cookie: a\n", "\\\\\\", "密码：x ", "aB3dE5gH7jK9mN1pQ3sT5vW7 ", "a-b/"),
+    *("curl ", "curl -u ", "mysql -h ", "login -p ", "SIG=a", "sq0csp-", "s.a ", "sc_aaaaa.", "1|"),
     *("ghp_" + "aB3d" * 9 + " ", "deploy the service in three regions, ", "\x01", "\ud800", "é"),
 )
 """What may make a rule slow, repeated."""
