@@ -540,6 +540,9 @@ def _adversarial() -> dict[str, dict[str, Any]]:
     found: dict[str, Any] = {
         "many keys": {f"{_filled('password=x ghp_', 120)}{n}": 1 for n in range(200)},
         "every keyword": {str(n): _filled(_KEYWORDS + " ", 4_000) for n in range(200)},
+        "every keyword, pairs": {
+            str(n): _filled(_KEYWORDS + " password=x ", 4_000) for n in range(9)
+        },
         "numbers": {str(n): [0] * 10_000 for n in range(200)},
         "lists of numbers": {str(n): [[0] * 40] * 40 for n in range(200)},
         "deep": {str(n): [[[[_filled("key=x ", 400)]]]] * 9 for n in range(200)},
