@@ -50,20 +50,19 @@ def scrub(text: str, extra: Sequence[Rule] = ()) -> str:
     if not extra and len(text) < _SHORT and text.isalnum():
         return text
     rules = (*RULES, *extra) if extra else RULES
+    formless = False  # whether no rule matches the text any more
     for _ in range(_ROUNDS):
-        found = _once(text, rules)
-        if found == text:
+        paired = redact(text, text.lower(), lambda value: _by_form(value, rules))
+        if not (formless and paired == text):
+            found = _by_form(paired, rules)
+            formless = found == paired
+        if formless and paired == text:
             return text
         if found.count(_OPENING) > _MAX_MARKERS:
             return _TEXT
         text = found
     # One rule's replacement made another rule match, again and again: no text of prose does that.
     return _TEXT
-
-
-def _once(text: str, rules: Sequence[Rule]) -> str:
-    found = redact(text, text.lower(), lambda value: _by_form(value, rules))
-    return _by_form(found, rules)
 
 
 def _by_form(text: str, rules: Sequence[Rule]) -> str:

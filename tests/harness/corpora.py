@@ -530,6 +530,7 @@ UNITS = (
     *("Bearer ", "Basic ", "AKIA", "xox", "1.1.1.1 ", "a=", "M" * 23 + ".", "日本", "-", "re_"),
     *("session=", "https://a:b@c ", "a@b.example ", "::1 ", "Basic YTpi ", "password=", "pw:x,"),
     *("[redacted:email]", "Cookie: a\n", "\\\\\\", "密码：x ", "aB3dE5gH7jK9mN1pQ3sT5vW7 ", "a-b/"),
+    *("curl ", "curl -u ", "mysql -h ", "login -p ", "SIG=a", "sq0csp-", "s.a ", "sc_aaaaa.", "1|"),
     *("ghp_" + "aB3d" * 9 + " ", "deploy the service in three regions, ", "\x01", "\ud800", "é"),
 )
 """What may make a rule slow, repeated."""
@@ -539,6 +540,9 @@ def _adversarial() -> dict[str, dict[str, Any]]:
     found: dict[str, Any] = {
         "many keys": {f"{_filled('password=x ghp_', 120)}{n}": 1 for n in range(200)},
         "every keyword": {str(n): _filled(_KEYWORDS + " ", 4_000) for n in range(200)},
+        "every keyword, pairs": {
+            str(n): _filled(_KEYWORDS + " password=x ", 4_000) for n in range(9)
+        },
         "numbers": {str(n): [0] * 10_000 for n in range(200)},
         "lists of numbers": {str(n): [[0] * 40] * 40 for n in range(200)},
         "deep": {str(n): [[[[_filled("key=x ", 400)]]]] * 9 for n in range(200)},

@@ -285,6 +285,15 @@ REPEATED = [
         "-",
         "re_",
     ),
+    *("curl ", "curl -u ", "mysql -h ", "login -p ", "SIG=a", "sq0csp-", "sc_aaaaa.", "aB3a-"),
+    *(
+        "6ba7b810-9dad-11d1-",
+        "pat.a",
+        "123456789012345|",
+        "密码：x ",
+        "A3-ABCDEF-",
+        "words_and_v2_",
+    ),
 ]
 
 
