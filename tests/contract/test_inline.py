@@ -249,8 +249,8 @@ def start_until_it_waits(cli: Cli, command: str, server: Server) -> subprocess.P
     """
     for _ in range(5):
         process = cli.start(command)
-        ended = process.poll
-        wait_until(lambda: bool(server.requests) or ended() is not None)
+        while not server.requests and process.poll() is None:
+            time.sleep(0.01)
         if server.requests:
             return process
         process.communicate()
