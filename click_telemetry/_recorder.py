@@ -416,7 +416,7 @@ def is_disabled_for_all(path: str) -> bool:
         return True
     from ._foreground import consent
 
-    return consent.is_disabled_for_all(path)
+    return consent.disables(path)
 
 
 def read_setting(path: str) -> str:
@@ -834,9 +834,9 @@ def _open(root: Scope, context: Any) -> Invocation | None:
     decision = root.decision = decide(settings, environ, directories, sys.stdout)
     # A scope that another thread enters at this moment has no root yet.
     if [scope for scope in SCOPES if not getattr(scope, "root", root).decided]:
-        from ._foreground import opt_out  # inside another application
+        from ._foreground import consent  # inside another application
 
-        decision = root.decision = opt_out.of_undecided(root) or decision
+        decision = root.decision = consent.of_undecided(root) or decision
     sink: Any
     if decision.mode == OFF:
         if decision.reason == "notice_not_shown":

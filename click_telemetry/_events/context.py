@@ -187,9 +187,9 @@ def _is_undecided_and_off(root: Scope) -> bool:
     """Whether an opt-out is saved, where nothing was decided: an excluded command, or a group."""
     if root.decided:
         return False
-    from .._foreground import opt_out  # before a command has begun
+    from .._foreground import consent  # before a command has begun
 
-    return opt_out.saved_opt_out(root) is not None
+    return consent.saved_opt_out(root) is not None
 
 
 def _is_test_run(root: Scope) -> bool:

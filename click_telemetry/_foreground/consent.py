@@ -16,8 +16,15 @@ import textwrap
 import time
 from typing import TYPE_CHECKING, Any
 
-from .._instrument import FLAG
-from .._recorder import SETTING_LIMIT
+from .._instrument import FLAG, SCOPES
+from .._recorder import (
+    OFF,
+    SETTING_LIMIT,
+    Decision,
+    directories_of,
+    is_disabled_for_all,
+    read_setting,
+)
 from .._storage import (
     NoLocks,
     TooLarge,
@@ -32,6 +39,7 @@ from .._storage import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .._instrument import Scope
     from .._recorder import Directories, Settings
 
 NONE = "none"
@@ -48,7 +56,7 @@ def parse(content: bytes) -> str:
     return ENABLED if enabled else DISABLED
 
 
-def is_disabled_for_all(path: str) -> bool:
+def disables(path: str) -> bool:
     """Whether an administrator's file disables telemetry; one that cannot be understood does.
 
     It cannot enable anything, so its owner does not matter.
@@ -63,6 +71,33 @@ def is_disabled_for_all(path: str) -> bool:
 def _open_at_once(path: str, flags: int) -> int:
     # A FIFO without a writer would block.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def saved_opt_out(root: Scope) -> Decision | None:
+    """The opt-out that is saved for a root's application, which may not have been decided yet."""
+    directories = directories_of(root.settings.app, os.environ)
+    if directories is None:
+        return None
+    if is_disabled_for_all(directories.site_setting):
+        return Decision(OFF, "administrator")
+    setting = read_setting(directories.setting)
+    reasons = {"disabled": "setting", "unreadable": "unreadable_setting"}
+    return Decision(OFF, reasons[setting]) if setting in reasons else None
+
+
+def of_undecided(root: Scope) -> Decision | None:
+    """The saved opt-out of an application whose command runs this root, before its own leaf begins.
+
+    A group's callback and an excluded command run without a decision about them.
+    """
+    roots = [getattr(one, "root", root) for one in SCOPES]  # one that is being entered has none
+    others = [other for other in roots if other is not root]
+    own = [other for other in others if other.thread == root.thread]
+    for other in own or others:
+        found = saved_opt_out(other) if not other.decided else None
+        if found is not None:
+            return found
+    return None
 
 
 def write(path: str, *, enabled: bool) -> None:

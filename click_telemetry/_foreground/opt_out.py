@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .._instrument import CommandState
-    from .._recorder import Decision
 
 
 def before_parse_args(
@@ -116,37 +115,6 @@ def enclosing(scope: Scope) -> str:
     if _instrument.events is not None and _instrument.events.is_in_run():
         return ""
     return OPTED_OUT[-1].opted_out
-
-
-def saved_opt_out(root: Scope) -> Decision | None:
-    """The opt-out that is saved for a root's application, which may not have been decided yet."""
-    import os
-
-    from .. import _recorder  # a run that is opted out by the flag needs none
-
-    directories = _recorder.directories_of(root.settings.app, os.environ)
-    if directories is None:
-        return None
-    if _recorder.is_disabled_for_all(directories.site_setting):
-        return _recorder.Decision(_recorder.OFF, "administrator")
-    setting = _recorder.read_setting(directories.setting)
-    reasons = {"disabled": "setting", "unreadable": "unreadable_setting"}
-    return _recorder.Decision(_recorder.OFF, reasons[setting]) if setting in reasons else None
-
-
-def of_undecided(root: Scope) -> Decision | None:
-    """The saved opt-out of an application whose command runs this root, before its own leaf begins.
-
-    A group's callback and an excluded command run without a decision about them.
-    """
-    roots = [getattr(one, "root", root) for one in SCOPES]  # one that is being entered has none
-    others = [other for other in roots if other is not root]
-    own = [other for other in others if other.thread == root.thread]
-    for other in own or others:
-        found = saved_opt_out(other) if not other.decided else None
-        if found is not None:
-            return found
-    return None
 
 
 def opt_out(context: Any) -> None:

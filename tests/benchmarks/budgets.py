@@ -100,7 +100,7 @@ BUDGETS = {
     ),
     "log": Budget(
         LOG,
-        Counts(10,     165_000,          207,      20,   375,          186,        3,        14.6),
+        Counts(9,      166_500,          207,      20,   375,          180,        3,        14.2),
         Counts(instructions=14.0),
     ),
     "recorded, a sender runs": Budget(
@@ -110,7 +110,7 @@ BUDGETS = {
     ),
     "recorded": Budget(
         RECORDED,
-        Counts(5,      114_000,          125,      12,   285,          180,       29,        10.9),
+        Counts(5,      114_500,          125,      12,   285,          180,       29,        10.9),
         Counts(4,       75_000, system_calls=200, file_calls=29, instructions=8.0),
     ),
 }

@@ -243,7 +243,7 @@ def test_status_of_a_failing_command_is_its_own(
 
 
 def start_until_it_waits(cli: Cli, command: str, server: Server) -> subprocess.Popen[str]:
-    """Start a command that waits for a response.
+    """Start a command, until one is in its request.
 
     On a busy machine the timeout may be over before the client is loaded: then it starts another.
     """
