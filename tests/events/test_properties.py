@@ -584,12 +584,17 @@ def milliseconds(properties: Any) -> float:
     return min(found) * 1_000
 
 
+MUCH = 250
+"""Milliseconds. The benchmark of the scrubber prints the slowest event, 27 on two quiet cores, and
+its limit is 50; without the budget the slowest takes 1,600. A slow machine must pass here."""
+
+
 @pytest.mark.parametrize("kind", ADVERSARIAL)
-def test_one_event_takes_at_most_50_milliseconds(kind: str) -> None:
-    """Whatever I record, my command does not wait: many texts, many keys, deep, many secrets."""
+def test_one_event_takes_milliseconds_whatever_it_contains(kind: str) -> None:
+    """My command does not wait: many texts, many keys, deep, many secrets."""
     properties = ADVERSARIAL[kind]
     convert_properties(properties)  # what is compiled is compiled
-    assert any(milliseconds(properties) <= 50 for _ in range(3))
+    assert any(milliseconds(properties) <= MUCH for _ in range(3))
 
 
 def test_half_a_text_is_never_recorded() -> None:
