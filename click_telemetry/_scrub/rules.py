@@ -214,6 +214,7 @@ RULES: tuple[Rule, ...] = (
     # docs.anthropic.com; platform.openai.com; openrouter.ai and others took the form over.
     _prefixed("anthropic-key", "sk-ant-", tail=r"[\w-]{10,}"),
     _prefixed("openai-key", "sk-proj-", "sk-svcacct-", "sk-admin-", tail=r"[\w-]{10,}"),
+    _prefixed("api-key", "sk-or-v1-", tail=r"[\w-]{10,}"),
     _prefixed("api-key", "sk-", before=APART, wordy=True),
     # docs.aws.amazon.com, "IAM identifiers": unique ID prefixes; the secret often follows it.
     Rule(

@@ -82,7 +82,8 @@ def test_refused_request_keeps_everything_for_later(cli: Cli, server: Server, ho
     wait_for_end(home)
     assert len(home.spooled()) == 1
     cli.run("deploy")
-    assert not is_alive(lock_of(home)), "a failure postpones the next sender"
+    wait_for_end(home)  # one run in a hundred starts a sender that only trims
+    assert len(server.requests) == 1, "a failure postpones the next sender"
     due_now(home)
     cli.run("deploy")
     server.wait_for(6)

@@ -276,7 +276,8 @@ def curl(random: random.Random) -> str:
 
 
 def _uuid(random: random.Random, version: int) -> str:
-    return str(uuid.UUID(int=random.getrandbits(128), version=4)).replace("-4", f"-{version}", 1)
+    digits = uuid.UUID(int=random.getrandbits(128), version=4).hex
+    return str(uuid.UUID(f"{digits[:12]}{version}{digits[13:]}"))
 
 
 SECRETS: tuple[Secrets, ...] = (
