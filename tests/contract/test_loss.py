@@ -25,11 +25,14 @@ def test_every_event_that_was_recorded_arrives_once_after_any_kill(tmp_path: Pat
 def test_every_event_arrives_though_responses_break_off(tmp_path: Path) -> None:
     """The server may end a response within its headers, with or without the events kept.
 
-    Of this seed's first four responses three break off.
+    How many requests a small soak makes depends on the machine: it is repeated until one broke off.
     """
-    found = soak(tmp_path, kills=20, seed=57, breaks_off=True)
-    assert found.problems == {}, str(found)
-    counts = dict(found.rows)
     fates = ("accepted, broken off", "broken off, not accepted")
-    assert sum(counts.get(f"requests: {fate}", 0) for fate in fates) != 0
-    assert counts["events recorded (the call returned)"] != 0
+    for seed in range(20):
+        found = soak(tmp_path / str(seed), kills=20, seed=seed, breaks_off=True)
+        assert found.problems == {}, str(found)
+        counts = dict(found.rows)
+        assert counts["events recorded (the call returned)"] != 0
+        if any(f"requests: {fate}" in counts for fate in fates):
+            return
+    raise AssertionError("no response broke off")
