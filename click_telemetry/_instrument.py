@@ -18,6 +18,7 @@ import os
 import sys
 from threading import get_ident
 from time import monotonic_ns
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ _OWN = ("__getstate__", "make_context")  # not for a copy: they are bound to the
 _DEVICES = ("con", "prn", "aux", "nul", "com", "lpt")  # how names begin that Windows reserves
 FALSE = ("", "0", "false", "no", "off")  # values of a variable that is set and has no effect
 _NO_OPINION = ("log", "1", "true", "yes", "on")
-_NOTHING: dict[str, Any] = {}
 _mro = type.__dict__["__mro__"].__get__  # whatever a metaclass does
 
 
@@ -494,8 +494,10 @@ class Scope:
         for context in contexts:
             self.opted_out = self.opted_out or scope_of(context).opted_out
             callback = getattr(context.command, "callback", None)
-            for marked in (context.command, callback):  # Typer makes the command of a function
-                found = getattr(marked, "__dict__", _NOTHING).get(KEY)
+            # Typer makes the command of a function; the `__dict__` of other callables may raise.
+            function = callback if type(callback) is FunctionType else context.command
+            for marked in (context.command, function):
+                found = marked.__dict__.get(KEY)
                 if type(found) is CommandState and found.excluded:
                     self.excluded = True
         if not self.opted_out and OPTED_OUT:

@@ -174,7 +174,7 @@ def settings_of(scope: Scope) -> Settings:
     state = scope.state
     if state.settings is None:
         if not state.package:
-            state.package = package_of_callback(scope.root.command.callback)
+            state.package = package_of_callback(getattr(scope.root.command, "callback", None))
         state.settings = Settings(state, state.options or {})
     found: Settings = state.settings
     return found

@@ -16,7 +16,7 @@ import textwrap
 import time
 from typing import TYPE_CHECKING, Any
 
-from .._instrument import FLAG, SCOPES
+from .._instrument import FLAG, SCOPES, pass_on
 from .._recorder import (
     OFF,
     SETTING_LIMIT,
@@ -64,7 +64,8 @@ def disables(path: str) -> bool:
     try:
         with open(path, "rb", opener=_open_at_once) as file:
             return parse(file.read(SETTING_LIMIT)) != ENABLED
-    except OSError:
+    except OSError as error:
+        pass_on(error)
         return True
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
-from .._instrument import CLICK_FAMILY, KEY, WATCH_VARIABLE, CommandState, scope_of
+from .._instrument import CLICK_FAMILY, KEY, WATCH_VARIABLE, CommandState, pass_on, scope_of
 from .._recorder import DYNAMIC, WATCH, package_of
 
 if TYPE_CHECKING:
@@ -88,8 +88,11 @@ def package_of_callback(callback: Any) -> str:
     Followed are partials, bound methods and `__wrapped__`. A callable instance is of its class's
     package.
     """
-    if callback is None:
-        return ""
+    return package_of(_module_of(callback)) if callback is not None else ""
+
+
+def _module_of(callback: Any) -> str:
+    """The module of the innermost function that a callback wraps; empty if it has no name."""
     for _ in range(MAX_WRAPPERS):
         inner = _wrapped(callback)
         if inner is None:
@@ -99,7 +102,7 @@ def package_of_callback(callback: Any) -> str:
     module = getattr(callback, "__module__", None)
     if not isinstance(callback, (*functions, type)) and not _is_compiled(callback):
         module = type.__dict__["__module__"].__get__(type(callback))
-    return package_of(module) if type(module) is str else ""
+    return module if type(module) is str else ""
 
 
 def _wrapped(callback: Any) -> Any:
@@ -109,7 +112,8 @@ def _wrapped(callback: Any) -> Any:
         return callback.__func__
     try:
         return getattr(callback, "__wrapped__", None)
-    except Exception:  # an attribute of the application's own
+    except Exception as error:  # an attribute of the application's own
+        pass_on(error)
         return None
 
 
@@ -142,8 +146,7 @@ def is_declared(package: str, callback: Any, settings: Settings) -> bool:
     """
     if package.partition(".")[0] in CLICK_FAMILY:
         return True
-    module = getattr(callback, "__module__", None)
-    module = module if type(module) is str else package
+    module = _module_of(callback)
     found = is_own(module, settings.package, settings.packages)
     if not found and WATCH_VARIABLE in os.environ:
         from . import sinks

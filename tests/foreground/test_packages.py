@@ -14,7 +14,8 @@ import pytest
 
 from click_telemetry import instrument
 from click_telemetry._foreground import names
-from click_telemetry._recorder import package_of, package_of_callback
+from click_telemetry._instrument import CommandState
+from click_telemetry._recorder import Settings, package_of, package_of_callback
 
 from ..harness.stories import pair, run, story
 
@@ -72,6 +73,16 @@ def test_package_of_a_callback_is_that_of_the_innermost_function(
     """Partials, methods, `__wrapped__`, callable instances."""
     assert package_of_callback(callback) == package
     assert names.package_of_callback(callback) == package
+
+
+def test_innermost_module_decides_whether_a_wrapped_callback_is_declared() -> None:
+    """An own decorator names no plugin, and a partial of a declared package is declared."""
+    settings = Settings(CommandState("acme"), {"packages": ("acme_db",)})
+    settings.package = "acme"
+    plugin = wrapped("acme.decorators", function_of("someones_plugin.cli"))
+    assert not names.is_declared(package_of_callback(plugin), plugin, settings)
+    declared = partial(function_of("acme_db.cli"))
+    assert names.is_declared(package_of_callback(declared), declared, settings)
 
 
 def test_callback_that_wraps_itself_ends() -> None:

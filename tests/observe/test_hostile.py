@@ -119,6 +119,27 @@ class HostileMeta(type):
         raise RuntimeError("mro")
 
 
+class Closed:
+    """A callback such as an unbound proxy: its attributes cannot be listed."""
+
+    @property
+    def __dict__(self) -> Any:  # type: ignore[override]
+        raise RuntimeError("dict")
+
+    def __call__(self) -> str:
+        return "closed"
+
+
+def test_callback_without_readable_attributes_is_recorded(
+    recording_client: RecordingClient,
+) -> None:
+    """An exclusion is looked up on functions alone (rule 49)."""
+    cli = instrumented(recording_client)
+    cli.add_command(click.Command("go", callback=Closed()))
+    assert cli.main(["go"], standalone_mode=False) == "closed"
+    assert story(recording_client) == pair("acme go")
+
+
 def test_hostile_look_ups_cost_nothing_but_events(recording_client: RecordingClient) -> None:
     """A metaclass's `__mro__`, a callback's `__module__`, a `__dict__` property (rule 49)."""
 
