@@ -12,8 +12,6 @@ import click
 
 from .._instrument import KEY, CommandState, instrument, is_command
 from .._recorder import MAX_VERSION, Settings, package_of_callback
-from . import declaration
-from .names import package_of_caller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,8 +57,11 @@ def declare(command: Any, options: Mapping[str, Any]) -> None:
     known = known if type(known) is CommandState else None
     declared = {**(known.options or {} if known is not None else {}), **options}
     callback = getattr(command, "callback", None)
-    package = package_of_callback(callback) if callback is not None else package_of_caller()
-    package = package or "__main__"
+    package = package_of_callback(callback) or "__main__"
+    if callback is None:
+        from .names import package_of_caller  # for a group without a callback alone
+
+        package = package_of_caller()
     app = declared.get("app")
     name = getattr(command, "name", None)
     state = CommandState()
@@ -413,7 +414,7 @@ class InstrumentedGroup(click.Group):
         super().__init__(*args, **kwargs)
         options = {} if telemetry is None else telemetry
         if not hasattr(options, "keys") or not all(isinstance(key, str) for key in options):
-            raise declaration.DeclarationError(
+            raise DeclarationError(
                 'telemetry takes the options of instrument() by name, as in telemetry={"app": '
                 f'"acme"}}, not {options!r}'
             )
@@ -430,13 +431,13 @@ def make_group(target: Any, options: dict[str, Any]) -> Any:
     Raises:
         DeclarationError: it is no function, or an option is unknown to both.
     """
-    declaration.check_function(target)
+    check_function(target)
     return _decorated(target, options)
 
 
 def _decorated(function: Callable[..., Any], options: dict[str, Any]) -> Any:
-    ours = {name: value for name, value in options.items() if name in declaration.OPTIONS}
-    clicks = {name: value for name, value in options.items() if name not in declaration.OPTIONS}
+    ours = {name: value for name, value in options.items() if name in OPTIONS}
+    clicks = {name: value for name, value in options.items() if name not in OPTIONS}
     clicks.setdefault("cls", InstrumentedGroup)
     try:
         group = click.group(**clicks)(function)
@@ -444,5 +445,5 @@ def _decorated(function: Callable[..., Any], options: dict[str, Any]) -> Any:
         unexpected = [name for name in clicks if f"'{name}'" in str(error)]
         if not unexpected:
             raise
-        raise declaration.DeclarationError(declaration.unknown_option(unexpected[0])) from error
+        raise DeclarationError(unknown_option(unexpected[0])) from error
     return instrument(group, **ours)

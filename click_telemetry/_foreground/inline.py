@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import warnings
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from .._launcher import command_line, environment, job, spawn
 from .._spool import Spool, can_start_python
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from logging import LogRecord
 
@@ -248,6 +248,8 @@ def open_child(
 
 def _popen(spool: Spool, command: list[str], flags: int) -> subprocess.Popen[bytes]:
     options: dict[str, Any] = {"creationflags": flags} if flags else {"start_new_session": True}
+    import subprocess  # 2 ms, which a child that is started by posix_spawn does not cost
+
     return subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
