@@ -116,7 +116,7 @@ def circles() -> list[list[str]]:
     """Groups of modules that import each other at import time or for type checkers."""
     targets: dict[str, set[str]] = {name: set() for name in modules()}
     for made in imports():
-        if not made.in_function and made.target != made.source:
+        if not made.in_function:
             targets[made.source].add(made.target)
 
     def reached(name: str) -> set[str]:

@@ -21,8 +21,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from .. import _launcher
-from .._launcher import command_line, environment, job, spawn
-from .._spool import Spool, can_start_python
+from .._spool import can_start_python
 
 if TYPE_CHECKING:
     import subprocess
@@ -201,15 +200,15 @@ def start(spool: Spool, lock: int, *, away: bool, delay: int) -> None:
         OSError: it could not be started.
     """
     if hasattr(os, "posix_spawn"):
-        command = command_line()
+        command = _launcher.command_line()
         sleep = SLEEP_DETACHED if away else SLEEP
         command[-1] = sleep.format(delay=delay) + command[-1]
-        child = spawn(spool, lock, command)
+        child = _launcher.spawn(spool, lock, command)
         if away:
             os.waitpid(child, 0)
     else:
         # Given away: Popen would warn that it still runs.
-        open_child(spool, command_line()).returncode = 0
+        open_child(spool, _launcher.command_line()).returncode = 0
 
 
 def open_child(
@@ -240,7 +239,7 @@ def open_child(
     assert child.stdin is not None
     try:
         with child.stdin:
-            child.stdin.write(job(spool))
+            child.stdin.write(_launcher.job(spool))
     except OSError:
         pass  # it has ended already; the spool keeps everything
     return child
@@ -255,7 +254,7 @@ def _popen(spool: Spool, command: list[str], flags: int) -> subprocess.Popen[byt
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=environment(os.environ),
+        env=_launcher.environment(os.environ),
         cwd=spool.directory,
         **options,
     )
