@@ -8,7 +8,7 @@ import sys
 def main() -> None:
     """Run the console script, or name the extra that it needs."""
     try:
-        from .watch_command import cli  # it imports rich-click, which is an extra
+        from .cli import cli  # it imports rich-click, which is an extra
     except ModuleNotFoundError as error:
         if error.name not in ("rich", "rich_click"):
             raise

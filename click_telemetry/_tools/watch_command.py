@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import rich_click as click
 from rich.console import Console
 
-from .. import __version__
 from .._commands.terminal import allow_any_text, escape, pluralize
 from .._foreground.sinks import ADDRESS_VARIABLE, DECISIONS, STATE_VARIABLE
 from .._storage import read_small
@@ -36,13 +35,7 @@ MAX_REPORT = 64 * 1024
 """Bytes of a decision's file."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="click-telemetry")
-def cli() -> None:
-    """Check what an application that is instrumented with click_telemetry sends."""
-
-
-@cli.command(context_settings={"allow_interspersed_args": False})
+@click.command(context_settings={"allow_interspersed_args": False})
 @click.option(
     "--json",
     "as_json",

@@ -16,8 +16,9 @@ from click_telemetry._foreground.sinks import (
     report,
 )
 from click_telemetry._recorder import OFF, WATCH
+from click_telemetry._tools.cli import cli
 from click_telemetry._tools.explanation import DecisionReport
-from click_telemetry._tools.watch_command import cli, decision_reports, private_state
+from click_telemetry._tools.watch_command import decision_reports, private_state
 
 
 def test_it_prints_its_version() -> None:
