@@ -9,7 +9,7 @@ _MODULES = {
     "InstrumentedGroup": "_foreground.declaration",
     "Client": "_foreground.sinks",
     "CustomCommand": "_events.commands",
-    "DeclarationError": "_foreground.declaration",
+    "DeclarationError": "_foreground.options",
     "Event": "_events.event",
     "EventPlan": "_events.event",
     "EventProperty": "_events.schema",

@@ -28,8 +28,8 @@ from ._events.schema import EventProperty as EventProperty
 from ._events.scope import Recorder as Recorder
 from ._events.scope import current as current
 from ._events.scope import track as track
-from ._foreground.declaration import DeclarationError as DeclarationError
 from ._foreground.declaration import InstrumentedGroup as InstrumentedGroup
+from ._foreground.options import DeclarationError as DeclarationError
 from ._foreground.sinks import Client as Client
 
 __version__: str

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from click_telemetry._events.flow_plan import FLOW_PROPERTIES
-from click_telemetry._foreground.declaration import OPTIONS
+from click_telemetry._foreground.options import OPTIONS
 from click_telemetry._reader import BASE_PROPERTIES
 
 from .harness.processes import REPOSITORY, Cli, Home

@@ -55,7 +55,7 @@ def deep_copy(value: Json) -> Json:
 
 def declaration_error(problem: str) -> Exception:
     """The exception for a declaration that cannot be used."""
-    from .._foreground.declaration import DeclarationError  # loaded for those who need it
+    from .._foreground.options import DeclarationError  # loaded for those who need it
 
     return DeclarationError(problem)
 

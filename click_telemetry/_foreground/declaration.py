@@ -6,38 +6,24 @@ Loaded only for values that `_instrument` does not recognise as plainly valid.
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .._instrument import KEY, CommandState, instrument, is_command
-from .._recorder import MAX_VERSION, Settings, package_of_callback
+from .._recorder import Settings, package_of_callback
+from .options import (
+    OPTIONS,
+    DeclarationError,
+    check,
+    checked_app,
+    unknown_option,
+    usable,
+    variable_prefix,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-OPTIONS = (
-    *("app", "version", "write_key", "host", "client", "consent", "notice", "ci", "properties"),
-    *("auth", "packages", "delivery", "flush_timeout", "no_telemetry_option"),
-)
-MAX_APP = 64
-"""Characters."""
-MAX_TIMEOUT = 3
-"""Seconds."""
-
-
-class DeclarationError(TypeError, ValueError):
-    """A declaration that cannot be used; its message names the fix.
-
-    Raised at import or in a test, never while a command runs. It is a `TypeError` and a
-    `ValueError`, so that a caller need not know which of the two a mistake counts as.
-    """
-
-
-_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
-_DEVICES = frozenset(
-    ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))]
-)
+    from collections.abc import Callable, Mapping
 
 
 def declare(command: Any, options: Mapping[str, Any]) -> None:
@@ -114,17 +100,6 @@ def exclude(command: Any) -> Any:
     return command
 
 
-def check(name: str, value: Any) -> Any:
-    """The value of an option other than `app`, as `Settings` keeps it; None for the default.
-
-    Raises:
-        DeclarationError: it cannot be used, or there is no such option.
-    """
-    if name not in _CHECKS:
-        raise DeclarationError(unknown_option(name))
-    return _CHECKS[name](value)
-
-
 def not_a_command(problem: str, thing: Any, fix: str = "") -> DeclarationError:
     """The error for a thing that is no command.
 
@@ -182,218 +157,6 @@ def check_function(target: Any) -> None:
             if _is_typer(target)
             else 'options are keywords, as in @instrumented_group(app="acme")',
         )
-
-
-def unknown_option(name: object) -> str:
-    """The sentence for an option that is none, with the one that was probably meant."""
-    import difflib
-
-    close = difflib.get_close_matches(str(name), OPTIONS, n=1)
-    meant = f": did you mean {close[0]!r}?" if close else ""
-    return f"unknown telemetry option {name!r}{meant}; the options are {', '.join(OPTIONS)}"
-
-
-def variable_prefix(app: str) -> str:
-    """`acme-cli` to `ACME_CLI`: capitals, every run of other characters as one underscore."""
-    letters: list[str] = []
-    for letter in app:
-        if letter.isascii() and letter.isalnum():
-            letters.append(letter.upper())
-        elif letters and letters[-1] != "_":
-            letters.append("_")
-    return "".join(letters)
-
-
-def checked_app(app: object) -> str:
-    """The application's name, as it was declared.
-
-    Raises:
-        DeclarationError: it cannot name directories and variables.
-    """
-    if not isinstance(app, str):
-        raise DeclarationError(f'app must be a string such as app="acme", not {type(app).__name__}')
-    problem = _name_problem(app)
-    if problem:
-        raise DeclarationError(
-            f"app {app!r} {problem}: it names directories and variables. Use letters, digits, "
-            f'".", "_" and "-", beginning with a letter or digit, such as app={usable(app)!r}'
-        )
-    return app
-
-
-def _name_problem(app: str) -> str:
-    if not app:
-        return "is empty"
-    if len(app) > MAX_APP:
-        return f"is longer than {MAX_APP} characters"
-    if (
-        app[0] not in _LETTERS
-        or app[-1] == "."
-        or not all(c in _LETTERS or c in "._-" for c in app)
-    ):
-        return "cannot name a directory on every system"
-    if app.partition(".")[0].lower() in _DEVICES:
-        return "is reserved on Windows"
-    return ""
-
-
-def usable(name: str) -> str:
-    """The nearest valid application name: a name that we derive ourselves must never raise."""
-    kept = "".join(c if c in _LETTERS or c in "._-" else "-" for c in name)[:MAX_APP].strip("._-")
-    return kept if kept and not _name_problem(kept) else "app"
-
-
-def _text_or_none(option: str, value: object) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise DeclarationError(
-            f"{option} must be a string or None, not {type(value).__name__}: write "
-            f'{option}="…", or leave it out'
-        )
-    if any(not c.isprintable() for c in value):
-        raise DeclarationError(f"{option} has an unprintable character: remove it, or strip() it")
-    return value
-
-
-def _version(version: object) -> str | None:
-    found = _text_or_none("version", version)
-    if found is not None and len(found) > MAX_VERSION:
-        raise DeclarationError(
-            f"version is longer than {MAX_VERSION} characters: write the number alone, such as "
-            'version="2.1.0"'
-        )
-    return found
-
-
-def _write_key(write_key: object) -> str | None:
-    found = _text_or_none("write_key", write_key)
-    return found.strip() or None if found is not None else None
-
-
-def _host(host: object) -> str | Callable[[], str] | None:
-    if host is None:
-        return None
-    if callable(host):
-        return host
-    from .destination import origin
-
-    found = origin(host)
-    if found is None or not (found[0].startswith("https://") or found[1]):
-        raise DeclarationError(
-            f'host {host!r} is not an https origin: write host="https://events.example.com", '
-            "without a path, or a function that returns such a string"
-        )
-    return found[0]
-
-
-def _client(client: object) -> Any:
-    if client is None:
-        return None
-    missing = [name for name in ("record", "close") if not callable(getattr(client, name, None))]
-    if missing or isinstance(client, type):
-        what = (
-            "a class; pass an instance" if isinstance(client, type) else f"without {missing[0]}()"
-        )
-        raise DeclarationError(
-            f"client is {what}: it must have record(message) and close(), as "
-            "click_telemetry.testing.RecordingClient() has"
-        )
-    return client
-
-
-def _one_of(option: str, value: object, allowed: tuple[str, ...]) -> Any:
-    if isinstance(value, str) and value in allowed:
-        return value
-    raise DeclarationError(
-        f"{option} must be one of {', '.join(map(repr, allowed))}, not {value!r}"
-    )
-
-
-def _notice(notice: object) -> bool | str:
-    if isinstance(notice, bool) or (isinstance(notice, str) and notice.strip()):
-        return notice
-    raise DeclarationError(
-        f"notice must be True, False or a text, not {notice!r}: write notice=False for an "
-        "application that informs its users itself"
-    )
-
-
-def _properties(properties: Any) -> Mapping[str, Any] | None:
-    if properties is None:
-        return None
-    try:
-        checked = dict(properties.items())
-    except Exception as error:
-        raise DeclarationError(
-            'properties must be a mapping such as properties={"team": "factory"}, not '
-            f"{type(properties).__name__}"
-        ) from error
-    from .._reader import RESERVED_PROPERTIES  # no run without own properties needs the reader
-
-    for key in checked:
-        if not isinstance(key, str) or not key:
-            raise DeclarationError(
-                f"properties has the key {key!r}: every key must be a non-empty string"
-            )
-        if key in RESERVED_PROPERTIES:
-            raise DeclarationError(
-                f"properties has the key {key!r}, which events carry already: rename it, "
-                f"for example to {'app_' + key!r}"
-            )
-    return checked
-
-
-def _function_or_none(option: str, value: object, gives: str) -> Any:
-    if value is None or callable(value):
-        return value
-    raise DeclarationError(
-        f"{option} must be a function that returns {gives}, not {type(value).__name__}: write "
-        f"{option}=lambda: …"
-    )
-
-
-def _packages(names: object) -> Sequence[str]:
-    if isinstance(names, (list, tuple, set, frozenset)) and all(
-        isinstance(name, str) and name for name in names
-    ):
-        return tuple(names)
-    raise DeclarationError(
-        f'packages must be a list of package names such as ["acme_plugins"], not {names!r}'
-    )
-
-
-def _seconds(value: object) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= MAX_TIMEOUT:
-        return float(value)
-    raise DeclarationError(
-        f"flush_timeout must be seconds, more than 0 and at most {MAX_TIMEOUT}, not {value!r}"
-    )
-
-
-def _flag_choice(value: object) -> bool | Literal["hidden"]:
-    if isinstance(value, bool):
-        return value
-    if value == "hidden":
-        return "hidden"
-    raise DeclarationError(f'no_telemetry_option must be True, "hidden" or False, not {value!r}')
-
-
-_CHECKS: dict[str, Callable[[Any], Any]] = {
-    "version": _version,
-    "write_key": _write_key,
-    "host": _host,
-    "client": _client,
-    "consent": lambda value: _one_of("consent", value, ("opt-out", "opt-in")),
-    "notice": _notice,
-    "ci": lambda value: _one_of("ci", value, ("off", "label")),
-    "properties": _properties,
-    "auth": lambda value: _function_or_none("auth", value, "a token or None"),
-    "packages": _packages,
-    "delivery": lambda value: _one_of("delivery", value, ("detached", "inline")),
-    "flush_timeout": _seconds,
-    "no_telemetry_option": _flag_choice,
-}
 
 
 class InstrumentedGroup(click.Group):

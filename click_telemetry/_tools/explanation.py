@@ -11,7 +11,7 @@ from click import UsageError
 
 from .._commands.terminal import escape, pluralize
 from .._foreground.consent import REASONS
-from .._foreground.declaration import variable_prefix
+from .._foreground.options import variable_prefix
 from .._foreground.sinks import MASKED
 from .._instrument import FLAG
 from .._recorder import CLIENT, LOG, OFF, PERSONAL, WATCH

@@ -13,7 +13,7 @@ import pytest
 from click_telemetry import exclude, instrument, track, track_command
 from click_telemetry._events.scope import take_dropped
 from click_telemetry._events.state import MAX_OWN_EVENTS
-from click_telemetry._foreground.declaration import DeclarationError
+from click_telemetry._foreground.options import DeclarationError
 from click_telemetry.testing import RecordingClient
 
 from ..harness.processes import Cli, Home

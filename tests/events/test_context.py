@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from click_telemetry import current, instrument, set_context, track
 from click_telemetry._events.properties import CONTEXT_BYTES
 from click_telemetry._events.scope import take_dropped
-from click_telemetry._foreground.declaration import DeclarationError
+from click_telemetry._foreground.options import DeclarationError
 from click_telemetry._reader import BASE_PROPERTIES, RESERVED_PROPERTIES
 from click_telemetry._recorder import encode
 from click_telemetry.testing import RecordingClient

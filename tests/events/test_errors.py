@@ -14,7 +14,7 @@ import pytest
 from click_telemetry import instrument, track_error, track_warning
 from click_telemetry._events.commands import is_code
 from click_telemetry._events.scope import take_dropped
-from click_telemetry._foreground.declaration import DeclarationError
+from click_telemetry._foreground.options import DeclarationError
 from click_telemetry._reader import BASE_PROPERTIES
 from click_telemetry.testing import RecordingClient
 

@@ -17,7 +17,7 @@ import pytest
 
 from click_telemetry import Event, current, exclude, track
 from click_telemetry._events.text import MAX_TEXT
-from click_telemetry._foreground.declaration import DeclarationError
+from click_telemetry._foreground.options import DeclarationError
 from click_telemetry._reader import BASE_PROPERTIES
 from click_telemetry.testing import RecordingClient
 

@@ -17,7 +17,7 @@ import pytest
 
 from click_telemetry import Flow, exclude, flow, instrument, track
 from click_telemetry._events.state import MAX_OWN_EVENTS
-from click_telemetry._foreground.declaration import DeclarationError
+from click_telemetry._foreground.options import DeclarationError
 from click_telemetry.testing import RecordingClient
 
 from ..harness.flows import Keeping, OwnEvents, at_a_prompt, command, own_events, walk

@@ -20,7 +20,7 @@ from click_telemetry._events.text import (
     word_or_none,
     word_problem,
 )
-from click_telemetry._foreground.declaration import DeclarationError
+from click_telemetry._foreground.options import DeclarationError
 from click_telemetry._reader import BASE_PROPERTIES
 
 from ..harness.values import ANY_TEXT, BrokenText, Level, liar

@@ -11,7 +11,7 @@ import pytest
 
 from click_telemetry import current, identify, instrument, track
 from click_telemetry._events.state import MAX_OWN_EVENTS, SignIn
-from click_telemetry._foreground.declaration import DeclarationError
+from click_telemetry._foreground.options import DeclarationError
 from click_telemetry._recorder import encode
 from click_telemetry.testing import RecordingClient
 

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from click_telemetry import Flow, flow
-from click_telemetry._foreground.declaration import DeclarationError
+from click_telemetry._foreground.options import DeclarationError
 from click_telemetry.testing import RecordingClient
 
 from ..harness.flows import at_a_prompt, command, own_events, walk

@@ -15,7 +15,7 @@ import pytest
 from click_telemetry import instrument, resource
 from click_telemetry._events.resources import is_random
 from click_telemetry._events.scope import take_dropped
-from click_telemetry._foreground.declaration import DeclarationError
+from click_telemetry._foreground.options import DeclarationError
 from click_telemetry._reader import BASE_PROPERTIES
 from click_telemetry._recorder import is_random_id
 from click_telemetry.testing import RecordingClient

@@ -26,7 +26,7 @@ from click_telemetry._events.scope import (
     session_id,
     take_dropped,
 )
-from click_telemetry._foreground.declaration import DeclarationError
+from click_telemetry._foreground.options import DeclarationError
 from click_telemetry._instrument import SCOPES
 from click_telemetry.testing import RecordingClient
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from click_telemetry._foreground import declaration
-from click_telemetry._foreground.declaration import (
+from click_telemetry._foreground.options import (
     OPTIONS,
     DeclarationError,
     unknown_option,

@@ -11,7 +11,7 @@ import click
 import pytest
 
 import click_telemetry
-from click_telemetry._foreground.declaration import OPTIONS
+from click_telemetry._foreground.options import OPTIONS
 
 from ..harness.processes import REPOSITORY
 from .declared import (
