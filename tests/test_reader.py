@@ -81,7 +81,7 @@ def test_golden_corpus_is_complete() -> None:
 
 
 def test_message_has_every_base_property() -> None:
-    """As Segment and the table in README list them."""
+    """As Segment and the table in docs/data.md list them."""
     (invoked,) = composed(head(), begin(flags=["dry_run"], p={"plan": "pro"}), NEXT)
     assert invoked == {
         "type": "track",

@@ -1,4 +1,4 @@
-"""The README is accurate: its snippets run, its message and its tables are the real ones."""
+"""The README and the pages of docs/ are accurate: snippets run, messages and tables are real."""
 
 from __future__ import annotations
 
@@ -15,28 +15,14 @@ from click_telemetry._events.flow_plan import FLOW_PROPERTIES
 from click_telemetry._foreground.options import OPTIONS
 from click_telemetry._reader import BASE_PROPERTIES
 
+from .harness.pages import page
 from .harness.processes import REPOSITORY, Cli, Home
 
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-
-
-def snippet(containing: str) -> str:
-    """The Python snippet that contains a text."""
-    (found,) = [block for block in blocks("python") if containing in block]
-    return found
-
-
-def table_names(heading: str) -> list[str]:
-    """The names in the first column of the tables that begin with a heading."""
-    column: list[str] = []
-    for table in README.split(f"\n{heading}\n")[1:]:
-        rows = table.splitlines()[1:]
-        column += [row.split("|")[1] for row in rows[: rows.index("")]]
-    return [name for cell in column for name in re.findall(r"`(\w+)`", cell)]
+README = page("README.md")
+DECLARING = page("docs/declaring.md")
+EVENTS = page("docs/events.md")
+DATA = page("docs/data.md")
+TESTING = page("docs/testing.md")
 
 
 def shape(value: Any) -> Any:
@@ -47,12 +33,12 @@ def shape(value: Any) -> Any:
 
 
 def test_first_snippet_is_a_working_application(tmp_path: Path, home: Home) -> None:
-    """It runs as it is, and log mode prints messages of the README's shape."""
-    cli = Cli(tmp_path / "acme.py", home, blocks("python")[0])
+    """It runs as it is, and log mode prints messages of the documented shape."""
+    cli = Cli(tmp_path / "acme.py", home, README.blocks("python")[0])
     run = cli.run("deploy", "--region", "eu", "--dry-run", env={"ACME_TELEMETRY": "log"})
     assert (run.stdout, run.returncode) == ("Deploying to eu\n", 0)
     invoked, completed = map(json.loads, run.stderr.splitlines())
-    (shown,) = map(json.loads, blocks("json"))
+    (shown,) = map(json.loads, DATA.blocks("json"))
     assert shape(completed) == shape(shown)
     assert completed["properties"]["flags"] == shown["properties"]["flags"]
     assert completed["properties"]["command"] == shown["properties"]["command"]
@@ -63,7 +49,7 @@ def test_first_snippet_is_a_working_application(tmp_path: Path, home: Home) -> N
 def test_table_on_the_first_screen_is_the_real_one(tmp_path: Path, home: Home) -> None:
     """It is what `watch` shows of the first snippet, but for times."""
     pytest.importorskip("rich_click")
-    cli = Cli(tmp_path / "acme.py", home, blocks("python")[0])
+    cli = Cli(tmp_path / "acme.py", home, README.blocks("python")[0])
     watch = [str(Path(sys.executable).with_name("click-telemetry")), "watch", "--"]
     run = subprocess.run(
         [*watch, *cli.command("deploy", "--region", "eu", "--dry-run")],
@@ -73,7 +59,7 @@ def test_table_on_the_first_screen_is_the_real_one(tmp_path: Path, home: Home) -
         timeout=60,
         check=False,
     )
-    (shown,) = blocks("text")
+    (shown,) = README.blocks("text")
     real = run.stdout[run.stdout.index("time ") :]
     assert timeless(real) == timeless(shown)
 
@@ -84,9 +70,9 @@ def timeless(table: str) -> list[str]:
     return re.sub(r"\d+ ms", "DURATION", table).replace("─", "").split()
 
 
-def test_second_snippet_runs(tmp_path: Path, home: Home) -> None:
+def test_snippet_of_declarations_runs(tmp_path: Path, home: Home) -> None:
     """The declarations for other cases."""
-    source = blocks("python")[1] + "\ncli()\n"
+    source = DECLARING.blocks("python")[0] + "\ncli()\n"
     run = Cli(tmp_path / "acme.py", home, source).run("export", env={"ACME_TELEMETRY": "log"})
     assert run.returncode == 0
     events = [json.loads(line)["event"] for line in run.stderr.splitlines()]
@@ -95,7 +81,7 @@ def test_second_snippet_runs(tmp_path: Path, home: Home) -> None:
 
 def test_snippet_of_context_users_and_resources_records_them(tmp_path: Path, home: Home) -> None:
     """Context, a user, a resource, an error and a custom command, as its table states."""
-    source = snippet("set_context(") + "\ncli()\n"
+    source = EVENTS.snippet("set_context(") + "\ncli()\n"
     log = {"ACME_TELEMETRY": "log", "ACME_ORG": "5f2b"}
     run = Cli(tmp_path / "acme.py", home, source).run("up", env=log)
     assert run.returncode == 0
@@ -109,7 +95,7 @@ def test_snippet_of_context_users_and_resources_records_them(tmp_path: Path, hom
     assert {message["userId"] for message in messages} == {"user-42"}
     assert {message["properties"]["org"] for message in messages[1:]} == {"5f2b"}
     assert [message["properties"].get("cloud") for message in messages[1:]] == [None, *["fly"] * 7]
-    properties = README.split("\n| property | meaning |\n", 1)[1].split("\n## ", 1)[0]
+    properties = DATA.text.split("\n| property | meaning |\n", 1)[1]
     names = {name for message in messages[1:] for name in message["properties"]}
     assert names - set(re.findall(r"`(\w+)`", properties)) == {"org", "cloud", "region"}
 
@@ -155,7 +141,7 @@ def logged(directory: Path, home: Home, source: str, *args: str, **given: Any) -
 def test_flow_ends_as_in_its_table(tmp_path: Path, home: Home) -> None:
     """Each row is a run of the snippet above it."""
     header = "| what happened | how the flow ended | `step` | `reason` or `error_class` | `plan` |"
-    rows = README.split(f"{header}\n", 1)[1].splitlines()[1:]
+    rows = EVENTS.text.split(f"{header}\n", 1)[1].splitlines()[1:]
     table = [[cell.strip(" `") for cell in row.split("|")[2:-1]] for row in rows[: rows.index("")]]
     runs: list[dict[str, Any]] = [
         {"input": "pro\ny\n"},
@@ -166,7 +152,7 @@ def test_flow_ends_as_in_its_table(tmp_path: Path, home: Home) -> None:
     ]
     ended = []
     for given in runs:
-        events = logged(tmp_path, home, snippet("CREATE = flow("), "create", **given)
+        events = logged(tmp_path, home, EVENTS.snippet("CREATE = flow("), "create", **given)
         (end,) = [
             (name, properties)
             for name, properties in events
@@ -180,7 +166,7 @@ def test_flow_ends_as_in_its_table(tmp_path: Path, home: Home) -> None:
 
 def test_typed_events_are_recorded_by_the_names_in_the_comments(tmp_path: Path, home: Home) -> None:
     """The snippet's comments name the events."""
-    events = logged(tmp_path, home, snippet("(Event):"), "upgrade")
+    events = logged(tmp_path, home, EVENTS.snippet("(Event):"), "upgrade")
     assert [name for name, _ in events[1:-1]] == ["Plan Changed", "Tool Call"]
     assert events[1][1]["direction"] == "upgrade"
     assert {"tool", "duration_ms", "succeeded"} <= set(events[2][1])
@@ -188,7 +174,7 @@ def test_typed_events_are_recorded_by_the_names_in_the_comments(tmp_path: Path, 
 
 def test_snippet_for_tests_passes_as_a_test(tmp_path: Path, home: Home) -> None:
     """It needs only the fixture of the package."""
-    (tmp_path / "test_snippet.py").write_text(snippet("def test_"))
+    (tmp_path / "test_snippet.py").write_text(TESTING.snippet("def test_"))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     run = subprocess.run(
         command, cwd=tmp_path, env=home.environ, capture_output=True, text=True, check=False
@@ -198,18 +184,62 @@ def test_snippet_for_tests_passes_as_a_test(tmp_path: Path, home: Home) -> None:
 
 def test_every_option_is_in_the_table() -> None:
     """No option is undocumented, and none is documented that does not exist."""
-    documented = table_names("| option | default | meaning |")
+    documented = DECLARING.table_names("| option | default | meaning |")
     assert [name for name in documented if name in OPTIONS] == [*OPTIONS]
 
 
 def test_every_property_is_in_the_table() -> None:
     """What can leave the machine is listed."""
-    documented = set(table_names("| property | meaning |"))
+    documented = set(DATA.table_names("| property | meaning |"))
     own = {"exit_code", "succeeded", "outcome", "duration_ms", "user_cancelled"}
     assert documented >= BASE_PROPERTIES | own | FLOW_PROPERTIES | {"invalid"}
 
 
-@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", ".ci/run"])
-def test_files_that_the_readme_mentions_exist(name: str) -> None:
-    """The usual small files."""
+def test_the_flow_of_the_readme_is_that_of_its_page() -> None:
+    """The README's shorter snippet is the same flow, without the comments."""
+    full = EVENTS.snippet("CREATE = flow(")
+    assert README.snippet("CREATE = flow(") == re.sub(r"  # .*", "", full)
+
+
+def test_the_readme_is_short() -> None:
+    """A reader sees what the library is on one screen, and the rest by links."""
+    assert len(README.text.splitlines()) <= 180
+
+
+PAGES = sorted(
+    str(path.relative_to(REPOSITORY))
+    for path in (*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"))
+)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_no_link_within_the_repository_leads_nowhere(path: str) -> None:
+    """Each file that a page links exists, and each heading."""
+    broken = []
+    for link in page(path).links():
+        target, _, heading = link.partition("#")
+        if target.startswith(("http:", "https:", "mailto:")):
+            continue
+        file = (REPOSITORY / path).parent / target if target else REPOSITORY / path
+        if not file.exists() or (heading and heading not in anchors(file)):
+            broken.append(link)
+    assert broken == []
+    assert re.findall(r"!\[\s*\]", page(path).text) == []  # a picture has a text in place of it
+
+
+def anchors(file: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub and mkdocs make them."""
+    headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_readme_links_every_page() -> None:
+    """No page of docs/ is hidden."""
+    linked = {link.partition("#")[0] for link in README.links()}
+    assert [path for path in PAGES if path.startswith("docs/") and path not in linked] == []
+
+
+@pytest.mark.parametrize("name", ["LICENSE", ".ci/run"])
+def test_the_usual_small_files_exist(name: str) -> None:
+    """A contributor finds them."""
     assert (REPOSITORY / name).is_file()

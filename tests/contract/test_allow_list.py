@@ -1,4 +1,4 @@
-"""The golden allow-list: every key that leaves a machine is in one file, and in the README."""
+"""The golden allow-list: every key that leaves a machine is in one file, and in docs/data.md."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..harness.server import Server
 
 pytestmark = pytest.mark.contract
 
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+DATA = (REPOSITORY / "docs" / "data.md").read_text(encoding="utf-8")
 LISTED = [
     line.split("#")[0].strip()
     for line in (REPOSITORY / "tests/golden/keys.txt").read_text(encoding="utf-8").splitlines()
@@ -53,7 +53,7 @@ def test_keys_that_are_sent_are_the_listed_ones(home: Home, server: Server) -> N
     sent = {f"request.{key}" for request in server.requests for key in request.body}
     for message in server.messages:
         sent |= paths(message)
-    assert sorted(sent - set(LISTED)) == []  # list a new key, and document it in the README
+    assert sorted(sent - set(LISTED)) == []  # list a new key, and document it in docs/data.md
     assert sorted(set(LISTED) - sent) == []  # it is sent no longer
 
 
@@ -63,9 +63,9 @@ def test_list_is_sorted_and_names_each_key_once() -> None:
 
 
 def documented() -> set[str]:
-    """The names in the first columns of the README's tables of properties."""
+    """The names in the first columns of the page's tables of properties."""
     found: set[str] = set()
-    for table in README.split("\n| property | meaning |\n")[1:]:
+    for table in DATA.split("\n| property | meaning |\n")[1:]:
         for row in table.splitlines()[1:]:
             if not row.startswith("|"):
                 break
@@ -73,15 +73,15 @@ def documented() -> set[str]:
     return found
 
 
-def test_every_property_that_is_listed_is_in_the_readme() -> None:
-    """And the README lists no other property."""
+def test_every_property_that_is_listed_is_documented() -> None:
+    """And the page lists no other property."""
     listed = {key.partition(".")[2] for key in LISTED if key.startswith("properties.")}
     assert listed - {"<own>"} == documented()
 
 
-def test_every_other_key_that_is_listed_is_in_the_readme() -> None:
+def test_every_other_key_that_is_listed_is_documented() -> None:
     """The keys of a message are in its example, or named in the text."""
     rest = [key for key in LISTED if not key.startswith("properties.") and "<own>" not in key]
     words = {word for key in rest for word in key.split(".")} - {"request"}
-    in_readme = set(re.findall(r"[\"`](\w+)[\"`]", README))
-    assert sorted(words - in_readme) == []
+    in_page = set(re.findall(r"[\"`](\w+)[\"`]", DATA))
+    assert sorted(words - in_page) == []

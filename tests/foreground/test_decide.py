@@ -412,7 +412,7 @@ CHOICES = {"enabled": '{"enabled": true}', "setting": '{"enabled": false}', "non
 
 
 def documented(environ: dict[str, str], conditions: set[str], saved: str) -> tuple[str, str, str]:
-    """The README's rules as a list of sentences; the first true one decides."""
+    """The documented rules as a list of sentences; the first true one decides."""
 
     def value(name: str) -> str | None:
         return environ[name].strip().lower() if name in environ else None

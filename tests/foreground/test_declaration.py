@@ -45,7 +45,7 @@ def test_error_is_a_type_error_and_a_value_error() -> None:
 
 
 def test_defaults_are_the_documented_ones() -> None:
-    """As in the README's table of options."""
+    """As in the documented table of options."""
     settings = declare()
     assert {name: getattr(settings, name) for name in OPTIONS} == {
         "app": "acme",
@@ -116,7 +116,7 @@ GOOD: list[tuple[str, Any, Any]] = [
 
 @pytest.mark.parametrize(("option", "value", "kept"), GOOD)
 def test_every_documented_value_is_accepted(option: str, value: Any, kept: Any) -> None:
-    """As in the README's table of options."""
+    """As in the documented table of options."""
     found = getattr(declare(**{option: value}), option)
     assert found == kept
     assert type(found) is type(kept)
