@@ -53,6 +53,7 @@ class _Options(TypedDict, total=False):
     delivery: Literal["detached", "inline"]
     flush_timeout: float
     no_telemetry_option: bool | Literal["hidden"]
+    events: Literal["all", "completed"] | Iterable[type[Event] | FlowDefinition | str] | None
 
 # The parameters of `click.Group`.
 class _GroupOptions(_Options, total=False):

@@ -125,6 +125,8 @@ class Settings:
     delivery = "detached"
     flush_timeout = 0.5
     no_telemetry_option: bool | str = True
+    events: tuple[Any, ...] | None = None  # what it tracks, where that is declared
+    command_events = "all"  # or "completed"
     test_double = False  # the client is one of the application's own tests
     app_known = True  # else it is named after its group, and never sends
 

@@ -284,6 +284,7 @@ class Recorder:
 
     def _track(self, name: object, properties: Mapping[str, Any] | None) -> None:
         try:
+            problem = self._undeclared(name)
             from .state import Track  # as in `reset`
 
             value = Track(name, properties)
@@ -291,7 +292,17 @@ class Recorder:
             pass_on(error)
             count_dropped()
             return
+        self.report(problem)
         self.record(value)
+
+    def _undeclared(self, name: object) -> str | None:
+        """The problem with an event's name in strict mode, where events are declared."""
+        declared = self._root.settings.events
+        if declared is None or not self.is_strict:
+            return None
+        from .._foreground.options import undeclared_event  # in tests alone
+
+        return undeclared_event(name, declared)
 
 
 class NoOpRecorder(Recorder):
@@ -408,7 +419,8 @@ def track(event: str | Event, properties: Mapping[str, Any] | None = None) -> No
             every event has (`sequence`, `command` …) cannot be set.
 
     Raises:
-        DeclarationError: only in a test, for an `Event` whose values do not match its declaration.
+        DeclarationError: only in a test, for an `Event` whose values do not match its declaration,
+            and for a name that the option `events` of the root does not declare, where it is given.
     """
     current_recorder().track(event, properties)  # type: ignore[arg-type]  # as overloaded
 

@@ -58,6 +58,8 @@ def declare(command: Any, options: Mapping[str, Any]) -> None:
     else:
         state.app = usable(name if isinstance(name, str) else "")
     checked = {name: check(name, value) for name, value in declared.items() if name != "app"}
+    if "events" in checked:
+        checked["events"], checked["command_events"] = checked["events"]
     state.excluded = known is not None and known.excluded
     state.flag = checked.get("no_telemetry_option", True)
     state.options = declared

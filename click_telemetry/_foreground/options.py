@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 OPTIONS = (
     *("app", "version", "write_key", "host", "client", "consent", "notice", "ci", "properties"),
-    *("auth", "packages", "delivery", "flush_timeout", "no_telemetry_option"),
+    *("auth", "packages", "delivery", "flush_timeout", "no_telemetry_option", "events"),
 )
 MAX_APP = 64
 """Characters."""
@@ -242,6 +242,74 @@ def _flag_choice(value: object) -> bool | Literal["hidden"]:
     raise DeclarationError(f'no_telemetry_option must be True, "hidden" or False, not {value!r}')
 
 
+def _events(events: Any) -> tuple[tuple[Any, ...] | None, str]:
+    """What the application tracks, None if it does not declare it; and which command events."""
+    if events is None or (isinstance(events, str) and events in COMMAND_EVENTS):
+        return None, events or "all"
+    if isinstance(events, str) or not isinstance(events, (list, tuple, set, frozenset)):
+        raise DeclarationError(
+            'events must be "all", "completed" or a tuple of what the application tracks, such as '
+            f'events=(PlanChanged, "Invoice Exported"), not {events!r}'
+        )
+    mode = "all"
+    kept = []
+    for event in events:
+        if isinstance(event, str) and event in COMMAND_EVENTS:
+            mode = event
+        else:
+            _check_event(event)
+            kept.append(event)
+    return tuple(kept) if kept or not events else None, mode
+
+
+def _check_event(event: Any) -> None:
+    """Raise unless it is an event's class, a flow, or the name of an event.
+
+    Raises:
+        DeclarationError: it is none of them.
+    """
+    if event_name(event) is None:
+        raise DeclarationError(
+            f"events has {event!r}: write a class of Event, a flow, or an event's name, such as "
+            '"Invoice Exported"'
+        )
+    if isinstance(event, str):
+        from .._events.text import name_problem  # for names alone
+        from .._reader import COMMAND_COMPLETED, COMMAND_INVOKED  # likewise
+
+        problem = name_problem("events: the name", event)
+        if problem is None and event in (COMMAND_INVOKED, COMMAND_COMPLETED):
+            problem = f"events has {event!r}, which is recorded of each command: remove it"
+        if problem is not None:
+            raise DeclarationError(problem)
+
+
+def event_name(event: Any) -> str | None:
+    """The name of an item of the option `events`; None for what is no declaration."""
+    if isinstance(event, str):
+        return event
+    plan = event.__dict__.get("__telemetry__") if isinstance(event, type) else _plan_of(event)
+    name = getattr(plan, "name", None)
+    return name if isinstance(name, str) else None
+
+
+def _plan_of(event: Any) -> Any:
+    return getattr(event, "plan", None) if hasattr(type(event), "start") else None
+
+
+def undeclared_event(name: object, events: tuple[Any, ...]) -> str | None:
+    """The problem with an event that is tracked by a name that `events=` does not have, or None."""
+    if name in [event_name(event) for event in events]:
+        return None
+    return (
+        f"track({name!r}): events=… does not declare it: add the name there, or make it a class of "
+        "Event, whose properties are checked"
+    )
+
+
+COMMAND_EVENTS = ("all", "completed")
+"""Of each command both events, or its end alone."""
+
 _CHECKS: dict[str, Callable[[Any], Any]] = {
     "version": _version,
     "write_key": _write_key,
@@ -256,4 +324,5 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "delivery": lambda value: _one_of("delivery", value, ("detached", "inline")),
     "flush_timeout": _seconds,
     "no_telemetry_option": _flag_choice,
+    "events": _events,
 }

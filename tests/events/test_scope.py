@@ -11,7 +11,7 @@ from typing import Any
 import click
 import pytest
 
-from click_telemetry import current, instrument, track, track_warning
+from click_telemetry import Event, current, instrument, track, track_warning
 from click_telemetry._events.scope import (
     NOOP,
     SCOPE,
@@ -30,7 +30,7 @@ from click_telemetry._foreground.options import DeclarationError
 from click_telemetry._instrument import SCOPES
 from click_telemetry.testing import RecordingClient
 
-from ..harness.flows import Keeping, command
+from ..harness.flows import Keeping, at_a_prompt, command
 from ..harness.interpreter import environment, python
 from ..harness.recording import Recording, entered, in_a_thread, in_threads
 from ..harness.stories import run
@@ -287,6 +287,36 @@ def test_a_mistake_raises_where_the_client_is_a_test_double(
 
 
 # Sessions ------------------------------------------------------------------------------------
+
+
+class PlanChanged(Event):
+    """Of no property."""
+
+
+@pytest.mark.parametrize("name", ["Invoice Exported", "Plan Changed"])
+def test_a_declared_name_is_tracked_in_a_test(name: str, recording_client: RecordingClient) -> None:
+    """By itself, or by a class."""
+    cli = command(lambda: track(name), recording_client, events=("Invoice Exported", PlanChanged))
+    run(cli, "go")
+    assert [event["event"] for event in recording_client.events][1:-1] == [name]
+
+
+def test_a_name_that_is_not_declared_raises_in_a_test(recording_client: RecordingClient) -> None:
+    """The message names the fix; a class is a declaration itself."""
+
+    def body() -> None:
+        track(PlanChanged())
+        with pytest.raises(DeclarationError, match=r"track\('Typo'\): .* add the name there, or"):
+            track("Typo")
+
+    result = run(command(body, recording_client, events=("Invoice Exported",)), "go")
+    assert result.exception is None
+    assert [event["event"] for event in recording_client.events][1:-1] == ["Plan Changed"]
+
+
+def test_a_name_that_is_not_declared_is_recorded_where_no_test_runs() -> None:
+    """A mistake costs no command and no event."""
+    assert at_a_prompt(lambda: track("Typo"), events=()) == [("Typo", {})]
 
 
 def test_a_session_is_inherited_or_new() -> None:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from click_telemetry import Event, flow
 from click_telemetry._foreground import declaration
 from click_telemetry._foreground.options import (
     OPTIONS,
@@ -62,8 +63,16 @@ def test_defaults_are_the_documented_ones() -> None:
         "delivery": "detached",
         "flush_timeout": 0.5,
         "no_telemetry_option": True,
+        "events": None,
     }
+    assert settings.command_events == "all"
 
+
+class PlanChanged(Event):
+    """An event with a class of its own."""
+
+
+CREATE = flow("Application Create")
 
 GOOD: list[tuple[str, Any, Any]] = [
     ("app", "acme", "acme"),
@@ -111,6 +120,14 @@ GOOD: list[tuple[str, Any, Any]] = [
     ("no_telemetry_option", True, True),
     ("no_telemetry_option", False, False),
     ("no_telemetry_option", "hidden", "hidden"),
+    ("events", None, None),
+    ("events", "all", None),
+    ("events", "completed", None),
+    ("events", ("completed",), None),
+    ("events", (), ()),
+    ("events", ["Invoice Exported"], ("Invoice Exported",)),
+    ("events", ("completed", "Invoice Exported"), ("Invoice Exported",)),
+    ("events", (PlanChanged, CREATE), (PlanChanged, CREATE)),
 ]
 
 
@@ -120,6 +137,23 @@ def test_every_documented_value_is_accepted(option: str, value: Any, kept: Any) 
     found = getattr(declare(**{option: value}), option)
     assert found == kept
     assert type(found) is type(kept)
+
+
+@pytest.mark.parametrize(
+    ("events", "recorded"),
+    [
+        ("all", "all"),
+        ("completed", "completed"),
+        (("completed",), "completed"),
+        (("Invoice Exported", "completed"), "completed"),
+        (("Invoice Exported",), "all"),
+    ],
+)
+def test_which_events_of_a_command_are_recorded_is_declared_with_the_others(
+    events: Any, recorded: str
+) -> None:
+    """`"completed"` stands alone or among the declarations."""
+    assert declare(events=events).command_events == recorded
 
 
 class Whole:
@@ -260,6 +294,14 @@ BAD: list[tuple[str, Any, str]] = [
     ("no_telemetry_option", None, 'True, "hidden" or False'),
     ("no_telemetry_option", "shown", 'True, "hidden" or False'),
     ("no_telemetry_option", 1, 'True, "hidden" or False'),
+    ("events", "Completed", 'events=(PlanChanged, "Invoice Exported")'),
+    ("events", PlanChanged, 'events=(PlanChanged, "Invoice Exported")'),
+    ("events", 7, 'events=(PlanChanged, "Invoice Exported")'),
+    ("events", (7,), "a class of Event, a flow, or an event's name"),
+    ("events", (Event,), "a class of Event, a flow, or an event's name"),
+    ("events", (Whole(),), "a class of Event, a flow, or an event's name"),
+    ("events", ("invoice_exported",), "write 'Invoice Exported'"),
+    ("events", ("Command Invoked",), "is recorded of each command: remove it"),
 ]
 
 

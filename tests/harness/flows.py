@@ -62,12 +62,12 @@ def walk(callback: Callable[..., Any], typed: str = "") -> OwnEvents:
     return own_events(client)
 
 
-def at_a_prompt(callback: Callable[..., Any]) -> OwnEvents:
+def at_a_prompt(callback: Callable[..., Any], **options: Any) -> OwnEvents:
     """What a command's body records where no test can be detected."""
     client = Keeping()
     environ = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     with mock.patch.dict(os.environ, environ, clear=True):
-        command(callback, client).main(["go"], standalone_mode=False)
+        command(callback, client, **options).main(["go"], standalone_mode=False)
     return own_events(client.recording)
 
 
