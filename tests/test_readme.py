@@ -233,13 +233,28 @@ def anchors(file: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_the_readme_links_every_page() -> None:
+def test_the_contents_list_every_page() -> None:
     """No page of docs/ is hidden."""
-    linked = {link.partition("#")[0] for link in README.links()}
-    assert [path for path in PAGES if path.startswith("docs/") and path not in linked] == []
+    pages = {path.removeprefix("docs/") for path in PAGES if path.startswith("docs/")}
+    assert pages - {"index.md"} - {*page("docs/index.md").links()} == set()
 
 
 @pytest.mark.parametrize("name", ["LICENSE", ".ci/run"])
 def test_the_usual_small_files_exist(name: str) -> None:
     """A contributor finds them."""
     assert (REPOSITORY / name).is_file()
+
+
+def test_every_page_is_in_the_menu_of_the_site() -> None:
+    """The site shows what the repository contains."""
+    menu = set(re.findall(r": (\S+\.md)$", page("mkdocs.yml").text, re.MULTILINE))
+    pages = {path.removeprefix("docs/") for path in PAGES if path.startswith("docs/")}
+    assert menu == pages
+
+
+def test_the_project_has_one_address() -> None:
+    """The metadata, the links of a package index and the site lead to the same repository."""
+    text = page("pyproject.toml").text + page("mkdocs.yml").text
+    hosts = re.findall(r"(?:github|githubusercontent)\.com/([\w-]+/[\w-]+)", text)
+    assert len(hosts) >= 6
+    assert len(set(hosts)) == 1
