@@ -55,7 +55,8 @@ class _Options(TypedDict, total=False):
     no_telemetry_option: bool | Literal["hidden"]
     events: Literal["all", "completed"] | Iterable[type[Event] | FlowDefinition | str] | None
 
-# The parameters of `click.Group`.
+# The parameters of `click.Group`. A class with parameters of its own takes two decorators:
+# @instrumented_group(app=…) above @click.group(cls=…, …).
 class _GroupOptions(_Options, total=False):
     name: str | None
     commands: Mapping[str, click.Command] | Sequence[click.Command] | None
@@ -93,7 +94,7 @@ def instrumented_group(
 ) -> InstrumentedGroup: ...
 @overload
 def instrumented_group(
-    target: None = None, /, *, cls: type[_Group], **options: Any
+    target: None = None, /, *, cls: type[_Group], **options: Unpack[_GroupOptions]
 ) -> Callable[[Callable[..., Any]], _Group]: ...
 @overload
 def instrumented_group(target: None = None, /, **options: Unpack[_GroupOptions]) -> _Decorator: ...

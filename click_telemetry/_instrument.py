@@ -48,7 +48,7 @@ _mro = type.__dict__["__mro__"].__get__  # whatever a metaclass does
 # Declarations -------------------------------------------------------------------------------------
 
 
-def instrument(command: Any, **options: Any) -> Any:
+def instrument(command: Any = None, **options: Any) -> Any:
     """Instrument a group with all that is below it, or a one-command application, in place.
 
     Args:
@@ -65,6 +65,8 @@ def instrument(command: Any, **options: Any) -> Any:
     # What is plainly valid needs no closer look; `_foreground.declaration` has the full rule.
     plain = is_command(command) and KEY not in command.__dict__ and type(app) is str
     plain = plain and getattr(command, "callback", None) is not None
+    for below in getattr(getattr(command, "commands", None), "values", tuple)():
+        plain = plain and KEY not in getattr(below, "__dict__", ())
     for option, value in options.items():
         if option in ("app", "version", "write_key") and type(value) is str:
             plain = plain and value.isprintable() and value.isascii() and " " not in value

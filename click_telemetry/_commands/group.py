@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -16,6 +17,8 @@ from .._instrument import KEY, CommandState, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    _Made = TypeVar("_Made", bound=Callable[..., "TelemetryGroup"])
 
 HELP = "Shows, disables, enables and deletes telemetry."
 
@@ -143,6 +146,34 @@ class TelemetryGroup(click.Group):
         self.format_commands(ctx, formatter)
 
 
+class _Function:
+    """`telemetry_group` itself, which is easily passed on without its parentheses."""
+
+    def __init__(self, function: Callable[..., TelemetryGroup]) -> None:
+        update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> TelemetryGroup:
+        function: Any = self.__dict__["__wrapped__"]
+        return function(*args, **kwargs)  # type: ignore[no-any-return]
+
+    def __getattr__(self, name: str) -> Any:
+        """Click asks a command for its name, its callback and more."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        from .._foreground.options import MisplacedAttribute  # only for a mistake
+
+        raise MisplacedAttribute(
+            "telemetry_group makes the commands: write cli.add_command(telemetry_group()), with "
+            "its parentheses"
+        )
+
+
+def _checked(function: _Made) -> _Made:
+    made: Any = _Function(function)
+    return made  # type: ignore[no-any-return]
+
+
+@_checked
 def telemetry_group(name: str = "telemetry", *, help: str = HELP) -> TelemetryGroup:  # noqa: A002
     """Commands that show, enable, disable and delete what is recorded of the person who runs them.
 

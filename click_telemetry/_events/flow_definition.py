@@ -103,6 +103,21 @@ class FlowDefinition:
             raise declaration_error(self.plan.problem)
         return _decorate(self, function)
 
+    if not TYPE_CHECKING:  # it would accept every name
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise for what a running flow has, such as `step`; the message names the fix."""
+            # Only for a mistake.
+            from .._foreground.options import MisplacedAttribute
+            from .flow import Flow  # the same
+
+            if name.startswith("_") or not hasattr(Flow, name):
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            raise MisplacedAttribute(
+                f"the flow {self.plan.name!r} is declared here, and .{name}() is of one that runs: "
+                f"write `with … as f:`, and in it f.{name}(…)"
+            )
+
     def __enter__(self) -> Flow:
         """Start it."""
         running = self.start()

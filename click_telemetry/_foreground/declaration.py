@@ -25,6 +25,8 @@ from .options import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from .. import _Options
+
 
 def declare(command: Any, options: Mapping[str, Any]) -> None:
     """Check what was declared for a command, and keep it on the command.
@@ -32,16 +34,30 @@ def declare(command: Any, options: Mapping[str, Any]) -> None:
     Instrumented twice, by class and by decorator: what is not declared anew stays.
 
     Raises:
-        DeclarationError: for a thing that is no command, an unknown option, or a value that cannot
-            be used.
+        DeclarationError: for a thing that is no command, an unknown option, a value that cannot
+            be used, or one that contradicts another declaration.
     """
+    if command is None:
+        raise DeclarationError(
+            "instrument() takes a Click command or group: write instrument(cli, app=…), or "
+            "@instrumented_group(app=…) above @click.group()"
+        )
     if not is_command(command):
         raise not_a_command("instrument() takes a Click command or group", command)
     if inspect.iscoroutinefunction(type(command).invoke):
         raise asynchronous(command)
     known = command.__dict__.get(KEY)
     known = known if type(known) is CommandState else None
-    declared = {**(known.options or {} if known is not None else {}), **options}
+    earlier = known.options or {} if known is not None else {}
+    # With a client, a test of the application declares it anew for itself.
+    option = contradiction(earlier, options) if "client" not in options else None
+    if option is not None:
+        values = f" ({earlier[option]!r} and {options[option]!r})" if option != "write_key" else ""
+        raise DeclarationError(
+            f"{option} is declared twice for the command {getattr(command, 'name', None)!r}, with "
+            f"two values{values}: declare it once"
+        )
+    declared = {**earlier, **options}
     callback = getattr(command, "callback", None)
     package = package_of_callback(callback) or "__main__"
     if callback is None:
@@ -69,7 +85,47 @@ def declare(command: Any, options: Mapping[str, Any]) -> None:
     # Most clients do not have the attribute. This is the only place that reads it.
     state.settings.test_double = getattr(checked.get("client"), "test_double", False) is True
     state.settings.app_known = app is not None or package != "__main__"
+    _check_below(command, state, declared)
     command.__dict__[KEY] = state
+
+
+def contradiction(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | None:
+    """The first option that two declarations give different texts, numbers or truth values.
+
+    Functions and collections may be made anew by the same line of code, and so are not compared.
+    """
+    for option, value in second.items():
+        other = first.get(option)
+        plain = isinstance(value, (str, bool, int, float)) and isinstance(other, type(value))
+        if plain and value != other:
+            return option
+    return None
+
+
+def _check_below(root: Any, state: CommandState, declared: Mapping[str, Any]) -> None:
+    """Raise for a sub-command that declares the same application otherwise.
+
+    A sub-command of another name is an application of its own, which can be run alone too. One that
+    is added later, or is loaded when it is used, is not known yet.
+    """
+    groups, seen = [root], {id(root)}
+    while groups:
+        found = getattr(groups.pop(), "commands", None)
+        for name, command in found.items() if isinstance(found, dict) else ():
+            if id(command) in seen or not is_command(command):
+                continue
+            seen.add(id(command))
+            groups.append(command)
+            below = command.__dict__.get(KEY)
+            if type(below) is not CommandState or below.options is None or below.app != state.app:
+                continue
+            option = contradiction(declared, below.options)
+            if option is not None:
+                raise DeclarationError(
+                    f"the sub-command {name!r} declares {option} for the application "
+                    f"{state.app!r} otherwise than its root, whose options apply to "
+                    f"everything below it: remove the declaration of {name!r}"
+                )
 
 
 def exclude(command: Any) -> Any:
@@ -173,11 +229,15 @@ class InstrumentedGroup(click.Group):
         DeclarationError: a `TypeError` and a `ValueError`; its message names the fix.
     """
 
-    def __init__(
-        self, *args: Any, telemetry: Mapping[str, Any] | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, telemetry: _Options | None = None, **kwargs: Any) -> None:
+        for name in OPTIONS:
+            if name in kwargs:
+                raise DeclarationError(
+                    f"{name} is an option of telemetry: write "
+                    f"cls=InstrumentedGroup, telemetry={{{name!r}: …}}"
+                )
         super().__init__(*args, **kwargs)
-        options = {} if telemetry is None else telemetry
+        options: Any = {} if telemetry is None else telemetry
         if not hasattr(options, "keys") or not all(isinstance(key, str) for key in options):
             raise DeclarationError(
                 'telemetry takes the options of instrument() by name, as in telemetry={"app": '

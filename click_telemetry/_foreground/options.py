@@ -30,6 +30,10 @@ class DeclarationError(TypeError, ValueError):
     """
 
 
+class MisplacedAttribute(DeclarationError, AttributeError):
+    """An attribute of a thing that must be called or entered first; the message names the fix."""
+
+
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _DEVICES = frozenset(
     ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))]

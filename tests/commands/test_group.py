@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 import click_telemetry
-from click_telemetry import instrument, telemetry_group
+from click_telemetry import DeclarationError, instrument, telemetry_group
 from click_telemetry._commands.group import NAMES
 from click_telemetry.testing import RecordingClient
 
@@ -36,6 +36,16 @@ def test_the_commands_are_these() -> None:
         assert command.name == name
         assert command.help
     assert telemetry_group().get_command(context, "nope") is None
+
+
+@pytest.mark.parametrize("line", [["telemetry", "status"], ["--help"]])
+def test_group_that_was_added_without_parentheses_names_the_fix(line: list[str]) -> None:
+    """With a name of my own Click takes anything, and first asks it for something when it runs."""
+    cli = click.Group("cli")
+    unchecked: Any = cli.add_command
+    unchecked(telemetry_group, "telemetry")
+    with pytest.raises(DeclarationError, match=r"add_command\(telemetry_group\(\)\)"):
+        cli.main(line, standalone_mode=False)
 
 
 def test_a_command_is_made_once() -> None:

@@ -180,3 +180,21 @@ def test_every_base_property_is_refused() -> None:
         plan = FlowPlan("Spawn")
         plan.check_properties([name])
         assert plan.problem is not None
+
+
+@pytest.mark.parametrize("method", ["step", "set", "event", "complete", "abort", "prompt"])
+def test_definition_that_is_used_as_a_running_flow_names_the_fix(method: str) -> None:
+    """I forgot `with`, and the message shows me where it belongs."""
+    definition = flow("Spawn", steps=("name",))
+    assert not hasattr(definition, method)  # as for any name that is missing
+    with pytest.raises(DeclarationError) as caught:
+        getattr(definition, method)("name")
+    assert f"write `with … as f:`, and in it f.{method}(…)" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["stpe", "_reached", "__wrapped__"])
+def test_other_names_that_a_definition_does_not_have_are_as_on_any_object(name: str) -> None:
+    """An AttributeError of Python's own."""
+    with pytest.raises(AttributeError, match=f"has no attribute '{name}'") as caught:
+        getattr(flow("Spawn"), name)
+    assert type(caught.value) is AttributeError

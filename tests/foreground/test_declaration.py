@@ -494,10 +494,55 @@ def test_second_declaration_keeps_what_it_does_not_change() -> None:
     """A class may instrument itself, and a decorator add to it."""
     command = click.Command("cli")
     instrument(command, app="acme", version="1", write_key="key")
-    instrument(command, version="2", consent="opt-in")
+    instrument(command, version="1", consent="opt-in")
     settings = command.__dict__[KEY].settings
-    assert (settings.app, settings.version, settings.write_key) == ("acme", "2", "key")
+    assert (settings.app, settings.version, settings.write_key) == ("acme", "1", "key")
     assert settings.consent == "opt-in"
+
+
+@pytest.mark.parametrize(
+    ("option", "first", "second", "shown"),
+    [
+        ("app", "acme", "beta", "('acme' and 'beta')"),
+        ("version", "1", "2", "('1' and '2')"),
+        ("consent", "opt-in", "opt-out", "('opt-in' and 'opt-out')"),
+        ("notice", True, False, "(True and False)"),
+        ("flush_timeout", 1.0, 2.0, "(1.0 and 2.0)"),
+        ("write_key", "sk_1", "sk_2", "with two values: declare it once"),
+    ],
+)
+def test_second_declaration_that_contradicts_the_first_is_an_error(
+    option: str, first: Any, second: Any, shown: str
+) -> None:
+    """One of two decorators would be without effect; no key is printed."""
+    command = instrument(click.Command("cli"), **{option: first})
+    with pytest.raises(DeclarationError, match=f"^{option} is declared twice") as caught:
+        instrument(command, **{option: second})
+    assert shown in str(caught.value)
+    assert "sk_" not in str(caught.value)
+
+
+def test_test_with_a_client_declares_anew() -> None:
+    """A test of mine tries another consent and its own client on the real application."""
+    command = instrument(click.Command("cli"), app="acme", consent="opt-in")
+    instrument(command, app="beta", consent="opt-out", client=RecordingClient())
+    instrument(command, client=RecordingClient())
+    settings = command.__dict__[KEY].settings
+    assert (settings.app, settings.consent) == ("beta", "opt-out")
+
+
+def test_code_that_declares_again_when_it_runs_again_is_no_contradiction() -> None:
+    """Each call of my `main` makes a function, a mapping and a list of its own."""
+    command = click.Command("cli")
+    for _ in range(2):
+        instrument(
+            command,
+            app="acme",
+            auth=lambda: None,
+            properties={"team": lambda: "x"},
+            packages=["acme_db"],
+            write_key=None,
+        )
 
 
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=70) | st.from_regex(

@@ -15,6 +15,7 @@ from click_telemetry import (
     exclude,
     instrument,
     instrumented_group,
+    telemetry_group,
 )
 from click_telemetry.testing import RecordingClient
 
@@ -180,6 +181,48 @@ def test_excluded_command_and_what_is_below_it_are_not_recorded(
     assert story(recording_client) == []
 
 
+def declared(**options: Any) -> click.Group:
+    """An instrumented group."""
+    return instrument(click.Group("db", callback=lambda: None), **options)
+
+
+@pytest.mark.parametrize("app", ["acme", None], ids=["plain", "derived"])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_sub_group_that_declares_its_application_otherwise_is_an_error(
+    app: str | None, depth: int
+) -> None:
+    """Its key would have no effect below the root, and no message would state that."""
+    below = declared(app="tests" if app is None else app, write_key="sk_2")
+    for _ in range(depth - 1):
+        below = click.Group("middle", commands=[below])
+    root = click.Group("cli", commands=[below], callback=lambda: None)
+    options: dict[str, Any] = {} if app is None else {"app": app}
+    if depth > 1:
+        options["properties"] = {"team": "factory"}  # a declaration that is checked as a whole
+    with pytest.raises(DeclarationError) as caught:
+        instrument(root, write_key="sk_1", **options)
+    assert "the sub-command 'db' declares write_key" in str(caught.value)
+    assert "remove the declaration of 'db'" in str(caught.value)
+    assert "sk_" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        declared(app="other", write_key="sk_2"),
+        declared(app="acme"),
+        declared(app="acme", write_key="sk_1"),
+        telemetry_group(),
+        exclude(click.Command("db")),
+    ],
+    ids=["an application of its own", "no option", "the same option", "our group", "excluded"],
+)
+def test_other_commands_below_a_root_are_no_mistake(below: click.Command) -> None:
+    """A mounted application runs alone, too, with its own declaration."""
+    root = click.Group("cli", commands=[below, click.Command("x")], callback=lambda: None)
+    assert instrument(root, app="acme", write_key="sk_1") is root
+
+
 def a_function() -> None: ...
 
 
@@ -223,6 +266,17 @@ MISTAKES: list[tuple[str, Any, str]] = [
     ("a plain function", lambda: instrument(a_function), "@click.command()"),
     ("a class", lambda: instrument(click.Group), "pass an instance"),
     ("a number", lambda: instrument(3), "not int"),
+    ("no command", lambda: untyped(instrument)(app="acme"), "@instrumented_group(app=…)"),
+    (
+        "options of telemetry beside it",
+        lambda: InstrumentedGroup("x", app="acme"),
+        "telemetry={'app': …}",
+    ),
+    (
+        "telemetry_group without parentheses",
+        lambda: untyped(click.Group("x")).add_command(telemetry_group),
+        "cli.add_command(telemetry_group())",
+    ),
     ("a name instead of a keyword", lambda: untyped(instrumented_group)("acme"), '(app="acme")'),
     ("a single command", lambda: instrumented_group(click.Command("x")), "instrument(command"),
     ("exclude on a class", lambda: exclude(click.Command), "above the function"),

@@ -22,12 +22,15 @@ from click_telemetry import (
     flow,
     instrument,
     instrumented_group,
+    telemetry_group,
     track,
 )
 from click_telemetry.testing import RecordingClient
 
 if TYPE_CHECKING:
     from typing_extensions import assert_type
+
+    from click_telemetry._commands.group import TelemetryGroup
 
 
 class Plan(Enum):
@@ -155,6 +158,12 @@ def groups() -> list[click.Group]:
     @click.group(cls=OwnGroup)
     def existing() -> None: ...
 
+    @instrumented_group(name="acme", help="Runs.", epilog="More.", cls=OwnGroup, app="acme")
+    def described() -> None: ...
+
+    direct = InstrumentedGroup("direct", telemetry={"app": "acme", "ci": "label"})
+    direct.add_command(telemetry_group("data", help="Your data."))
+
     single = exclude(instrument(click.Command("single"), app="acme", properties={"team": "x"}))
     if TYPE_CHECKING:
         assert_type(plain, InstrumentedGroup)
@@ -163,7 +172,9 @@ def groups() -> list[click.Group]:
         assert_type(existing, OwnGroup)
         assert_type(instrument(OwnGroup(), app="acme"), OwnGroup)
         assert_type(single, click.Command)
-    return [plain, optional, own, existing]
+        assert_type(described, OwnGroup)
+        assert_type(telemetry_group(), TelemetryGroup)
+    return [plain, optional, own, existing, described, direct]
 
 
 def rejected_groups() -> None:
@@ -174,3 +185,14 @@ def rejected_groups() -> None:
     instrument(click.Group(), client=print)  # type: ignore[arg-type]
     instrumented_group(writekey="key")  # type: ignore[call-overload]
     instrumented_group(app="acme", chain="yes")  # type: ignore[call-overload]
+    instrumented_group(cls=OwnGroup, writekey="key")  # type: ignore[call-overload]
+    instrumented_group(cls=OwnGroup, ci="on")  # type: ignore[call-overload]
+    instrumented_group(cls=int, app="acme")  # type: ignore[type-var]
+    instrumented_group(click.Group(), writekey="key")  # type: ignore[call-overload]
+    instrument()  # type: ignore[call-arg]
+    instrument(app="acme")  # type: ignore[call-arg]
+    InstrumentedGroup(telemetry={"writekey": "key"})  # type: ignore[arg-type]
+    InstrumentedGroup(telemetry={"ci": "on"})  # type: ignore[arg-type]
+    InstrumentedGroup(telemetry=["app"])  # type: ignore[arg-type]
+    click.Group().add_command(telemetry_group)  # type: ignore[arg-type]
+    CREATE.step("name")  # type: ignore[attr-defined]

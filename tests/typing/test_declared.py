@@ -5,6 +5,10 @@ from __future__ import annotations
 import ast
 import asyncio
 import datetime
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -38,8 +42,25 @@ def test_the_typed_code_runs() -> None:
     assert asyncio.run(asynchronous_flows()) == "x"
     assert [type(group) for group in groups()] == [
         *(click_telemetry.InstrumentedGroup, click_telemetry.InstrumentedGroup),
-        *(OwnGroup, OwnGroup),
+        *(OwnGroup, OwnGroup, OwnGroup, click_telemetry.InstrumentedGroup),
     ]
+
+
+@pytest.mark.slow
+def test_pyright_accepts_and_rejects_the_same_lines(tmp_path: Path) -> None:
+    """An editor that uses pyright shows me what mypy reports; each ignore is needed."""
+    configuration = {
+        "include": [str(REPOSITORY / "tests" / "typing" / "declared.py")],
+        "extraPaths": [str(REPOSITORY)],
+        "typeCheckingMode": "strict",
+        "reportUnnecessaryTypeIgnoreComment": "error",
+    }
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(configuration))
+    checker = ["uv", "tool", "run", "basedpyright", "--project", str(tmp_path)]
+    run = subprocess.run(
+        [*checker, "--pythonpath", sys.executable], capture_output=True, text=True, check=False
+    )
+    assert run.stdout.splitlines()[-1] == "0 errors, 0 warnings, 0 notes", run.stdout + run.stderr
 
 
 def keys(name: str) -> list[str]:
