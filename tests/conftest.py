@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from .harness.processes import APP, Cli, Home
+from .harness.sampling import mark_unsampled
 from .harness.senders import end_senders
 from .harness.server import Server
 from .harness.signals import handle_ignored
@@ -25,6 +26,12 @@ if find_spec("rich_click") is None:  # the tools and the demo need it, and an ap
 # A machine may be slow for a while: no test asserts a time.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Before pytest deselects what is extended."""
+    mark_unsampled(items)
 
 
 @pytest.hookimpl(optionalhook=True)

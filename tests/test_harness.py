@@ -9,6 +9,7 @@ import pytest
 
 from .harness.interpreter import environment
 from .harness.processes import REPOSITORY
+from .harness.sampling import sampled
 
 NAMES = ("SIGINT", "SIGQUIT", "SIGHUP")
 
@@ -48,3 +49,30 @@ def test_suite_passes_in_the_background_of_a_script_and_under_nohup() -> None:
     )
     assert ran.stderr == ""
     assert ran.stdout.splitlines() == [str([*NAMES]), "[]", "interrupted"]
+
+
+@pytest.mark.parametrize(
+    ("total", "keep", "expected"),
+    [(10, 2, {0, 5}), (3, 1, {0}), (2, 5, {0, 1}), (87, 1, {0}), (5, 5, {0, 1, 2, 3, 4})],
+)
+def test_kept_cases_are_evenly_spaced(total: int, keep: int, expected: set[int]) -> None:
+    """The default suite samples a long table from its beginning to its end."""
+    assert sampled(total, keep) == expected
+
+
+def test_each_case_runs_by_default_or_is_extended() -> None:
+    """No case of a sampled test is lost between the two parts of `.ci/run`."""
+    path = "tests/contract/test_disk.py"
+
+    def collected(*args: str) -> set[str]:
+        command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-n0", *args, path]
+        run = subprocess.run(
+            command, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=60
+        )
+        return {line for line in run.stdout.splitlines() if "::" in line}
+
+    default, extended = collected(), collected("-m", "extended and not slow")
+    assert default
+    assert extended
+    assert default & extended == set()
+    assert default | extended == collected("-m", "not slow")

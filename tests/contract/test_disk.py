@@ -254,6 +254,7 @@ def test_files_are_private_under_any_umask(
     assert {stat.S_IMODE(path.stat().st_mode) for path in found if path.is_file()} == {0o600}
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("kind", ["symlink", "foreign", "group-writable", "fifo", "file"])
 @pytest.mark.parametrize("place", ["state", "spool"])
 def test_directory_that_is_not_private_is_not_used(

@@ -103,6 +103,7 @@ def assert_within_limits(case: Case, counts: Counts) -> None:
     assert {n: (counted[n], bounds[n]) for n in counted if counted[n] > bounds[n]} == {}
 
 
+@pytest.mark.sample(4)
 @each_case
 def test_a_case_loads_these_modules_of_ours_and_no_other(bench: Bench, case: Case) -> None:
     """A run loads what it needs of the library; on Python 3.10 it may be one module more."""
@@ -369,6 +370,7 @@ def test_off_writes_nothing_and_starts_nothing(
     assert home.files() == []
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(("source", "args", "env"), OFF_CASES)
 def test_off_changes_nothing_at_home(
     make_cli: MakeCli, home: Home, source: str, args: tuple[str, ...], env: dict[str, str]

@@ -312,6 +312,7 @@ class TestEnvironment:
         (pid, *_) = sender_processes(home)
         assert environ_of(pid)[b"PATH"] == b"/usr/bin:/bin:/usr/sbin:/sbin"
 
+    @pytest.mark.sample(2)
     @pytest.mark.parametrize("name", ["sleep", "sh", "python3", "python", "env", "cd", "exec"])
     def test_program_in_the_cwd_is_not_executed(
         self, name: str, make_cli: Callable[..., Cli], server: Server, home: Home, tmp_path: Path

@@ -80,6 +80,7 @@ def test_events_are_accepted_when_the_command_ends(
     assert server.events == PAIR * times
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("before", NO_CHILD)
 def test_no_child_is_started_where_none_can_run(
     before: str, make: Callable[[str], Cli], server: Server
@@ -165,6 +166,7 @@ def test_application_s_own_segment_client_is_unchanged(
     assert len(server.requests) == 1
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("before", EVERYWHERE)
 def test_server_that_never_responds_delays_the_command_by_the_timeout_at_most(
     before: str, make: Callable[[str], Cli], server: Server, home: Home
@@ -188,6 +190,7 @@ def test_server_that_never_responds_delays_the_command_by_the_timeout_at_most(
     assert server.events == PAIR * (2 + times)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("before", EVERYWHERE)
 @pytest.mark.parametrize("seconds", [0.001, 0.05, 0.15])
 def test_timeout_at_any_moment_changes_no_status(
@@ -202,6 +205,7 @@ def test_timeout_at_any_moment_changes_no_status(
     assert sender_processes(home) == []
 
 
+@pytest.mark.extended
 def test_program_that_continues_has_no_thread_left_after_the_timeout(
     make: Callable[[str], Cli], server: Server
 ) -> None:
@@ -229,6 +233,7 @@ def test_program_that_continues_has_no_thread_left_after_the_timeout(
     assert len(server.requests) == 2
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("before", EVERYWHERE)
 @pytest.mark.parametrize("status", [200, 500])
 def test_status_of_a_failing_command_is_its_own(
@@ -260,6 +265,7 @@ def start_until_it_waits(cli: Cli, command: str, server: Server) -> subprocess.P
     raise AssertionError("no request within the timeout, five times")
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("before", EVERYWHERE)
 @pytest.mark.parametrize(("command", "status"), [("deploy", 0), ("fail", 1)])
 def test_ctrl_c_during_the_wait_ends_the_wait(
@@ -292,6 +298,7 @@ def test_ctrl_c_at_a_terminal_does_not_reach_the_child(
     assert sender_processes(home) == []
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("before", EVERYWHERE)
 def test_signal_that_the_application_handles_is_its_own(
     before: str, make: Callable[[str], Cli], server: Server
@@ -317,6 +324,7 @@ def test_program_that_reaps_every_child_is_unaffected(
     assert server.events == PAIR * times
 
 
+@pytest.mark.extended
 def test_zipapp_delivers_from_its_zip(server: Server, home: Home, tmp_path: Path) -> None:
     """One file with all packages, as `python -m zipapp` makes it (row 75)."""
     archive = tmp_path / "acme.pyz"

@@ -78,6 +78,7 @@ cli(["twice"])
 )
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("source", "printed", "tracks"),
     [(CONTINUES, 1, 2), (CAUGHT, 2, 4), (THREAD, 1, 2), (NESTED, 1, 2)],
@@ -101,6 +102,7 @@ def test_events_of_a_program_that_continues_are_delivered_while_it_runs(
         process.communicate()
 
 
+@pytest.mark.sample(2)
 @pytest.mark.usefixtures("default_delay")
 @pytest.mark.parametrize(
     "ending",

@@ -116,6 +116,7 @@ def test_server_that_is_killed_between_publications_is_unfinished_once(
     assert unfinished["sequence"] == 22
 
 
+@pytest.mark.extended
 def test_first_record_after_five_seconds_is_published(make_cli: MakeCli, server: Server) -> None:
     """With the real clock: nothing before that, then everything, while the program runs on."""
     cli = make_cli(
@@ -219,6 +220,7 @@ instrument(cli, app="acme", write_key="key", notice=False, properties=properties
 """
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "line",
     ['["outer"]', '["inner"] * 200', '["--more", "inner", *["inner"] * 199]'],
@@ -279,6 +281,7 @@ cli.main(["first", "outer"])
 """
 
 
+@pytest.mark.extended
 @needs_strace
 @pytest.mark.parametrize(
     ("call", "step"),

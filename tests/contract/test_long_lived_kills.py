@@ -15,6 +15,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.extended
 def test_long_lived_programs_that_are_killed_leave_a_complete_account(tmp_path: Path) -> None:
     """REPLs, servers and senders are killed; for a minute: tests.benchmarks.long_lived."""
     found = long_lived(tmp_path, seconds=6, seed=7)

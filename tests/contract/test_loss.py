@@ -15,6 +15,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.extended
 def test_every_event_that_was_recorded_arrives_once_after_any_kill(tmp_path: Path) -> None:
     """Commands and senders are killed at any moment; for 2,000 kills: tests.benchmarks.loss."""
     found = soak(tmp_path, kills=40, seed=7)
@@ -22,6 +23,7 @@ def test_every_event_that_was_recorded_arrives_once_after_any_kill(tmp_path: Pat
     assert dict(found.rows)["events recorded (the call returned)"] != 0
 
 
+@pytest.mark.extended
 def test_every_event_arrives_though_responses_break_off(tmp_path: Path) -> None:
     """The server may end a response within its headers, with or without the events kept.
 

@@ -166,6 +166,7 @@ def test_the_notice_is_shown_once_until_the_data_is_purged(acme: Cli, home: Home
     assert LAST in run_in_terminal(acme, "deploy")
 
 
+@pytest.mark.extended
 def test_50_first_runs_at_once_show_one_notice(acme: Cli, home: Home) -> None:
     """Fifty terminals, fifty processes, one notice."""
     terminals = [Terminal(acme.command("deploy"), acme.env(), home.path) for _ in range(50)]

@@ -82,6 +82,7 @@ def run_many(cli: Cli, count: int) -> None:
     assert (cli.home.path / "output").read_text() == "deployed\n" * count
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("default_delay")
 @pytest.mark.parametrize(
     ("rounds", "count"), [(2, 30), pytest.param(10, 200, marks=pytest.mark.slow)]

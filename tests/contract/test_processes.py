@@ -39,6 +39,7 @@ VANISHING = {
 }
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(("body", "status"), VANISHING.values(), ids=VANISHING)
 def test_process_that_vanishes_is_unfinished_once(
     body: str, status: int, make: MakeCli, make_cli: MakeCli, server: Server, home: Home
@@ -93,6 +94,7 @@ FORKING = {
 }
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("body", FORKING.values(), ids=FORKING)
 def test_command_that_forks_is_recorded_once(body: str, make: MakeCli, server: Server) -> None:
     """The process that began it records; its children do not."""
@@ -101,6 +103,7 @@ def test_command_that_forks_is_recorded_once(body: str, make: MakeCli, server: S
     assert arrived(server, 3) == [(INVOKED, None), ("By Parent", None), (COMPLETED, "success")]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_worker_processes_record_nothing(method: str, make: MakeCli, server: Server) -> None:
     """Neither when they import the program again, nor when they work."""
@@ -245,6 +248,7 @@ def test_sender_is_detached_without_a_shell_too(make_cli: MakeCli, server: Serve
     assert len(server.requests) <= 2
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("handler", ["SIG_IGN", "lambda *_: None", "reap"])
 def test_application_that_reaps_every_child_is_not_disturbed(
     handler: str, make: MakeCli, server: Server

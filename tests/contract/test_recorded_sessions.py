@@ -64,6 +64,7 @@ def differences(message: dict[str, Any], other: dict[str, Any]) -> dict[str, tup
     return found
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("name", recorded.recorded_sessions())
 def test_session_arrives_as_it_was_recorded(name: str, home: Home) -> None:
     """What I type in a terminal, Ctrl-C included, is delivered as these events (row A12)."""
@@ -76,6 +77,7 @@ def test_session_arrives_as_it_was_recorded(name: str, home: Home) -> None:
     assert_as_recorded(name, recorded.normalized(shown))
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("name", recorded.recorded_lines())
 def test_messages_are_those_of_the_recording(name: str, home: Home) -> None:
     """An update of the library does not change what I receive of a command."""

@@ -121,6 +121,7 @@ def test_interrupt_in_our_code_shows_nothing_of_ours(
     assert (1, "\nAborted!\n") in ends or (1, "Aborted!\n") in ends
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("output", ["| head -1", "> /dev/full", "2> /dev/full", ">&- 2>&-", "<&-"])
 def test_output_that_cannot_be_written(output: str, make: MakeCli) -> None:
     """A reader that has gone, a full device, closed streams."""
@@ -132,6 +133,7 @@ def test_output_that_cannot_be_written(output: str, make: MakeCli) -> None:
     assert statuses[0] == statuses[1]
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("spare", [0, 50, 100, 300, 600, 1000, 2000, 4000])
 def test_memory_that_runs_out_costs_our_events_alone(spare: int, make: MakeCli, home: Home) -> None:
     """The limit applies from before the command begins until it does."""

@@ -459,6 +459,7 @@ def test_a_command_that_is_running_records_nothing_more(
     assert server.requests == []
 
 
+@pytest.mark.sample(1)
 @pytest.mark.usefixtures("default_delay")
 @needs_strace
 @pytest.mark.parametrize("at", [1, 3])

@@ -151,6 +151,7 @@ def test_token_is_never_sent_to_a_host_that_the_code_does_not_name(
     assert server.requests == []
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_rejected_token_is_tried_again_after_an_hour_and_its_events_are_kept(
     status: int, world: World
@@ -166,6 +167,7 @@ def test_rejected_token_is_tried_again_after_an_hour_and_its_events_are_kept(
         due_now(world.cli.home)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_rotated_token_delivers_once_what_the_old_one_could_not(status: int, world: World) -> None:
     """After an hour the sender has the token of the run that starts it (rows 49, D2)."""
@@ -276,6 +278,7 @@ def test_auth_is_called_once_in_an_invocation(world: World) -> None:
     assert world.calls.read_text() == "called\n"
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     "body",
     [

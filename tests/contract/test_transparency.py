@@ -27,6 +27,7 @@ def run_with(cli: Cli, *options: str, args: tuple[str, ...] = ("deploy",)) -> tu
     return run.stdout, run.stderr, run.returncode
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     "options",
     [("-X", "dev"), ("-W", "error"), ("-O",), ("-OO",), ("-X", "dev", "-W", "error"), ("-B",)],
@@ -55,6 +56,7 @@ def test_strict_interpreters_report_nothing_of_ours_where_a_command_fails(
     assert completed["properties"]["error_class"] == "RuntimeError"
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("redirection", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", "> /dev/full"])
 def test_closed_and_full_standard_streams_are_as_without_us(
     redirection: str, cli: Cli, server: Server, make_cli: Callable[..., Cli], home: Home

@@ -21,6 +21,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("kind", ["directory", "link", "FIFO"])
 def test_lock_that_is_no_file_is_reported_and_the_queue_is_bounded(
     kind: str, make_cli: Callable[..., Cli], home: Home, server: Server

@@ -163,6 +163,7 @@ def tracks(server: Server) -> Iterator[dict[str, Any]]:
         yield from (m for m in request.batch if m["type"] == "track")
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("scenario", "fault", "step"),
     [*SHORT, *(pytest.param(*each, marks=pytest.mark.slow) for each in WHOLE)],

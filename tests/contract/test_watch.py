@@ -185,6 +185,7 @@ def test_a_commands_two_events_are_shown(watch: Watch) -> None:
     assert "\x1b" not in run.stdout
 
 
+@pytest.mark.extended
 def test_the_separator_is_optional(watch: Watch) -> None:
     """All words after the command's name belong to the command, also options."""
     run = watch.run("demo-cli", "deploy", "--region", "eu", "--dry-run")
@@ -192,6 +193,7 @@ def test_the_separator_is_optional(watch: Watch) -> None:
     assert len(table(run.stdout)) == 2
 
 
+@pytest.mark.extended
 def test_a_separator_of_the_commands_own_is_kept(watch: Watch) -> None:
     """`--` after the command's name belongs to the command."""
     run = watch.run("--", "demo-cli", "run", "--", "ls", "--json")
@@ -216,6 +218,7 @@ def test_json_is_two_lines_and_nothing_else(watch: Watch) -> None:
     assert "2 events arrived from demo" in run.stderr
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("args", "code", "error"),
     [
@@ -236,6 +239,7 @@ def test_a_failing_command_keeps_its_exit_code(
     assert ending == " " * 17 + ("failure" if error is None else f"failure: {error}")
 
 
+@pytest.mark.extended
 def test_ctrl_c_in_a_prompt_is_cancelled(watch: Watch) -> None:
     """Ctrl-C at a question ends the command, and the watcher shows that it was cancelled."""
     terminal = Terminal(
@@ -251,6 +255,7 @@ def test_ctrl_c_in_a_prompt_is_cancelled(watch: Watch) -> None:
     assert re.search(r"Command Completed +demo apps create +1 +[\d.]+ m?s$", table(shown)[-2])
 
 
+@pytest.mark.extended
 def test_no_color_holds_on_a_terminal(watch: Watch) -> None:
     """Under NO_COLOR a terminal gets no colour, and the same text."""
     command = watch.command("--", "demo-cli", "fail", "--how", "click")
@@ -264,6 +269,7 @@ def test_no_color_holds_on_a_terminal(watch: Watch) -> None:
     assert "failure: click.exceptions.ClickException" in shown[1]
 
 
+@pytest.mark.extended
 def test_a_chain_gives_a_pair_for_each_command(watch: Watch) -> None:
     """Commands that follow one another in one line are shown one by one."""
     run = watch.run("--", "demo-cli", "pipeline", "lint", "test", "build")
@@ -275,6 +281,7 @@ def test_a_chain_gives_a_pair_for_each_command(watch: Watch) -> None:
         assert f"demo pipeline {command}" in line
 
 
+@pytest.mark.extended
 def test_a_lazy_group_is_seen(watch: Watch) -> None:
     """A command that is imported when it is named is shown like any other."""
     assert story(watch.messages("--", "demo-cli", "db", "migrate", "--dry-run")) == [
@@ -283,6 +290,7 @@ def test_a_lazy_group_is_seen(watch: Watch) -> None:
     ]
 
 
+@pytest.mark.extended
 def test_a_command_killed_while_it_runs_is_unfinished(watch: Watch) -> None:
     """After SIGKILL the watcher ends with 137, and the run is shown as unfinished."""
     run = watch.run("--", *watch.script(APP), "die")
@@ -293,6 +301,7 @@ def test_a_command_killed_while_it_runs_is_unfinished(watch: Watch) -> None:
     assert ending[0].startswith(" " * 17 + "unfinished: its process ended")
 
 
+@pytest.mark.extended
 def test_a_command_that_execs_another_program_is_unfinished(watch: Watch) -> None:
     """A command that calls exec has no end."""
     run = watch.run("--", "demo-cli", "db", "shell", "--exec")
@@ -300,6 +309,7 @@ def test_a_command_that_execs_another_program_is_unfinished(watch: Watch) -> Non
     assert "unfinished" in table(run.stdout)[2]
 
 
+@pytest.mark.extended
 def test_a_signal_that_ends_the_watcher_ends_the_command(watch: Watch) -> None:
     """SIGTERM to the watcher is passed on, and what arrived is shown all the same."""
     process = subprocess.Popen(
@@ -319,6 +329,7 @@ def test_a_signal_that_ends_the_watcher_ends_the_command(watch: Watch) -> None:
     assert errors == ""
 
 
+@pytest.mark.extended
 def test_an_event_of_the_applications_own_is_shown_with_its_properties(watch: Watch) -> None:
     """What the application tracks is between the pair, and cannot control the terminal."""
     run = watch.run("--", *watch.script(APP), "change")
@@ -328,6 +339,7 @@ def test_an_event_of_the_applications_own_is_shown_with_its_properties(watch: Wa
     assert "  3  Command Completed" in completed
 
 
+@pytest.mark.extended
 def test_two_applications_are_distinguished(watch: Watch) -> None:
     """A command that runs another instrumented application's shows both, one after the other."""
     run = watch.run("--", *watch.script(APP), "start", "demo-cli", "status")
@@ -342,6 +354,7 @@ def test_two_applications_are_distinguished(watch: Watch) -> None:
     ]
 
 
+@pytest.mark.extended
 def test_an_opt_out_of_one_of_two_applications_is_shown_below_the_table(watch: Watch) -> None:
     """One application sent events, the other was opted out: both are shown."""
     script = watch.script(APP)
@@ -353,6 +366,7 @@ def test_an_opt_out_of_one_of_two_applications_is_shown_below_the_table(watch: W
     )
 
 
+@pytest.mark.extended
 def test_a_process_that_outlives_the_command_is_waited_for(watch: Watch) -> None:
     """What a background process sends within the time is shown too."""
     run = watch.run("--", "sh", "-c", watch.in_background("demo-cli wait --seconds 3", "exit 3"))
@@ -361,6 +375,7 @@ def test_a_process_that_outlives_the_command_is_waited_for(watch: Watch) -> None
     assert "Waiting up to 10 s" in run.stderr
 
 
+@pytest.mark.extended
 def test_ctrl_c_ends_the_wait_for_such_a_process(watch: Watch) -> None:
     """Ctrl-C ends the wait of ten seconds; what did not arrive is reported."""
     line = watch.in_background("demo-cli wait --seconds 60", "exit 0")
@@ -371,6 +386,7 @@ def test_ctrl_c_ends_the_wait_for_such_a_process(watch: Watch) -> None:
     assert "Traceback" not in terminal.shown
 
 
+@pytest.mark.extended
 def test_a_run_in_ci_or_below_a_test_is_watched(watch: Watch) -> None:
     """Watch overrides circumstances: CI, a test suite, a notice that was not shown."""
     messages = watch.messages(
@@ -380,12 +396,14 @@ def test_a_run_in_ci_or_below_a_test_is_watched(watch: Watch) -> None:
     assert messages[0]["properties"]["is_ci"] is True
 
 
+@pytest.mark.extended
 def test_a_watched_run_has_a_temporary_id(watch: Watch) -> None:
     """The user's own ID is neither read nor created: two runs have two IDs."""
     ids = {watch.messages("--", "demo-cli", "status")[0]["anonymousId"] for _ in range(2)}
     assert len(ids) == 2
 
 
+@pytest.mark.extended
 def test_the_child_gets_a_receiver_and_a_private_directory(watch: Watch) -> None:
     """The state of a watched run is private, and deleted afterwards."""
     run = watch.run("--", *watch.script(APP), "environment")
@@ -396,6 +414,7 @@ def test_the_child_gets_a_receiver_and_a_private_directory(watch: Watch) -> None
     assert not Path(state).exists()
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("args", "env", "cause", "fix"),
     [
@@ -429,6 +448,7 @@ def test_when_nothing_arrived_the_reason_is_shown(
     assert "arrived" not in run.stdout
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("content", "cause"),
     [
@@ -450,6 +470,7 @@ def test_a_saved_setting_applies_under_watch(
     assert setting.read_text() == content
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("args", "code", "cause"),
     [
@@ -467,6 +488,7 @@ def test_a_command_that_is_not_recorded_is_explained(
     assert cause in run.stderr.splitlines()[-1]
 
 
+@pytest.mark.extended
 def test_an_application_that_is_not_instrumented_is_reported(watch: Watch) -> None:
     """A Click application without telemetry runs unchanged; then the possible causes are listed."""
     run = watch.run("--", *watch.script(PLAIN, "plain.py"))
@@ -475,6 +497,7 @@ def test_an_application_that_is_not_instrumented_is_reported(watch: Watch) -> No
     assert "another Python environment" in run.stderr
 
 
+@pytest.mark.extended
 def test_a_run_that_cannot_store_its_events_is_reported(watch: Watch) -> None:
     """Without HOME nothing is stored, and the message names HOME."""
     run = watch.run("--", "demo-cli", "deploy", without=("HOME",))
@@ -482,6 +505,7 @@ def test_a_run_that_cannot_store_its_events_is_reported(watch: Watch) -> None:
     assert "demo recorded events, and could not store them: set HOME" in run.stderr
 
 
+@pytest.mark.extended
 def test_json_prints_nothing_on_stdout_if_no_event_arrived(watch: Watch) -> None:
     """A program that reads standard output gets messages only."""
     run = watch.run("--json", "--", "demo-cli", "--version")
@@ -489,11 +513,13 @@ def test_json_prints_nothing_on_stdout_if_no_event_arrived(watch: Watch) -> None
     assert "No event arrived." in run.stderr
 
 
+@pytest.mark.extended
 def test_a_failing_command_without_events_keeps_its_exit_code(watch: Watch) -> None:
     """Only a success without events becomes 1."""
     assert watch.run("--", "sh", "-c", "exit 9").returncode == 9
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(("name", "code"), [("no-such-command", 127), (".", 126)])
 def test_a_command_that_cannot_be_started_names_the_fix(watch: Watch, name: str, code: int) -> None:
     """The exit status is a shell's, and the message names the fix."""
@@ -504,6 +530,7 @@ def test_a_command_that_cannot_be_started_names_the_fix(watch: Watch, name: str,
     assert "Traceback" not in run.stderr
 
 
+@pytest.mark.extended
 def test_a_closed_pipe_is_no_traceback(watch: Watch) -> None:
     """`| head` may end before the table is printed."""
     reader, writer = os.pipe()

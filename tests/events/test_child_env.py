@@ -216,6 +216,7 @@ def test_parent_and_children_are_one_session(home: Home, make_cli: Callable[...,
     assert len({one["invocation_id"] for one in found}) == 3
 
 
+@pytest.mark.sample(2)
 @pytest.mark.contract
 @pytest.mark.parametrize("thread", [(), ("--thread",)], ids=["", "thread"])
 @pytest.mark.parametrize(

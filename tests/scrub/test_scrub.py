@@ -307,6 +307,7 @@ def least_time(text: str, times: int) -> float:
     return min(found)
 
 
+@pytest.mark.sample(8)
 @pytest.mark.parametrize("unit", [*REPEATED, None], ids=ascii)
 def test_ten_times_the_text_takes_ten_times_the_time(unit: str | None) -> None:
     """No text makes a command wait: 30,000 characters within 12 times of 3,000."""

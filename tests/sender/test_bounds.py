@@ -124,6 +124,7 @@ def killer(queue: Queue) -> Callable[..., int]:
     return run
 
 
+@pytest.mark.extended
 def test_trimming_that_is_killed_again_and_again_counts_exactly(
     queue: Queue, server: Server, killer: Callable[..., int]
 ) -> None:

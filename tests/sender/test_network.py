@@ -76,6 +76,7 @@ def test_refused_connection_keeps_everything_without_a_mark(queue: Queue, closed
     kept(queue, name, "ConnectionError", tried=False)
 
 
+@pytest.mark.extended
 def test_connection_that_is_never_accepted_is_given_up_within_ten_seconds(
     queue: Queue, black_hole: str
 ) -> None:
@@ -88,6 +89,7 @@ def test_connection_that_is_never_accepted_is_given_up_within_ten_seconds(
     kept(queue, name, "ConnectTimeout", tried=False)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("what", ["headers", "body"])
 def test_server_that_drips_is_given_up(what: str, queue: Queue, server: Server) -> None:
     """Each byte arrives in time, without end."""
@@ -99,6 +101,7 @@ def test_server_that_drips_is_given_up(what: str, queue: Queue, server: Server) 
     kept(queue, name, "deadline", tried=True, first_wait=300.0)
 
 
+@pytest.mark.extended
 def test_name_that_is_never_resolved_is_given_up(queue: Queue) -> None:
     """No timeout of the client's covers the resolver; nothing was sent."""
     before = "import socket, time\nsocket.getaddrinfo = lambda *a, **k: time.sleep(120)\n"
@@ -110,6 +113,7 @@ def test_name_that_is_never_resolved_is_given_up(queue: Queue) -> None:
     kept(queue, name, "deadline", tried=False, first_wait=300.0)
 
 
+@pytest.mark.extended
 @pytest.mark.skipif(not hasattr(signal, "alarm"), reason="the platform has no alarm")
 def test_sender_that_is_stuck_in_foreign_code_is_terminated_by_the_kernel(queue: Queue) -> None:
     """A loop in C lets no thread of ours run."""

@@ -82,6 +82,7 @@ def test_sender_that_is_killed_at_any_system_call_loses_and_changes_nothing(
     _kill_at_every(call, queue, server, KILLS[call])
 
 
+@pytest.mark.sample(1)
 @needs_strace
 @pytest.mark.parametrize("call", ["rename", "unlink"])
 def test_sender_that_is_killed_at_a_change_of_the_spool_loses_and_changes_nothing(
