@@ -37,6 +37,12 @@ __all__: tuple[str, ...]
 
 _Command = TypeVar("_Command")
 _Group = TypeVar("_Group", bound=click.Group)
+_Typer = TypeVar("_Typer", bound=_TyperApplication)
+
+# What `typer.Typer` has, of whatever version; Typer is no dependency.
+class _TyperApplication(Protocol):
+    registered_commands: list[Any]
+    registered_groups: list[Any]
 
 class _Options(TypedDict, total=False):
     app: str | None
@@ -76,9 +82,11 @@ class _GroupOptions(_Options, total=False):
     deprecated: bool | str
 
 class _Decorator(Protocol):
-    # A group can be called too; the first overload that fits applies.
+    # Groups and Typer applications can be called too; the first overload that fits applies.
     @overload
     def __call__(self, target: _Group, /) -> _Group: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(self, target: _Typer, /) -> _Typer: ...
     @overload
     def __call__(self, target: Callable[..., Any], /) -> InstrumentedGroup: ...
 
@@ -88,6 +96,8 @@ def instrument(command: _Command, **options: Unpack[_Options]) -> _Command: ...
 def instrumented_group(  # type: ignore[overload-overlap]
     target: _Group, /, **options: Unpack[_Options]
 ) -> _Group: ...
+@overload
+def instrumented_group(target: _Typer, /, **options: Unpack[_Options]) -> _Typer: ...
 @overload
 def instrumented_group(
     target: Callable[..., Any], /, **options: Unpack[_GroupOptions]

@@ -280,8 +280,10 @@ def is_other_user(environ: Mapping[str, str]) -> bool:
 
 
 def is_test_run(environ: Mapping[str, str], stdout: object) -> bool:
-    """Whether pytest is loaded here or above, or Click's own runner holds stdout."""
-    if "_pytest" in sys.modules or type(stdout).__module__.endswith("click.testing"):
+    """Whether pytest is loaded here or above, or a runner of Click or Typer holds stdout."""
+    if "_pytest" in sys.modules:
+        return True
+    if type(stdout).__module__.endswith(("click.testing", "typer.testing")):
         return True
     return TEST_VARIABLES[0] in environ or TEST_VARIABLES[1] in environ
 
@@ -900,7 +902,7 @@ def end(scope: Scope, ended: int, error: BaseException | None, result: object) -
     if error is not None:
         from ._foreground import outcome as outcomes
 
-        outcome = outcomes.of_command(error, invocation.settings, scope.command)
+        outcome = outcomes.of_command(error, invocation.settings, scope.root.command)
     run = scope.run
     try:
         if run is not None:

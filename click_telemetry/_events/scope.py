@@ -388,7 +388,7 @@ def _recorder_of(scope: AnyScope | None) -> Recorder:
 
 
 def _is_test() -> bool:
-    """Whether pytest or Click's runner runs this very code.
+    """Whether pytest or a runner of Click or Typer runs this very code.
 
     Narrower than what consent calls a test run: a command that another project's suite starts
     inherits pytest's variables, and one that runs pytest itself loads it; neither is a test of the
@@ -396,7 +396,7 @@ def _is_test() -> bool:
     """
     if "_pytest" in sys.modules and "PYTEST_CURRENT_TEST" in os.environ:
         return True
-    return type(sys.stdout).__module__.endswith("click.testing")
+    return type(sys.stdout).__module__.endswith(("click.testing", "typer.testing"))
 
 
 # The public functions -----------------------------------------------------------------------------

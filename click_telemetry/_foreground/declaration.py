@@ -6,6 +6,7 @@ Loaded only for values that `_instrument` does not recognise as plainly valid.
 from __future__ import annotations
 
 import inspect
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -43,29 +44,67 @@ def declare(command: Any, options: Mapping[str, Any]) -> None:
             "@instrumented_group(app=…) above @click.group()"
         )
     if not is_command(command):
-        raise not_a_command("instrument() takes a Click command or group", command)
+        from . import typer
+
+        if not typer.is_application(command):
+            raise not_a_command("instrument() takes a Click command or group", command)
+        typer.declare(command, options)
+        return
     if inspect.iscoroutinefunction(type(command).invoke):
         raise asynchronous(command)
     known = command.__dict__.get(KEY)
     known = known if type(known) is CommandState else None
-    earlier = known.options or {} if known is not None else {}
-    # With a client, a test of the application declares it anew for itself.
-    option = contradiction(earlier, options) if "client" not in options else None
-    if option is not None:
-        values = f" ({earlier[option]!r} and {options[option]!r})" if option != "write_key" else ""
-        raise DeclarationError(
-            f"{option} is declared twice for the command {getattr(command, 'name', None)!r}, with "
-            f"two values{values}: declare it once"
-        )
-    declared = {**earlier, **options}
+    declared = combined(known, options, f"the command {getattr(command, 'name', None)!r}")
     callback = getattr(command, "callback", None)
     package = package_of_callback(callback) or "__main__"
     if callback is None:
         from .names import package_of_caller  # for a group without a callback alone
 
         package = package_of_caller()
+    state = declared_state(known, declared, package, getattr(command, "name", None))
+    _check_below(command, state, declared)
+    command.__dict__[KEY] = state
+
+
+def combined(
+    known: CommandState | None, options: Mapping[str, Any], what: str
+) -> Mapping[str, Any]:
+    """The options of an earlier declaration, and those that are declared now.
+
+    Args:
+        known: what the root kept of the earlier one.
+        options: those that are declared now.
+        what: the root, as a message names it.
+
+    Raises:
+        DeclarationError: they contradict each other.
+    """
+    earlier = known.options or {} if known is not None else {}
+    # With a client, a test of the application declares it anew for itself.
+    option = contradiction(earlier, options) if "client" not in options else None
+    if option is not None:
+        values = f" ({earlier[option]!r} and {options[option]!r})" if option != "write_key" else ""
+        raise DeclarationError(
+            f"{option} is declared twice for {what}, with two values{values}: declare it once"
+        )
+    return {**earlier, **options}
+
+
+def declared_state(
+    known: CommandState | None, declared: Mapping[str, Any], package: str, name: object = None
+) -> CommandState:
+    """What a root keeps of its declaration.
+
+    Args:
+        known: what it kept of an earlier one.
+        declared: the options of both.
+        package: the application's.
+        name: the root's own, which names the application where nothing else does.
+
+    Raises:
+        DeclarationError: for an unknown option, or a value that cannot be used.
+    """
     app = declared.get("app")
-    name = getattr(command, "name", None)
     state = CommandState()
     if app is not None:
         state.app = checked_app(app)
@@ -85,8 +124,7 @@ def declare(command: Any, options: Mapping[str, Any]) -> None:
     # Most clients do not have the attribute. This is the only place that reads it.
     state.settings.test_double = getattr(checked.get("client"), "test_double", False) is True
     state.settings.app_known = app is not None or package != "__main__"
-    _check_below(command, state, declared)
-    command.__dict__[KEY] = state
+    return state
 
 
 def contradiction(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | None:
@@ -138,15 +176,20 @@ def exclude(command: Any) -> Any:
         def receiver(): ...
 
     Args:
-        command: a command, a group, or the function that becomes one.
+        command: a command, a group, a Typer application, or the function that becomes a command.
 
     Returns:
         The same object.
 
     Raises:
-        DeclarationError: it is neither.
+        DeclarationError: it is none of them.
     """
     if not is_command(command) and not inspect.isfunction(command):
+        from . import typer
+
+        if typer.is_application(command):
+            typer.exclude(command)
+            return command
         raise not_a_command(
             "exclude takes a Click command or group, or the function that becomes one",
             command,
@@ -168,24 +211,16 @@ def not_a_command(problem: str, thing: Any, fix: str = "") -> DeclarationError:
     """
     if isinstance(thing, type):
         found, own_fix = f"the class {thing.__name__}", "pass an instance"
-    elif _is_typer(thing):
-        found = "a Typer application"
-        own_fix = (
-            "write typer.Typer(cls=Instrumented), where Instrumented is a typer.core.TyperGroup "
-            "whose __init__ ends with instrument(self, app=…), and add an @app.callback()"
-        )
     elif callable(thing) and hasattr(thing, "__name__"):
         found = f"the function {thing.__name__}"
-        own_fix = "decorate it with @click.command() first"
+        own_fix = (
+            "decorate it with @click.command() first, or make a Typer application of it: "
+            f"app = typer.Typer(); app.command()({thing.__name__}); instrument(app, app=…)"
+        )
     else:
         found, own_fix = type(thing).__name__, ""
     fixed = fix or own_fix
     return DeclarationError(f"{problem}, not {found}" + (f": {fixed}" if fixed else ""))
-
-
-def _is_typer(thing: Any) -> bool:
-    """Whether a thing is a Typer application, which makes its Click group anew at each call."""
-    return type(thing).__module__.startswith("typer.")
 
 
 def asynchronous(command: Any) -> DeclarationError:
@@ -207,13 +242,11 @@ def check_function(target: Any) -> None:
             f"instrumented_group is for groups, and {target.name!r} is a single command: "
             "write instrument(command, app=…) instead"
         )
-    if isinstance(target, type) or not callable(target) or _is_typer(target):
+    if isinstance(target, type) or not callable(target):
         raise not_a_command(
             "instrumented_group takes a function or a Click group",
             target,
-            ""
-            if _is_typer(target)
-            else 'options are keywords, as in @instrumented_group(app="acme")',
+            'options are keywords, as in @instrumented_group(app="acme")',
         )
 
 
@@ -249,6 +282,8 @@ class InstrumentedGroup(click.Group):
 def make_group(target: Any, options: dict[str, Any]) -> Any:
     """What `instrumented_group` makes of a target that is no group: a function becomes one.
 
+    A Typer application stays one, and is instrumented.
+
     Args:
         target: what is decorated.
         options: ours, and those that are passed to Click.
@@ -256,7 +291,13 @@ def make_group(target: Any, options: dict[str, Any]) -> Any:
     Raises:
         DeclarationError: it is no function, or an option is unknown to both.
     """
+    if hasattr(type(target), "add_typer") and callable(target):
+        return instrument(target, **options)  # a Typer application
     check_function(target)
+    if "typer" in sys.modules and inspect.isfunction(target):
+        from . import typer
+
+        typer.check_unregistered(target)
     return _decorated(target, options)
 
 

@@ -33,13 +33,18 @@ def of_command(error: BaseException, settings: Settings, command: Any) -> Fact:
     Args:
         error: the very object, before Click turns it into anything else.
         settings: what the application declared; its own exception classes may be named.
-        command: the command. Of one that Typer runs, the exit code of Ctrl-C is 130.
+        command: the root, whose `main` ends the process. Typer's exit code of Ctrl-C is 130.
     """
-    typer = any(
-        str(cls.__module__).startswith("typer.")
-        for cls in type.__dict__["__mro__"].__get__(type(command))
-    )
-    return of_error(error, settings.package, tuple(settings.packages), typer=typer)
+    above = {
+        _module(cls).partition(".")[0] for cls in type.__dict__["__mro__"].__get__(type(command))
+    }
+    fact = of_error(error, settings.package, tuple(settings.packages), typer="typer" in above)
+    own = {_module(cls).partition(".")[0] for cls in ancestry(error)} & {"click", "typer"}
+    if own and above & {"click", "typer"} and not own & above:
+        # Of another copy of Click than the root's, which does not know the exception.
+        fact.setdefault("error", error_class_of(error, "")[0])
+        fact["exit"] = 1
+    return fact
 
 
 def of_error(

@@ -614,7 +614,7 @@ class TestTestRun:
         assert is_test_run({}, io.StringIO()) is True
 
     def test_test_run_is_recognised_without_pytest(self) -> None:
-        """A test's child process and Click's own runner are test runs; a shell is none."""
+        """A test's child process and Click's and Typer's runners are test runs; a shell is none."""
         source = """
 import io, json
 from click_telemetry._recorder import is_test_run
@@ -627,6 +627,7 @@ print(json.dumps([
     is_test_run({"PYTEST_ADDOPTS": "-q", "PYTEST": "1"}, None),
     is_test_run({}, stream("click.testing")),
     is_test_run({}, stream("pip._vendor.click.testing")),
+    is_test_run({}, stream("typer.testing")),
     is_test_run({"PYTEST_CURRENT_TEST": "test_a.py::test_b (call)"}, None),
     is_test_run({"PYTEST_VERSION": ""}, None),
 ]))
@@ -634,7 +635,7 @@ print(json.dumps([
         done = subprocess.run(
             python(source), env=environment(), capture_output=True, text=True, check=True
         )
-        assert json.loads(done.stdout) == [False] * 4 + [True] * 4
+        assert json.loads(done.stdout) == [False] * 4 + [True] * 5
 
     def test_clicks_runner_is_the_one_that_is_recognised(self) -> None:
         """The class of its stdout is still defined in `click.testing`."""

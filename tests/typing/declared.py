@@ -28,6 +28,7 @@ from click_telemetry import (
 from click_telemetry.testing import RecordingClient
 
 if TYPE_CHECKING:
+    import typer
     from typing_extensions import assert_type
 
     from click_telemetry._commands.group import TelemetryGroup
@@ -177,12 +178,21 @@ def groups() -> list[click.Group]:
     return [plain, optional, own, existing, described, direct]
 
 
+def typer_applications(app: typer.Typer) -> None:
+    """A Typer application keeps its type; never called, since Typer may be missing."""
+    assert_type(instrument(app, app="acme"), typer.Typer)
+    assert_type(instrumented_group(app="acme")(app), typer.Typer)
+    assert_type(instrumented_group(app, app="acme"), typer.Typer)
+    assert_type(exclude(app), typer.Typer)
+
+
 def rejected_groups() -> None:
     """Never called either."""
     instrument(click.Group(), writekey="key")  # type: ignore[call-arg]
     instrument(click.Group(), consent="never")  # type: ignore[arg-type]
     instrument(click.Group(), flush_timeout="1")  # type: ignore[arg-type]
     instrument(click.Group(), client=print)  # type: ignore[arg-type]
+    instrument(typer.Typer(), writekey="key")  # type: ignore[call-arg]
     instrumented_group(writekey="key")  # type: ignore[call-overload]
     instrumented_group(app="acme", chain="yes")  # type: ignore[call-overload]
     instrumented_group(cls=OwnGroup, writekey="key")  # type: ignore[call-overload]
