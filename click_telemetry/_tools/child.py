@@ -1,4 +1,4 @@
-"""The watched command as a child process that has the terminal: started and waited for.
+"""A command as a child process that has the terminal: started, waited for, and what it reports.
 
 Signals from the terminal are handled by the child. Signals that would end the watcher are passed on
 to it.
@@ -6,19 +6,23 @@ to it.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from .._commands.terminal import escape
+from .._storage import read_small
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import FrameType, TracebackType
 
 _FROM_TERMINAL = ("SIGINT", "SIGQUIT")
@@ -156,6 +160,47 @@ def cannot_start(name: str, error: OSError | ValueError) -> CannotStart:
         return CannotStart(f"{shown} cannot be executed: make it executable, or {instead}")
     why = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return CannotStart(f"{shown} cannot be executed ({escape(why)}): {instead}")
+
+
+# What it reports ----------------------------------------------------------------------------------
+
+MAX_REPORT = 1024 * 1024
+"""Bytes of a file."""
+
+
+@contextmanager
+def private_state(purpose: str) -> Iterator[str]:
+    """A state directory for one run, deleted afterwards.
+
+    Args:
+        purpose: a word of its name.
+    """
+    state = os.path.realpath(tempfile.mkdtemp(prefix=f"click-telemetry-{purpose}-"))
+    try:
+        yield state
+    finally:
+        shutil.rmtree(state, ignore_errors=True)
+
+
+def reports_in(directory: str) -> list[dict[str, Any]]:
+    """The JSON objects that applications wrote to a directory, in order.
+
+    A file that cannot be read is skipped.
+    """
+    found: list[tuple[int, str, dict[str, Any]]] = []
+    try:
+        names = [name for name in os.listdir(directory) if name.endswith(".json")]
+    except OSError:
+        return []
+    for name in names:
+        path = os.path.join(directory, name)
+        try:
+            values = json.loads(read_small(path, limit=MAX_REPORT))
+            if isinstance(values, dict):
+                found.append((os.stat(path).st_mtime_ns, name, values))
+        except (OSError, ValueError, RecursionError):
+            continue
+    return [values for _, _, values in sorted(found, key=lambda one: one[:2])]
 
 
 def _stderr() -> int:

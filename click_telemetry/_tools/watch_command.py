@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
-import tempfile
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import rich_click as click
@@ -19,20 +16,16 @@ from rich.console import Console
 
 from .._commands.terminal import allow_any_text, escape, pluralize
 from .._foreground.sinks import ADDRESS_VARIABLE, DECISIONS, STATE_VARIABLE
-from .._storage import read_small
-from .child import Signals, run
+from .child import Signals, private_state, reports_in, run
 from .explanation import DecisionReport, Evidence, explain
 from .receiver import Receiver
 from .senders import deliver
 from .table import EventTable, apps, in_order, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from .receiver import Message
-
-MAX_REPORT = 64 * 1024
-"""Bytes of a decision's file."""
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
@@ -76,7 +69,7 @@ def watch_run(command: Sequence[str], *, quiet_stdout: bool) -> tuple[list[Messa
     Raises:
         CannotStart: the command does not exist, or cannot be executed.
     """
-    with Receiver() as receiver, private_state() as state, Signals() as signals:
+    with Receiver() as receiver, private_state("watch") as state, Signals() as signals:
         variables = {ADDRESS_VARIABLE: receiver.origin, STATE_VARIABLE: state}
         status = run(command, signals, variables, stdout_to_stderr=quiet_stdout)
         remainders = deliver(state, receiver.origin, stop=lambda: signals.arrived, report=_report)
@@ -87,37 +80,16 @@ def watch_run(command: Sequence[str], *, quiet_stdout: bool) -> tuple[list[Messa
         )
 
 
-@contextmanager
-def private_state() -> Iterator[str]:
-    """A state directory for one run, deleted afterwards."""
-    state = os.path.realpath(tempfile.mkdtemp(prefix="click-telemetry-watch-"))
-    try:
-        yield state
-    finally:
-        shutil.rmtree(state, ignore_errors=True)
-
-
 def decision_reports(state: str) -> list[DecisionReport]:
     """What applications reported, in order; a file that cannot be read is skipped."""
-    directory = os.path.join(state, DECISIONS)
-    found: list[tuple[int, str, DecisionReport]] = []
-    try:
-        names = [name for name in os.listdir(directory) if name.endswith(".json")]
-    except OSError:
-        return []
-    for name in names:
-        path = os.path.join(directory, name)
+    found = []
+    for values in reports_in(os.path.join(state, DECISIONS)):
         try:
-            values = json.loads(read_small(path, limit=MAX_REPORT))
-            report = DecisionReport(
-                str(values["app"]),
-                values["decided"] is True,
-                *(str(values.get(key, "")) for key in ("mode", "reason", "detail")),
-            )
-            found.append((os.stat(path).st_mtime_ns, name, report))
-        except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
+            more = [str(values.get(key, "")) for key in ("mode", "reason", "detail")]
+            found.append(DecisionReport(str(values["app"]), values["decided"] is True, *more))
+        except LookupError:
             continue
-    return [report for _, _, report in sorted(found)]
+    return found
 
 
 def print_json(messages: Sequence[Message]) -> None:

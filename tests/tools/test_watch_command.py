@@ -16,9 +16,10 @@ from click_telemetry._foreground.sinks import (
     report,
 )
 from click_telemetry._recorder import OFF, WATCH
+from click_telemetry._tools.child import private_state
 from click_telemetry._tools.cli import cli
 from click_telemetry._tools.explanation import DecisionReport
-from click_telemetry._tools.watch_command import decision_reports, private_state
+from click_telemetry._tools.watch_command import decision_reports
 
 
 def test_it_prints_its_version() -> None:
@@ -84,7 +85,7 @@ def test_a_run_that_outlives_the_receiver_creates_nothing(
 ) -> None:
     """When the receiver's directory is deleted, no application creates it again."""
     monkeypatch.setenv(ADDRESS_VARIABLE, "http://127.0.0.1:9")
-    with private_state() as state:
+    with private_state("watch") as state:
         monkeypatch.setenv(STATE_VARIABLE, state)
     report("acme", "", mode=WATCH)
     assert not os.path.lexists(state)
@@ -111,7 +112,7 @@ def test_without_a_receiver_nothing_is_reported(
         b'{"decided": true}',
         b"\xff",
         b"[" * 50_000,
-        b'{"app": "acme", "decided": true, "x": "' + b"x" * 70_000 + b'"}',
+        b'{"app": "acme", "decided": true, "x": "' + b"x" * 1024 * 1024 + b'"}',
     ],
     ids=range(10),
 )
@@ -126,7 +127,7 @@ def test_a_file_that_is_no_report_is_skipped(state: str, content: bytes) -> None
 
 def test_the_state_is_private_and_temporary() -> None:
     """No other user can read a watched run, and nothing of it stays."""
-    with private_state() as state:
+    with private_state("watch") as state:
         assert os.stat(state).st_mode & 0o777 == 0o700
         Path(state, "acme").mkdir()
     assert not os.path.lexists(state)
