@@ -20,7 +20,7 @@ handle_ignored()
 
 collect_ignore: list[str] = []
 if find_spec("rich_click") is None:  # the tools and the demo need it, and an application does not
-    collect_ignore += ["tools", "demo", "contract/test_watch.py"]
+    collect_ignore += ["tools", "demo", "contract/test_watch.py", "contract/test_doctor.py"]
     collect_ignore += ["contract/test_recorded_sessions.py"]
 
 # A machine may be slow for a while: no test asserts a time.

@@ -18,7 +18,7 @@ PACKAGE = Path(click_telemetry.__file__).parent
 
 MAX_FILES = 64
 """Of the library itself; the packages below are counted apart."""
-APART = ("_kit", "_plan", "_report", "_sender.transports", "destinations")
+APART = ("_doctor", "_kit", "_plan", "_report", "_sender.transports", "destinations")
 """What only a maintainer's command loads, or the sender for one destination."""
 MAX_FILES_APART = 32
 MAX_LINES = 450
@@ -36,7 +36,7 @@ LAYERS = (
     ("_sender",),  # the other process
     ("_commands",),  # for the person who runs the application
     ("_plan", "_report", "_kit"),  # for its maintainer
-    ("_tools",),  # the maintainer's commands
+    ("_tools", "_doctor"),  # the maintainer's commands
     ("testing", "pytest_plugin", ""),
 )
 """Each imports from its own layer and from those before it; the longest name decides."""

@@ -86,6 +86,8 @@ def is_in_run() -> bool:
     return scope is not None and scope.run is not None and scope.run.live
 
 
+observer: Any = None  # `_doctor.examination`, under watch and doctor
+
 _lock = RLock()  # a signal handler may track during a call
 _dropped = 0
 
@@ -283,6 +285,8 @@ class Recorder:
                 count_dropped()
 
     def _track(self, name: object, properties: Mapping[str, Any] | None) -> None:
+        if observer is not None:
+            observer.tracked(name)
         try:
             problem = self._undeclared(name)
             from .state import Track  # as in `reset`

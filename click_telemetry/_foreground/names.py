@@ -88,10 +88,10 @@ def package_of_callback(callback: Any) -> str:
     Followed are partials, bound methods and `__wrapped__`. A callable instance is of its class's
     package.
     """
-    return package_of(_module_of(callback)) if callback is not None else ""
+    return package_of(module_of(callback)) if callback is not None else ""
 
 
-def _module_of(callback: Any) -> str:
+def module_of(callback: Any) -> str:
     """The module of the innermost function that a callback wraps; empty if it has no name."""
     for _ in range(MAX_WRAPPERS):
         inner = _wrapped(callback)
@@ -146,7 +146,7 @@ def is_declared(package: str, callback: Any, settings: Settings) -> bool:
     """
     if package.partition(".")[0] in CLICK_FAMILY:
         return True
-    module = _module_of(callback)
+    module = module_of(callback)
     found = is_own(module, settings.package, settings.packages)
     if not found and WATCH_VARIABLE in os.environ:
         from . import sinks

@@ -1,10 +1,12 @@
-"""Where facts go that no sender delivers: an application's own client, log mode, watch.
+"""Where facts go that no sender delivers: an application's own client, log mode, watch, doctor.
 
 A client gets messages: they are composed as the sender would compose them.
 
 Under `click-telemetry watch` a run gets the receiver's address, and reports what was decided. The
 receiver does not know the application's name, so its two variables carry none. Its state directory
-is its own; nothing is written here unless it gave one.
+is its own; nothing is written here unless it gave one. `click-telemetry doctor` uses the same two
+variables. Only a file that a living doctor holds locked makes a command stop: a variable that is
+left behind, or copied, does not.
 """
 
 from __future__ import annotations
@@ -34,7 +36,13 @@ from .._recorder import (
     read_file,
 )
 from .._spool import Spool
-from .._storage import replace_file
+from .._storage import (
+    check_private_directory,
+    open_private,
+    read_small,
+    replace_file,
+    try_lock,
+)
 from .identity import random_id
 
 if TYPE_CHECKING:
@@ -108,6 +116,11 @@ def find(
         state = directories.state if directories is not None else None
         return ClientSink(LogClient(), state, read_only=True), _stored_id(directories)
     if decision.mode == WATCH and directories is not None:
+        if order(environ) is not None:
+            from .._doctor import examination  # under doctor alone
+
+            client = examination.Collector(settings)
+            return ClientSink(client, directories.state, read_only=True), random_id()
         return _watched(settings, environ, directories), random_id()
     return None, ""
 
@@ -166,6 +179,13 @@ MASKED = "masked"
 DECISIONS = "decisions"
 """The receiver's folder of decisions, a small JSON file for each."""
 
+EXAMINATIONS = "examinations"
+"""The folder of what was found in an application, a JSON file for each root command."""
+
+ORDER = "doctor"
+"""The file of a doctor that is running: it names its directory, and whether commands run."""
+ORDER_LIMIT = 16 * 1024
+
 
 def address(environ: Mapping[str, str]) -> str | None:
     """The loopback origin that a receiver listens at, or None."""
@@ -194,18 +214,59 @@ def watched_directories(found: Directories, app: str, environ: Mapping[str, str]
     )
 
 
+def order(environ: Mapping[str, str]) -> dict[str, Any] | None:
+    """What the doctor asks for that started this process; None if no doctor is running.
+
+    The variables alone have no effect: the directory must be this user's own, the file in it must
+    name that directory, and a living process must hold its lock.
+
+    Args:
+        environ: the process's environment.
+    """
+    state = state_directory(environ) if address(environ) is not None else None
+    if state is None:
+        return None
+    path = os.path.join(state, ORDER)
+    try:
+        check_private_directory(state)
+        content = read_small(path, limit=ORDER_LIMIT)
+        descriptor = open_private(path, os.O_RDWR)
+        try:
+            if try_lock(descriptor):
+                return None  # the doctor has ended
+        finally:
+            os.close(descriptor)
+        import json  # under watch and doctor alone
+
+        found = json.loads(content)
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and found.get("directory") == state else None
+
+
 def observe(observers: dict[str, Any]) -> None:
-    """Report every root that parses, and what is decided about each command.
+    """Report every root that parses, what is decided about each command, and what is found there.
+
+    Under a doctor, the first leaf's callback does not run unless the doctor asks for it.
 
     Args:
         observers: of the hooks, by method.
     """
+    from .._doctor import examination  # under watch and doctor alone
+    from .._events import scope  # likewise
+
+    scope.observer = examination
+    ordered = order(os.environ)
+    if ordered is not None:
+        examination.report_at_exit()
     before_parse, after_parse = observers["parse_args"]
     before_invoke, after_invoke = observers["invoke"]
 
     def parse(command: Any, context: Any, args: Any, kwargs: Any) -> Any:
         if len(contexts_from_root(context)) == 1 and not context.resilient_parsing:
-            report(context.command.__dict__[KEY].app, None)
+            state = context.command.__dict__[KEY]
+            examination.note_root(state)
+            report(state.app, None)
         return before_parse(command, context, args, kwargs)
 
     def invoke(command: Any, context: Any, args: Any, kwargs: Any) -> Any:
@@ -221,6 +282,8 @@ def observe(observers: dict[str, Any]) -> None:
             elif scope.opted_out:
                 variable = opt_out_variable(os.environ, scope.state.prefix)
                 report(scope.state.app, scope.opted_out, variable or "")
+            if scope.is_leaf:
+                examination.begin(scope, context, ordered)
         return args, scope
 
     observers["parse_args"] = parse, after_parse
@@ -237,13 +300,23 @@ def report(app: str, reason: str | None, detail: str = "", mode: str = OFF) -> N
         detail: the variable that opted out.
         mode: as in `Decision`.
     """
-    state = state_directory(os.environ) if address(os.environ) is not None else None
-    if state is None:
-        return
     found: dict[str, Any] = {"app": app, "decided": reason is not None}
     if reason is not None:
         found |= {"mode": mode, "reason": reason, "detail": detail}
-    folder = os.path.join(state, DECISIONS)
+    put(DECISIONS, found)
+
+
+def put(folder: str, found: dict[str, Any]) -> None:
+    """Write a small JSON file to a folder of the receiver's state directory, if there is one.
+
+    Args:
+        folder: DECISIONS or EXAMINATIONS.
+        found: JSON values.
+    """
+    state = state_directory(os.environ) if address(os.environ) is not None else None
+    if state is None:
+        return
+    folder = os.path.join(state, folder)
     try:
         try:
             os.mkdir(folder, 0o700)  # never what is above it: the receiver may have removed it

@@ -8,7 +8,7 @@ import rich_click as click
 
 from .. import __version__
 
-COMMANDS = {"watch": "watch_command:watch"}
+COMMANDS = {"doctor": "._doctor.command:doctor", "watch": "watch_command:watch"}
 """Module and name of each command, in the order of the help; the module is relative to this one."""
 
 

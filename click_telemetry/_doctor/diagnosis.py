@@ -1,0 +1,253 @@
+"""The diagnosis: a pure function of what was found in an application, and of a trial.
+
+A reason is why nothing would be sent (`reasons`). A note is what a maintainer should know although
+events are sent. Every text is escaped where it is shown, not here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from click import UsageError
+
+from .._commands.terminal import pluralize
+from .._recorder import LOG, SEND
+from .reasons import Reason, applies_everywhere, decided, in_order, undelivered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+
+class Note(NamedTuple):
+    """What is worth knowing, and what to do.
+
+    Attributes:
+        note: a word, such as `masked_command`.
+        detail: a clause.
+        fix: a sentence.
+    """
+
+    note: str
+    detail: str
+    fix: str
+
+
+class Diagnosis(NamedTuple):
+    """What is known of one command.
+
+    Attributes:
+        app: the application's name; None if none was found.
+        command: its path, as it would be recorded.
+        mode: of the decision here.
+        reasons: why nothing would be sent here; empty if it would be.
+        production: the same for production; None if it could not be examined.
+        notes: what else to know.
+        known: whether it could be examined at all.
+    """
+
+    app: str | None
+    command: str | None
+    mode: str
+    reasons: Sequence[Reason]
+    production: Sequence[Reason] | None
+    notes: Sequence[Note]
+    known: bool = True
+
+    @property
+    def would_send(self) -> bool:
+        """Whether this command, here, would send its events."""
+        return self.known and not self.reasons
+
+
+class Evidence(NamedTuple):
+    """What a doctored command left behind.
+
+    Attributes:
+        command: its words.
+        status: its exit status, as in a shell.
+        found: what its processes reported, in order.
+        problem: why it could not be started; else empty.
+        ran: whether it was to do its work.
+    """
+
+    command: Sequence[str]
+    status: int
+    found: Sequence[Mapping[str, Any]] = ()
+    problem: str = ""
+    ran: bool = False
+
+    @property
+    def first(self) -> Mapping[str, Any] | None:
+        """The first application's examination, or None."""
+        return next((one for one in self.found if "status" in one), None)
+
+    @property
+    def roots(self) -> list[Mapping[str, Any]]:
+        """The instrumented commands of all processes, each once for a process."""
+        found = [one["roots"] for one in self.found if "roots" in one and "status" in one]
+        found = found or [one["roots"] for one in self.found if "roots" in one]
+        return [root for roots in found for root in roots]
+
+    @property
+    def events(self) -> list[str] | None:
+        """Names of the events that were recorded; None if the command did not do its work."""
+        return self._events("names") if self.ran else None
+
+    @property
+    def undeclared(self) -> list[str]:
+        """Names of those that were tracked by name, and are declared nowhere."""
+        return self._events("undeclared")
+
+    def _events(self, key: str) -> list[str]:
+        found = [name for one in self.found for name in one.get("events", {}).get(key, ())]
+        return [*dict.fromkeys(found)]
+
+
+def diagnosis_of(evidence: Evidence, trial: Mapping[str, Any] | None) -> Diagnosis:
+    """What is known of a command; if that is nothing, the reason why."""
+    if evidence.first is not None:
+        return diagnose(evidence.first, trial, evidence.roots, evidence.undeclared)
+    reason, detail, fix = _unknown(evidence)
+    app = next((one["app"] for one in [*evidence.found, *evidence.roots] if "app" in one), None)
+    return Diagnosis(app, None, "unknown", [Reason(reason, detail, fix)], None, [], known=False)
+
+
+def _unknown(evidence: Evidence) -> tuple[str, str, str]:
+    """Why nothing could be examined."""
+    name = evidence.command[0]
+    failed = next((one["failed"] for one in evidence.found if "failed" in one), None)
+    if evidence.problem:
+        return "not_started", "the command could not be started", evidence.problem
+    if failed is not None:
+        return "failed", f"the examination failed ({failed})", "Report it with the command."
+    parsed = [one for one in evidence.roots if one["ran"]]
+    idle = [one for one in evidence.roots if not one["ran"]]
+    if evidence.status == UsageError.exit_code and parsed:
+        return (
+            "usage_error",
+            f"{parsed[0]['app']} rejected its command line (exit status 2)",
+            "Correct what its error message names.",
+        )
+    if parsed:
+        return (
+            "no_command",
+            f"{parsed[0]['app']} began no command (exit status {evidence.status}): --help, "
+            "--version, a completion or a group's own callback ended it",
+            "Examine a command that does work.",
+        )
+    if idle:
+        return (
+            "not_used",
+            f"{idle[0]['app']} is declared on {idle[0]['command']!r}, which never ran: another "
+            "command object did, or the program ended before",
+            "Instrument the object that is called. In Typer, that is the typer.Typer itself: "
+            "instrument(app, app=…) after its commands.",
+        )
+    return (
+        "not_instrumented",
+        f"no instrumented application was found in {name} (exit status {evidence.status})",
+        "Put @instrumented_group above its root, and install click-telemetry in its environment. "
+        "Programs such as sudo, ssh and docker do not pass the doctor's variables on.",
+    )
+
+
+def diagnose(
+    examination: Mapping[str, Any],
+    trial: Mapping[str, Any] | None = None,
+    roots: Sequence[Mapping[str, Any]] = (),
+    events: Sequence[str] = (),
+) -> Diagnosis:
+    """The diagnosis of a command whose first leaf was examined.
+
+    Args:
+        examination: see `examination.examine_leaf`.
+        trial: see `trial.main`; None if there was none.
+        roots: further instrumented commands, of other processes.
+        events: names of events that were tracked without a class.
+    """
+    mode = examination["status"]["mode"]
+    here = [*decided(examination, examination["status"]), *undelivered(examination, mode, trial)]
+    production: list[Reason] | None = None
+    if "production" in examination:
+        there = examination["production"]
+        found = [*decided(examination, there), *undelivered(examination, there["mode"])]
+        production = [one for one in found if applies_everywhere(one, examination)]
+    return Diagnosis(
+        examination["app"],
+        examination["command"],
+        mode,
+        in_order(here),
+        None if production is None else in_order(production),
+        list(_notes(examination, roots, events)),
+    )
+
+
+# Notes --------------------------------------------------------------------------------------------
+
+
+def _notes(
+    examination: Mapping[str, Any], roots: Sequence[Mapping[str, Any]], events: Sequence[str]
+) -> Iterator[Note]:
+    app = examination["app"]
+    masked: dict[str, list[str]] = {}
+    nested = []
+    for one in examination.get("commands", ()):
+        if "nested" in one:
+            nested.append(one["command"])
+        else:
+            masked.setdefault(one["package"], []).append(one["command"])
+    for package, commands in masked.items():
+        yield Note(
+            "masked_command",
+            f"{_listed(commands)}: recorded as <plugin>, since {package!r} is another package",
+            f"If it is yours, declare packages=({package!r},).",
+        )
+    for command in nested:
+        yield Note(
+            "nested_group",
+            f"{command} is instrumented too; below {app} its options have no effect",
+            f"Remove the decorator from {command}: the root's covers everything below it.",
+        )
+    own = [one for one in roots if one["app"] == app]
+    apart = [one for one in own if one["command"] not in {name.split()[-1] for name in nested}]
+    if len(apart) > 1:
+        yield Note(
+            "same_name",
+            f"{pluralize(len(apart), 'root command')} declare the name {app!r}, and share one "
+            "queue, setting and notice",
+            "Give each application a name of its own with app=.",
+        )
+    versions = examination.get("versions")
+    if versions is not None and versions["app"] is None:
+        yield Note(
+            "no_version",
+            "the version on every event is null",
+            'Declare version="…", or __version__ in the root package.',
+        )
+    for event in events:
+        yield Note(
+            "undeclared_event",
+            f"{event} is tracked by its name only: its properties are not declared",
+            "Make it a class of Event, or declare its name with events=.",
+        )
+
+
+def _listed(names: Sequence[str], limit: int = 3) -> str:
+    more = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")
+
+
+# Sentences ----------------------------------------------------------------------------------------
+
+
+def outside_watch(examination: Mapping[str, Any]) -> str:
+    """What would happen to a watched command without watch, in one paragraph."""
+    found = diagnose(examination)
+    app = found.app
+    if found.would_send:
+        if found.mode == SEND:
+            return f"Outside watch: {app} sends to {examination['host']}."
+        return f"Outside watch: {app} passes its events to its own client."
+    what = "prints its events" if found.mode == LOG else "would send nothing"
+    parts = [f"{one.detail} (fix: {one.fix.rstrip('.')})" for one in found.reasons]
+    return f"Outside watch: {app} {what}, since {'; '.join(parts)}."

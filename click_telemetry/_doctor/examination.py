@@ -1,0 +1,427 @@
+"""What is found in an application, in its own process, when its first leaf begins.
+
+Loaded only under `click-telemetry doctor` and `watch`. It writes one JSON file to their private
+directory, and changes nothing else: no directory, no marker, no queue. `status` collects the same
+values (`_commands.reports`), by the functions that `decide` calls.
+"""
+
+from __future__ import annotations
+
+import atexit
+import copy
+import gc
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from .. import __version__
+from .._foreground import names
+from .._foreground.options import event_name
+from .._foreground.sinks import ADDRESS_VARIABLE, EXAMINATIONS, STATE_VARIABLE, put, state_directory
+from .._instrument import (
+    CLICK_FAMILY,
+    KEY,
+    OFF_VARIABLE,
+    Attributes,
+    CommandState,
+    contexts_from_root,
+    pass_on,
+)
+from .._recorder import (
+    CI_VARIABLES,
+    SHOWN,
+    TEST_VARIABLES,
+    command_and_flags,
+    directories_of,
+    find_destination,
+    head_of,
+    package_of_callback,
+)
+from .._storage import (
+    NoLocks,
+    can_create,
+    check_private_directory,
+    make_private_directory,
+    open_private,
+    replace_file,
+    try_lock,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from .._instrument import Scope
+    from .._recorder import Directories, Settings
+
+MAX_DEPTH = 8
+"""Levels of groups that are walked. Lazy groups are not asked for their commands."""
+MAX_COMMANDS = 2_000
+MAX_EVENTS = 200
+"""Names of events that are kept of a run."""
+
+_examined: list[Scope] = []  # roots
+_parsed: list[CommandState] = []  # of the roots whose command line was parsed
+_by_name: dict[str, None] = {}  # events that were tracked by their names
+
+
+# When ---------------------------------------------------------------------------------------------
+
+
+def begin(scope: Scope, context: Any, ordered: Mapping[str, Any] | None) -> None:
+    """A leaf begins: report what is found, once for each root, and stop it if the doctor asks.
+
+    Args:
+        scope: of the leaf, entered.
+        context: the leaf's.
+        ordered: what the doctor asks for; None under watch.
+
+    Raises:
+        SystemExit: the callback is not to run. Contexts are closed, as by `sys.exit()`.
+    """
+    try:
+        if not any(root is scope.root for root in _examined):
+            _examined.append(scope.root)
+            put(EXAMINATIONS, examine_leaf(scope, context, production=ordered is not None))
+    except Exception as error:
+        pass_on(error)  # else a fault of ours, or of an object of the application's
+        put(EXAMINATIONS, {"app": scope.state.app, "failed": type(error).__name__})
+    if ordered is not None and not ordered.get("run"):
+        stop = SystemExit(0)
+        scope.leave(stop, None)
+        raise stop
+
+
+def note_root(state: CommandState) -> None:
+    """The command line of a root is parsed: its hooks are in use."""
+    _parsed.append(state)
+
+
+def report_at_exit() -> None:
+    """Report, when the process ends, which roots were declared and which of them ran."""
+    atexit.register(lambda: put(EXAMINATIONS, {"roots": declared_roots()}))
+
+
+# What ---------------------------------------------------------------------------------------------
+
+
+def examine_leaf(scope: Scope, context: Any, *, production: bool) -> dict[str, Any]:
+    """Everything that is known of a command that is about to run, as JSON values.
+
+    Args:
+        scope: of the leaf, entered.
+        context: the leaf's.
+        production: whether to decide about production too, in the private directory.
+    """
+    from .._commands.application import examine  # not before the application's own modules
+    from .._commands.reports import report_as_json, report_of  # likewise
+    from .._foreground.consent import telemetry_words  # likewise
+
+    contexts = contexts_from_root(context)
+    settings = _asked_once(scope.root.settings)
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in (ADDRESS_VARIABLE, STATE_VARIABLE)
+    }
+    words = telemetry_words(contexts[0].command)
+    group = " ".join([contexts[0].command_path, *words]) if words else ""
+    flag = scope.opted_out == "flag"
+    here = examine(settings, environ, sys.stdout, flag=flag, group=group)
+    destination = here.decision.destination or find_destination(settings, environ)
+    directories = directories_of(settings.app, environ)
+    found: dict[str, Any] = {
+        "app": settings.app,
+        "prefix": settings.prefix,
+        "group": group,
+        "command": command_and_flags(scope.root.settings, contexts)[0],
+        "excluded": scope.excluded,
+        "opted_out": scope.opted_out,
+        "terminal": _is_terminal(sys.stderr),
+        "home": environ.get("HOME", ""),
+        "status": report_as_json(report_of(here)),
+        "host": destination.host if destination is not None else None,
+        "test_double": settings.test_double,
+        "declared": _declared(settings),
+        "directories": list(_directories(directories)),
+        "storage_problem": _storage_problem(directories),
+        "lock_problem": _lock_problem(directories),
+    }
+    if production:
+        elsewhere = _production_environ(settings, environ)
+        there = examine(settings, elsewhere, sys.__stdout__, flag=flag, group=group)
+        found["production"] = report_as_json(report_of(there))
+        found["versions"] = _versions(settings, environ)
+        found["commands"] = list(_commands(settings, contexts))
+        found["roots"] = declared_roots()
+        found["sender"] = _sender()
+    return found
+
+
+def _asked_once(settings: Settings) -> Settings:
+    """A copy whose functions of the application's are called once, however often it is decided."""
+    made = copy.copy(settings)
+    if made.auth is not None:
+        made.auth = _once(made.auth)
+    if callable(made.host):
+        made.host = _once(made.host)
+    return made
+
+
+def _once(function: Callable[[], object]) -> Callable[[], object]:
+    results: list[tuple[object, BaseException | None]] = []
+
+    def ask() -> object:
+        if not results:
+            try:
+                results.append((function(), None))
+            except (Exception, SystemExit) as error:  # as `destination.ask` expects them
+                results.append((None, error))
+        result, failure = results[0]
+        if failure is not None:
+            raise failure
+        return result
+
+    return ask
+
+
+def _production_environ(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a person's machine: no CI, no test, no opt-out, the notice shown."""
+    home = os.path.join(state_directory(os.environ) or "", "production")
+    own = settings.prefix + "_"
+    switches = {*CI_VARIABLES, *TEST_VARIABLES, "DO_NOT_TRACK", "NO_ANALYTICS", OFF_VARIABLE}
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if name not in switches
+        and not name.startswith((own + "TELEMETRY", own + "NO_TELEMETRY", "XDG_"))
+    }
+    kept |= {"HOME": home, "XDG_CONFIG_DIRS": os.path.join(home, "site")}
+    directories = directories_of(settings.app, kept)
+    if directories is not None and directories.notice.startswith(home):
+        make_private_directory(os.path.dirname(directories.notice))
+        replace_file(directories.notice, SHOWN)
+    return kept
+
+
+def _declared(settings: Settings) -> dict[str, Any]:
+    """What of the declaration a fix depends on; no key and no token."""
+    options = settings.declared
+    return {
+        "app": settings.app_known,
+        "write_key": "write_key" in options,
+        "auth": settings.auth is not None,
+        "host": "host" in options,
+        "ci": settings.ci,
+        "consent": settings.consent,
+        "delivery": settings.delivery,
+    }
+
+
+def _is_terminal(stream: object) -> bool:
+    try:
+        return bool(stream.isatty())  # type: ignore[attr-defined]
+    except (AttributeError, ValueError):
+        return False
+
+
+# Directories --------------------------------------------------------------------------------------
+
+
+def _directories(directories: Directories | None) -> Iterator[dict[str, Any]]:
+    """The paths that are used, with the rights of each that exists."""
+    if directories is None:
+        return
+    for name, path in (
+        ("saved setting", directories.setting),
+        ("administrator's setting", directories.site_setting),
+        ("state", directories.state),
+        ("queue", directories.spool),
+    ):
+        try:
+            mode: str | None = f"{os.lstat(path).st_mode & 0o7777:04o}"
+        except OSError:
+            mode = None
+        yield {"name": name, "path": path, "mode": mode}
+
+
+def _storage_problem(directories: Directories | None) -> str:
+    """Why nothing can be stored, beginning with a path; empty if it can be."""
+    if directories is None:
+        return "HOME is not an absolute path"
+    for path in (directories.state, directories.spool):
+        try:
+            check_private_directory(path)
+        except FileNotFoundError:
+            return "" if can_create(path) else f"{path} cannot be created"
+        except OSError as error:
+            return str(error)
+        if not os.access(path, os.W_OK | os.X_OK):
+            return f"{path} is read-only"
+    return ""
+
+
+def _lock_problem(directories: Directories | None) -> str:
+    """Why files cannot be locked, beginning with a path; empty if they can be.
+
+    A sender's lock that exists is tried, else the nearest directory: nothing is created.
+    """
+    if directories is None or os.name != "posix":
+        return ""
+    try:
+        spools = [os.path.join(directories.spool, name) for name in os.listdir(directories.spool)]
+    except OSError:
+        spools = []
+    locks = [os.path.join(spool, "lock") for spool in spools]
+    for path in [lock for lock in locks if os.path.lexists(lock)]:
+        try:
+            descriptor = open_private(path, os.O_RDWR)
+        except OSError as error:
+            return f"{path}: {error.strerror or error}"
+        problem = _try_lock(descriptor, path)
+        if problem:
+            return problem
+    path = directories.spool
+    while not os.path.isdir(path) and path != os.path.dirname(path):
+        path = os.path.dirname(path)
+    try:
+        return _try_lock(os.open(path, os.O_RDONLY), path)
+    except OSError:
+        return ""  # it cannot be read: that is a problem of its rights
+
+
+def _try_lock(descriptor: int, path: str) -> str:
+    try:
+        try_lock(descriptor)
+    except NoLocks as error:
+        return f"{path}: {error.strerror or error}"
+    finally:
+        os.close(descriptor)
+    return ""
+
+
+# The application ----------------------------------------------------------------------------------
+
+
+def _versions(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any]:
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        click: str | None = version("click")
+    except PackageNotFoundError:
+        click = None
+    return {
+        "python": platform.python_version(),
+        "click": click,
+        "click_telemetry": __version__,
+        "app": head_of(settings, environ, "")["version"],
+    }
+
+
+def _commands(settings: Settings, contexts: list[Any]) -> Iterator[dict[str, Any]]:
+    """The commands that are masked or nested, of those on the command line and those loaded."""
+    seen: list[int] = []
+    path = settings.app
+    found = []
+    for number, context in enumerate(contexts):
+        path = f"{path} {context.info_name}" if number else path
+        found.append((path, context.command))
+    found += _below(contexts[0].command, settings.app)
+    for path, command in found:
+        if id(command) in seen or command is contexts[0].command:
+            continue
+        seen.append(id(command))
+        state = getattr(command, "__dict__", {}).get(KEY)
+        if type(state) is CommandState and state.options is not None:
+            yield {"command": path, "nested": True}
+        callback = getattr(command, "callback", None)
+        package = package_of_callback(callback) if callback is not None else settings.package
+        if (
+            package != settings.package
+            and package.partition(".")[0] not in (*CLICK_FAMILY, "click_telemetry")
+            and not names.is_own(names.module_of(callback), settings.package, settings.packages)
+        ):
+            yield {"command": path, "package": package}
+
+
+def _below(command: Any, path: str, depth: int = 0) -> list[tuple[str, Any]]:
+    """The commands that are loaded, with their paths."""
+    registered = getattr(command, "__dict__", {}).get("commands")
+    if not isinstance(registered, dict) or depth >= MAX_DEPTH:
+        return []
+    found: list[tuple[str, Any]] = []
+    for name, one in list(registered.items())[:MAX_COMMANDS]:
+        if getattr(type(one), "is_telemetry_group", False):
+            continue
+        found += [(f"{path} {name}", one), *_below(one, f"{path} {name}", depth + 1)]
+        if len(found) > MAX_COMMANDS:
+            break
+    return found
+
+
+def declared_roots() -> list[dict[str, Any]]:
+    """The commands that are instrumented, each with its application's name, in this process.
+
+    They are found by their `__dict__`, which is of a class of ours. A shallow copy shares the state
+    of its original.
+    """
+    found: dict[int, dict[str, Any]] = {}
+    for thing in gc.get_objects():
+        if type(thing) is Attributes:
+            state = dict.get(thing, KEY)
+            if type(state) is CommandState and state.options is not None:
+                name = dict.get(thing, "name")
+                found[id(state)] = {
+                    "app": state.app,
+                    "command": name if isinstance(name, str) else None,
+                    "ran": any(one is state for one in _parsed),
+                }
+    return list(found.values())
+
+
+def _sender() -> dict[str, Any]:
+    """How a process is started as the sender is."""
+    from .._launcher import command_line, environment, package_roots  # at the end of a run alone
+    from .._spool import PACKAGE  # likewise
+
+    return {
+        "command": command_line(),
+        "environment": environment(os.environ),
+        "package": PACKAGE,
+        "paths": package_roots(),
+    }
+
+
+# Events -------------------------------------------------------------------------------------------
+
+
+def tracked(name: object) -> None:
+    """An event is tracked by its name, and not as an instance of a class."""
+    if isinstance(name, str) and len(_by_name) < MAX_EVENTS:
+        _by_name[name] = None
+
+
+class Collector:
+    """The client of a run under `doctor --run`: it keeps the names of events, and nothing else.
+
+    Args:
+        settings: of the application.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._app = settings.app
+        self._declared = [event_name(event) for event in settings.events or ()]
+        self._names: dict[str, None] = {}
+
+    def record(self, message: dict[str, Any]) -> None:
+        """Keep the name of an event."""
+        name = message.get("event")
+        if isinstance(name, str) and len(self._names) < MAX_EVENTS:
+            self._names[name] = None
+
+    def close(self) -> None:
+        """Report the names, and those that nothing declares."""
+        undeclared = [name for name in self._names if name in _by_name]
+        undeclared = [name for name in undeclared if name not in self._declared]
+        found = {"app": self._app, "names": list(self._names), "undeclared": undeclared}
+        put(EXAMINATIONS, {"events": found})

@@ -1,0 +1,83 @@
+"""A trial in a process that is started as the sender is: its imports, and a connection if asked.
+
+It sends no event and no key, reads no queue, and prints one JSON object. The cost of the foreground
+is measured first, before the sender's own modules are loaded.
+"""
+
+from __future__ import annotations
+
+import sys
+from time import monotonic, perf_counter
+from typing import Any
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds; also for the response."""
+
+
+def main(job: dict[str, Any]) -> int:
+    """Run as a process of its own.
+
+    Args:
+        job: as the sender's; `connect` is whether to contact `host`.
+    """
+    import json
+
+    found: dict[str, Any] = {"cost": _cost()}
+    found["client"] = _load_client(job)
+    if job.get("connect") and job.get("host") and not found["client"]:
+        found["connection"] = _connect(job["host"])
+    sys.stdout.write(json.dumps(found))
+    return 0
+
+
+def _cost() -> dict[str, Any] | None:
+    """The modules that a recorded run imports in addition to Click, and milliseconds for that."""
+    try:
+        import atexit  # noqa: F401  # Python has it already
+        import fcntl  # noqa: F401
+
+        import click  # noqa: F401
+    except ImportError:
+        return None
+    before = {*sys.modules}
+    began = perf_counter()
+    # What a recorded run imports, in its order.
+    from .. import _instrument, _launcher, _recorder, _spool  # noqa: F401
+
+    milliseconds = (perf_counter() - began) * 1000
+    own = [name for name in {*sys.modules} - before if name.startswith("click_telemetry")]
+    return {"modules": len(own) + 1, "milliseconds": round(milliseconds, 1)}  # the package too
+
+
+def _load_client(job: dict[str, Any]) -> str:
+    """Import what the sender imports, and open a transport; returns what failed."""
+    try:
+        # The sender's own modules, which no foreground loads.
+        from .._sender import main as _  # noqa: F401  # after the cost was measured
+        from .._sender.transports.segment import SegmentTransport  # likewise
+        from .._sender.watchdog import Timeout  # likewise
+
+        host = job.get("host") or "http://127.0.0.1"
+        SegmentTransport(host, "", None, Timeout(monotonic() + CONNECT_TIMEOUT)).close()
+    except Exception as error:  # a client that is missing, damaged or unknown
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _connect(host: str) -> dict[str, Any]:
+    """How a host answers a request without events and without a key."""
+    import requests
+
+    from .._sender.transports.segment import is_loopback  # likewise
+
+    with requests.Session() as session:
+        session.trust_env = not is_loopback(host)
+        began = perf_counter()
+        try:
+            response = session.head(
+                host, timeout=CONNECT_TIMEOUT, allow_redirects=False, stream=True
+            )
+        except requests.RequestException as error:
+            return {"error": type(error).__name__}
+        milliseconds = round((perf_counter() - began) * 1000)
+        return {"status": response.status_code, "milliseconds": milliseconds}

@@ -1,0 +1,248 @@
+"""Reasons, fixes and notes: every one, made of what was found in an application."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from click_telemetry._doctor.diagnosis import Evidence, diagnose, diagnosis_of, outside_watch
+from click_telemetry._doctor.page import as_json, print_page
+from click_telemetry._doctor.reasons import ORDER
+from click_telemetry._foreground.consent import REASONS
+
+from ..harness.pages import page
+from ..harness.setups import ANSWERS, stable
+
+PAGE = page("docs/doctor.md")
+DESTINATION = {
+    "current": True,
+    "delivered": 4,
+    "rejected": 0,
+    "dropped": 0,
+    "failures": 0,
+    "failed_at": None,
+    "last_error": None,
+    "not_before": None,
+}
+
+
+def examination(mode: str = "send", switches: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
+    """What is found in an application that lacks nothing, but for what is given."""
+    status: dict[str, Any] = {
+        "mode": mode,
+        "switches": [{"key": key, "value": "1", "effect": "off"} for key in switches],
+        "setting_problem": None,
+        "paths": {"setting": "/home/me/.config/acme/telemetry.json", "state": "/home/me/state"},
+        "destinations": [{**DESTINATION, **more.pop("destination", {})}],
+        "queue": {"files": 0, "messages": 0, "oldest": None},
+    }
+    return {
+        "app": "acme",
+        "prefix": "ACME",
+        "group": "",
+        "command": "acme deploy",
+        "excluded": False,
+        "opted_out": "",
+        "terminal": True,
+        "home": "/home/me",
+        "status": status,
+        "host": "https://events.example.com",
+        "test_double": False,
+        "declared": {"app": True, "write_key": True, "auth": False, "host": False},
+        "directories": [],
+        "storage_problem": "",
+        "lock_problem": "",
+        "versions": {"python": "3", "click": "8", "click_telemetry": "1", "app": "2.1.0"},
+        "commands": [],
+        "roots": [],
+        "production": {**status, "switches": [], "mode": "send"},
+        **more,
+    }
+
+
+def reasons(found: dict[str, Any], trial: dict[str, Any] | None = None) -> list[str]:
+    return [one.reason for one in diagnose(found, trial).reasons]
+
+
+@pytest.mark.parametrize("reason", [*REASONS])
+def test_every_reason_of_consent_has_a_detail_and_a_fix(reason: str) -> None:
+    """A new reason cannot be forgotten."""
+    key = "DO_NOT_TRACK" if reason == "variable" else reason
+    found = examination("off", (key,)) if key != "excluded" else examination(excluded=True)
+    one = diagnose(found).reasons[0]
+    assert one.reason == reason
+    assert one.detail
+    assert one.fix.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("found", "trial", "expected"),
+    [
+        (examination(), None, []),
+        (examination("client"), None, []),
+        (examination("client", test_double=True), None, ["test_double"]),
+        (examination("log", ("ci",)), None, ["ci", "log"]),
+        (
+            examination("off", ("ci", "DO_NOT_TRACK", "NO_ANALYTICS")),
+            None,
+            ["variable"] * 2 + ["ci"],
+        ),
+        (examination(storage_problem="/x is read-only"), None, ["not_storable"]),
+        (
+            examination("off", ("not_storable",), storage_problem="/x is read-only"),
+            None,
+            ["not_storable"],
+        ),
+        (examination(lock_problem="/x/lock: Is a directory"), None, ["no_locks"]),
+        (examination(), {"client": "ImportError: segment"}, ["sender_failed"]),
+        (examination(), {"client": "", "connection": {"error": "SSLError"}}, ["unreachable"]),
+        (examination(), {"client": "", "connection": {"status": 404, "milliseconds": 3}}, []),
+        (
+            examination(destination={"failures": 1, "last_error": "http_503"}),
+            None,
+            ["delivery_failed"],
+        ),
+        (examination(destination={"last_error": "http_503"}), None, []),  # it works again
+        (examination("off", opted_out="setting"), None, ["setting"]),
+        (examination("off", ("flag",), opted_out="flag"), None, ["flag"]),
+    ],
+)
+def test_what_was_found_gives_these_reasons(
+    found: dict[str, Any], trial: dict[str, Any] | None, expected: list[str]
+) -> None:
+    """All of them, in their order, each once."""
+    assert reasons(found, trial) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "everywhere"),
+    [("http_401", True), ("http_404", True), ("http_503", False), ("ConnectionError", False)],
+)
+def test_a_rejected_key_is_rejected_in_production_too(error: str, everywhere: bool) -> None:
+    """A network that fails here does not fail everywhere."""
+    found = diagnose(examination(destination={"failures": 1, "last_error": error}))
+    assert found.production is not None
+    assert bool(found.production) is everywhere
+
+
+def test_production_is_not_this_machine() -> None:
+    """What is wrong with this process, its home and its trial is no reason elsewhere."""
+    found = examination("off", ("test_run", "other_user"), lock_problem="/x: No locks available")
+    found["production"] |= {"mode": "off", "switches": found["status"]["switches"]}
+    diagnosis = diagnose(found, {"client": "ImportError"})
+    assert len(diagnosis.reasons) == 4
+    assert diagnosis.production == []
+
+
+@pytest.mark.parametrize(
+    ("found", "roots", "events", "expected"),
+    [
+        (examination(commands=[{"command": "acme up", "package": "up"}]), [], [], "masked_command"),
+        (examination(commands=[{"command": "acme db", "nested": True}]), [], [], "nested_group"),
+        (examination(), [{"app": "acme", "command": n} for n in ("a", "b")], [], "same_name"),
+        (examination(versions={"app": None}), [], [], "no_version"),
+        (examination(), [], ["Invoice Exported"], "undeclared_event"),
+    ],
+)
+def test_what_a_maintainer_should_know_is_noted(
+    found: dict[str, Any], roots: list[dict[str, Any]], events: list[str], expected: str
+) -> None:
+    """It is no reason: the events are sent."""
+    diagnosis = diagnose(found, None, roots, events)
+    assert [note.note for note in diagnosis.notes] == [expected]
+    assert diagnosis.would_send
+    assert expected in PAGE.section("Notes")
+
+
+def test_a_nested_group_of_the_same_name_is_one_problem() -> None:
+    """It is not reported as a second application too."""
+    found = examination(commands=[{"command": "acme db", "nested": True}])
+    roots = [{"app": "acme", "command": "cli"}, {"app": "acme", "command": "db"}]
+    assert [note.note for note in diagnose(found, None, roots).notes] == ["nested_group"]
+
+
+def test_foreign_text_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither an application's name nor a path can move the cursor."""
+    evil = "a\x1b[2J"
+    found = examination(
+        "off",
+        ("ci", evil),
+        app=evil,
+        command=evil,
+        host=evil,
+        lock_problem=f"/{evil}: {evil}",
+        storage_problem=f"/{evil} {evil}",
+        commands=[{"command": evil, "package": evil}],
+        directories=[{"name": "state", "path": evil, "mode": "0700"}],
+        destination={"failures": 1, "last_error": evil},
+    )
+    trial = {"client": evil, "connection": {"error": evil}, "cost": None}
+    evidence = Evidence([evil], 0, [found])
+    print_page(diagnosis_of(evidence, trial), evidence, trial)
+    assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_no_line_is_wider_than_the_terminal(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long sentences are wrapped below their beginning."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    evidence = Evidence(["acme"], 0, [examination("off", tuple(REASONS))])
+    print_page(diagnosis_of(evidence, None), evidence, None)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= min(width, 100)
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        (examination(), "Outside watch: acme sends to https://events.example.com."),
+        (examination("client"), "Outside watch: acme passes its events to its own client."),
+        (
+            examination("off", ("CI", "ci")),
+            "Outside watch: acme would send nothing, since CI=1 opts out (fix: Run `unset CI`); a "
+            "CI service runs the command (1) (fix: To record runs in CI, with a label, declare "
+            'ci="label").',
+        ),
+    ],
+)
+def test_watch_states_what_happens_without_it(found: dict[str, Any], sentence: str) -> None:
+    """One line, with every reason and its fix."""
+    assert outside_watch(found) == sentence
+
+
+# The page -----------------------------------------------------------------------------------------
+
+
+def test_the_page_lists_every_reason() -> None:
+    """In the order in which doctor shows them."""
+    assert PAGE.table_names("| reason | when | fix |") == [*ORDER]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        Evidence(["acme"], 127, problem="acme was not found."),
+        Evidence(["acme"], 0, [{"app": "acme", "failed": "ValueError"}]),
+        Evidence(["acme"], 2, [{"roots": [{"app": "acme", "command": "cli", "ran": True}]}]),
+        Evidence(["acme"], 0, [{"roots": [{"app": "acme", "command": "cli", "ran": True}]}]),
+        Evidence(["acme"], 0, [{"roots": [{"app": "acme", "command": "cli", "ran": False}]}]),
+        Evidence(["acme"], 0),
+    ],
+)
+def test_what_is_unknown_has_a_reason_of_the_page(found: Evidence) -> None:
+    """Each has a fix, and is in the second table."""
+    diagnosis = diagnosis_of(found, None)
+    assert (diagnosis.known, diagnosis.would_send) == (False, False)
+    (reason,) = diagnosis.reasons
+    assert reason.fix
+    assert f"| `{reason.reason}` |" in PAGE.text
+    assert as_json(diagnosis, found, None)["known"] is False
+
+
+def test_the_example_of_the_page_is_an_answer() -> None:
+    """What the page shows is what doctor prints for that set-up."""
+    (example,) = PAGE.blocks("text")
+    assert "\n" + stable(example) == (ANSWERS / "key-none.txt").read_text()
