@@ -53,18 +53,29 @@ def follow(directory: Path, home: Home, programs: Path) -> None:
     application, controls = QUICK_START.blocks("python")
     given = {**home.environ, "PATH": f"{programs}{os.pathsep}{home.environ.get('PATH', '')}"}
 
-    def run(source: str, *command: str) -> str:
+    def run(source: str, *command: str, status: int = 0) -> str:
         (directory / "acme.py").write_text(source, encoding="utf-8")
-        words = [str(programs / command[0]), *command[1:]]
-        return subprocess.run(
-            words, cwd=directory, env=given, capture_output=True, text=True, check=True, timeout=60
-        ).stdout
+        ended = subprocess.run(
+            [str(programs / command[0]), *command[1:]],
+            cwd=directory,
+            env=given,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert ended.returncode == status, ended.stderr
+        return ended.stdout
 
+    (doctor,) = [words for words in commands() if "doctor" in words]
     (watch,) = [words for words in commands() if "watch" in words]
+    answer = run(application, *doctor, status=1)
+    assert "Here: would not send. In production: would not send." in answer
+    assert "write_key" in answer
     shown = run(application, *watch)
     assert "Deploying to eu" in shown
     assert "2 events arrived from acme through spool, sender and HTTP." in shown
     main = 'if __name__ == "__main__":'
     with_controls = application.replace(main, f"{controls}\n{main}")
-    status = run(with_controls, "python", "acme.py", "telemetry", "status")
-    assert status.startswith("Telemetry for acme is ")
+    shown = run(with_controls, "python", "acme.py", "telemetry", "status")
+    assert shown.startswith("Telemetry for acme is ")
