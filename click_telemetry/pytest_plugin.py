@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from .testing import RecordingClient
+    from collections.abc import Callable, Iterator
+
+    from .testing import RecordingClient, TelemetryEvents
 
 
 @pytest.fixture
@@ -16,13 +18,43 @@ def recording_client(monkeypatch: pytest.MonkeyPatch) -> RecordingClient:
 
     The person who runs the tests may have opted out; the tests must not depend on that.
     """
-    import os  # when the fixture is used, as the next one
-
     from .testing import RecordingClient  # when the fixture is used
 
-    for name in list(os.environ):
-        if name in ("DO_NOT_TRACK", "NO_ANALYTICS", "CLICK_TELEMETRY_OFF") or name.endswith(
-            ("_NO_TELEMETRY", "_TELEMETRY")
-        ):
-            monkeypatch.delenv(name)
+    _remove_variables(monkeypatch)
     return RecordingClient()
+
+
+@pytest.fixture
+def telemetry_events(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., TelemetryEvents]]:
+    """Records the events of the application under test, until the test ends.
+
+        def test_deploy(telemetry_events):
+            events = telemetry_events(cli)
+            CliRunner().invoke(cli, ["deploy"])
+            assert events.snapshot() == [...]
+
+    The argument is a command, a group or a Typer application, instrumented or not; keywords are
+    options of `instrument`. The environment is without any variable of telemetry. What production
+    would drop raises.
+    """
+    from contextlib import ExitStack  # when the fixture is used, as the next one
+
+    from .testing import record_events  # when the fixture is used
+
+    _remove_variables(monkeypatch)
+    with ExitStack() as stack:
+
+        def begin(command: Any, **options: Any) -> TelemetryEvents:
+            return stack.enter_context(record_events(command, **options))
+
+        yield begin
+
+
+def _remove_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os  # when a fixture is used, as the next one
+
+    from ._kit.events import is_opt_out  # when a fixture is used
+
+    for name in list(os.environ):
+        if is_opt_out(name):
+            monkeypatch.delenv(name)

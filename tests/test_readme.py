@@ -172,14 +172,36 @@ def test_typed_events_are_recorded_by_the_names_in_the_comments(tmp_path: Path, 
     assert {"tool", "duration_ms", "succeeded"} <= set(events[2][1])
 
 
-def test_snippet_for_tests_passes_as_a_test(tmp_path: Path, home: Home) -> None:
-    """It needs only the fixture of the package."""
-    (tmp_path / "test_snippet.py").write_text(TESTING.snippet("def test_"))
+ACME = """
+import click
+from click_telemetry import instrumented_group, track
+
+@instrumented_group(app="acme", version="2.1.0", write_key="key")
+@click.group()
+def cli(): pass
+
+@cli.command()
+@click.option("--region")
+def deploy(region):
+    track("Invoice Exported", {"format": "pdf"})
+"""
+"""The application that the page about testing tests."""
+
+
+def test_snippets_for_tests_pass_as_tests(tmp_path: Path, home: Home) -> None:
+    """They need only the fixtures of the package, and an application."""
+    snippets = [block for block in TESTING.blocks("python") if "def test_" in block]
+    for number, block in enumerate(snippets):
+        (tmp_path / f"test_snippet_{number}.py").write_text(block)
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "acme" / "__init__.py").touch()
+    (tmp_path / "acme" / "cli.py").write_text(ACME)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     run = subprocess.run(
         command, cwd=tmp_path, env=home.environ, capture_output=True, text=True, check=False
     )
-    assert "1 passed" in run.stdout, run.stdout
+    assert f"{len(snippets)} passed" in run.stdout, run.stdout
+    assert len(snippets) >= 3
 
 
 def test_every_option_is_in_the_table() -> None:

@@ -14,7 +14,7 @@ from .._reader import RESERVED_PROPERTIES
 from .._recorder import SESSION_VARIABLE
 from .scope import current_recorder, current_scope, session_id
 from .state import SignIn, Value, state_of
-from .text import MAX_INTEGER
+from .text import MAX_INTEGER, note_dropped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,6 +79,8 @@ class _ContextUpdate(Value):
     def record(self, invocation: Invocation, run: int) -> list[dict[str, Any]]:
         """Apply it; it gives no fact."""
         dropped = state_of(invocation).context().update(self._given, self._removed)
+        if dropped:
+            note_dropped("common", list(self._given))
         if dropped + self._dropped:
             invocation.count_dropped(dropped + self._dropped)
         return []

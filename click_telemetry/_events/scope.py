@@ -86,6 +86,7 @@ def is_in_run() -> bool:
     return scope is not None and scope.run is not None and scope.run.live
 
 
+audit: Any = None  # `_kit.events.Audit`, in a test that asks why something is dropped
 observer: Any = None  # `_doctor.examination`, under watch and doctor
 
 _lock = RLock()  # a signal handler may track during a call
@@ -102,9 +103,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
 
 
-def count_dropped() -> None:
+def count_dropped(reason: str = "ended", what: object = None) -> None:
     """Count an event that belongs to no known invocation, or to one that has ended."""
     global _dropped
+    if audit is not None:
+        audit.note(reason, what)
     with _lock:
         _dropped += 1
 
@@ -237,24 +240,28 @@ class Recorder:
             raise declaration_error(problem)
 
     def for_block(self) -> Recorder:
-        """The recorder of something that begins now and ends later.
-
-        Where no invocation is known, that is counted here, once.
-        """
+        """The recorder of what begins now and ends later; no known invocation is counted once."""
         return self
 
     def convert(self, properties: Mapping[Any, Any]) -> tuple[dict[str, Json], int]:
         """Convert properties to JSON, as a snapshot; also returns how many were dropped."""
         from .properties import convert_properties  # compiles the scrubber's patterns
 
-        return convert_properties(properties)
+        found = convert_properties(properties)
+        if found[1] and audit is not None:
+            audit.note_properties(properties)
+        return found
 
     def record(self, value: Value) -> None:
-        """Record a value now, or when the root's first command begins. Never raises.
+        """Record a value now, or when the root's first command begins; a failure is counted.
 
-        Args:
-            value: what to record. If it fails, it is dropped and counted.
+        Never raises, but in a test that asks for the reason of what is dropped.
         """
+        self._record(value)
+        if audit is not None:
+            audit.check()
+
+    def _record(self, value: Value) -> None:
         invocation: Invocation | None = None
         try:
             run = self._run
@@ -266,7 +273,7 @@ class Recorder:
                     return
                 run = _innermost_run(self._root.invocation)
                 if run is None:
-                    count_dropped()
+                    count_dropped("unbegun")
                     return
             invocation = run.invocation
             if not invocation.is_own:
@@ -288,7 +295,7 @@ class Recorder:
         if observer is not None:
             observer.tracked(name)
         try:
-            problem = self._undeclared(name)
+            problem, forged = self._problems(name, properties) if self.is_strict else (None, None)
             from .state import Track  # as in `reset`
 
             value = Track(name, properties)
@@ -298,15 +305,15 @@ class Recorder:
             return
         self.report(problem)
         self.record(value)
+        self.report(forged)
 
-    def _undeclared(self, name: object) -> str | None:
-        """The problem with an event's name in strict mode, where events are declared."""
+    def _problems(self, name: object, properties: object) -> tuple[str | None, str | None]:
+        """In strict mode, the problem with an event's name, and the one with its properties."""
+        from .._foreground.options import replaced_property, undeclared_event  # in tests alone
+
         declared = self._root.settings.events
-        if declared is None or not self.is_strict:
-            return None
-        from .._foreground.options import undeclared_event  # in tests alone
-
-        return undeclared_event(name, declared)
+        undeclared = undeclared_event(name, declared) if declared is not None else None
+        return undeclared, replaced_property(name, properties)
 
 
 class NoOpRecorder(Recorder):
@@ -350,15 +357,20 @@ class UnattributedRecorder(NoOpRecorder):
 
     def for_block(self) -> Recorder:
         """Count it, and record neither its begin nor its end."""
-        count_dropped()
+        self._drop("a flow")
         return NOOP
 
     def record(self, value: Value) -> None:
         """Count it."""
-        count_dropped()
+        self._drop("what is recorded")
 
     def _track(self, name: object, properties: Mapping[str, Any] | None) -> None:
-        count_dropped()
+        self._drop(f"track({name!r})")
+
+    def _drop(self, what: str) -> None:
+        count_dropped("outside", what)
+        if audit is not None:
+            audit.check()
 
 
 NOOP = NoOpRecorder()

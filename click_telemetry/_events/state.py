@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._instrument import pass_on
 from .._recorder import encode
+from .text import note_dropped, note_dropped_properties
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -224,7 +225,10 @@ def prepare(invocation: Invocation) -> EventState:
     state = state_of(invocation)
     properties = invocation.settings.properties
     if properties:
-        invocation.count_dropped(state.context().declare(properties))
+        failed = state.context().declare(properties)
+        if failed:
+            note_dropped("declared", failed)
+        invocation.count_dropped(failed)
     return state
 
 
@@ -254,6 +258,7 @@ class Value(ABC):
             self.freeze()
             deferred.append(self)
         else:
+            note_dropped("full")
             root.dropped += 1
 
     def freeze(self) -> None:  # noqa: B027  # most are made of snapshots
@@ -342,6 +347,7 @@ class SignIn(Value):
             invocation.count_dropped(self._dropped)
         user = self._user
         if user is not None and not state.reserve(invocation):
+            note_dropped("full")
             invocation.count_dropped(1)
             user = None
         if user is not None:
@@ -386,7 +392,10 @@ class Track(Value):
             return
         from .properties import convert_properties  # loads the scrubber, not in a run that is off
 
-        found, dropped = convert_properties({} if self._properties is None else self._properties)
+        given = {} if self._properties is None else self._properties
+        found, dropped = convert_properties(given)
+        if dropped:
+            note_dropped_properties(given)
         self._properties = found
         self._dropped += dropped
         self._frozen = True
@@ -398,6 +407,7 @@ class Track(Value):
         state = state_of(invocation)
         name = sanitize_name(self._name)
         if name is None or not state.reserve(invocation, self.slot):
+            note_dropped("full" if name is not None else "name", self._name)
             invocation.count_dropped(1)
             return []
         # Without a lock: a value's own code may be slow, or wait for another thread's event.

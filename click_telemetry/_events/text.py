@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .. import _instrument
 from .._instrument import pass_on
 
 if TYPE_CHECKING:
@@ -58,6 +59,20 @@ def declaration_error(problem: str) -> Exception:
     from .._foreground.options import DeclarationError  # loaded for those who need it
 
     return DeclarationError(problem)
+
+
+def note_dropped(reason: str, what: object = None) -> None:
+    """Note why something is dropped, for a test that asks for it (`scope.audit`)."""
+    audit = getattr(_instrument.events, "audit", None)
+    if audit is not None:
+        audit.note(reason, what)
+
+
+def note_dropped_properties(given: object) -> None:
+    """Note which properties are dropped, and why, for a test that asks for it."""
+    audit = getattr(_instrument.events, "audit", None)
+    if audit is not None:
+        audit.note_properties(given)
 
 
 # Names and words ----------------------------------------------------------------------------------

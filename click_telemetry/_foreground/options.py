@@ -311,6 +311,23 @@ def undeclared_event(name: object, events: tuple[Any, ...]) -> str | None:
     )
 
 
+def replaced_property(name: object, properties: Any) -> str | None:
+    """The problem with properties of which one is replaced by what every event has, or None."""
+    from .._reader import BASE_PROPERTIES  # in tests alone
+
+    try:
+        replaced = [key for key in properties or () if key in BASE_PROPERTIES]
+    except Exception:  # an object whose own code fails: it is left out as a whole
+        return None
+    if not replaced:
+        return None
+    key = replaced[0]
+    return (
+        f"track({name!r}): every event has the property {key!r} already, which replaces this one: "
+        f"rename it, for example to {'app_' + key!r}"
+    )
+
+
 COMMAND_EVENTS = ("all", "completed")
 """Of each command both events, or its end alone."""
 
