@@ -587,9 +587,9 @@ if opt_out_variable(os.environ, "") is None:
 
 
 def _watch() -> None:
-    from ._foreground import sinks
+    from ._doctor.observer import observe  # under watch and doctor alone
 
-    sinks.observe(_OBSERVERS)
+    observe(_OBSERVERS)
 
 
 if WATCH_VARIABLE in os.environ:

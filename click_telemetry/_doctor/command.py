@@ -1,7 +1,7 @@
 """`click-telemetry doctor`: starts a command, stops it before its work, and explains what it found.
 
 It gives the command a private directory, whose file it holds locked while it runs: only then does a
-command stop (`_foreground.sinks.order`).
+command stop (`channel.order`).
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from .._commands.terminal import allow_any_text, escape
-from .._foreground.sinks import ADDRESS_VARIABLE, EXAMINATIONS, ORDER, STATE_VARIABLE
+from .._foreground.sinks import ADDRESS_VARIABLE, STATE_VARIABLE
 from .._launcher import BOOT
 from .._storage import NoLocks, open_private, try_lock, write_all
 from .._tools.child import CannotStart, Signals, private_state, reports_in, run
+from .channel import EXAMINATIONS, ORDER
 from .diagnosis import Evidence, diagnosis_of
 from .page import as_json, print_page
 

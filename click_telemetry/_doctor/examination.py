@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from .._foreground import names
 from .._foreground.options import event_name
-from .._foreground.sinks import ADDRESS_VARIABLE, EXAMINATIONS, STATE_VARIABLE, put, state_directory
+from .._foreground.sinks import ADDRESS_VARIABLE, STATE_VARIABLE, state_directory
 from .._instrument import (
     CLICK_FAMILY,
     KEY,
@@ -46,6 +46,7 @@ from .._storage import (
     replace_file,
     try_lock,
 )
+from .channel import EXAMINATIONS, put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

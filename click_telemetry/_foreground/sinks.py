@@ -5,8 +5,7 @@ A client gets messages: they are composed as the sender would compose them.
 Under `click-telemetry watch` a run gets the receiver's address, and reports what was decided. The
 receiver does not know the application's name, so its two variables carry none. Its state directory
 is its own; nothing is written here unless it gave one. `click-telemetry doctor` uses the same two
-variables. Only a file that a living doctor holds locked makes a command stop: a variable that is
-left behind, or copied, does not.
+variables (`_doctor.channel`).
 """
 
 from __future__ import annotations
@@ -15,13 +14,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .._instrument import (
-    KEY,
-    WATCH_VARIABLE,
-    contexts_from_root,
-    opt_out_variable,
-    scope_of,
-)
+from .._instrument import WATCH_VARIABLE
 from .._reader import Composer
 from .._recorder import (
     CLIENT,
@@ -36,13 +29,6 @@ from .._recorder import (
     read_file,
 )
 from .._spool import Spool
-from .._storage import (
-    check_private_directory,
-    open_private,
-    read_small,
-    replace_file,
-    try_lock,
-)
 from .identity import random_id
 
 if TYPE_CHECKING:
@@ -116,9 +102,9 @@ def find(
         state = directories.state if directories is not None else None
         return ClientSink(LogClient(), state, read_only=True), _stored_id(directories)
     if decision.mode == WATCH and directories is not None:
-        if order(environ) is not None:
-            from .._doctor import examination  # under doctor alone
+        from .._doctor import channel, examination  # under watch and doctor alone
 
+        if channel.order(environ) is not None:
             client = examination.Collector(settings)
             return ClientSink(client, directories.state, read_only=True), random_id()
         return _watched(settings, environ, directories), random_id()
@@ -179,13 +165,6 @@ MASKED = "masked"
 DECISIONS = "decisions"
 """The receiver's folder of decisions, a small JSON file for each."""
 
-EXAMINATIONS = "examinations"
-"""The folder of what was found in an application, a JSON file for each root command."""
-
-ORDER = "doctor"
-"""The file of a doctor that is running: it names its directory, and whether commands run."""
-ORDER_LIMIT = 16 * 1024
-
 
 def address(environ: Mapping[str, str]) -> str | None:
     """The loopback origin that a receiver listens at, or None."""
@@ -214,82 +193,6 @@ def watched_directories(found: Directories, app: str, environ: Mapping[str, str]
     )
 
 
-def order(environ: Mapping[str, str]) -> dict[str, Any] | None:
-    """What the doctor asks for that started this process; None if no doctor is running.
-
-    The variables alone have no effect: the directory must be this user's own, the file in it must
-    name that directory, and a living process must hold its lock.
-
-    Args:
-        environ: the process's environment.
-    """
-    state = state_directory(environ) if address(environ) is not None else None
-    if state is None:
-        return None
-    path = os.path.join(state, ORDER)
-    try:
-        check_private_directory(state)
-        content = read_small(path, limit=ORDER_LIMIT)
-        descriptor = open_private(path, os.O_RDWR)
-        try:
-            if try_lock(descriptor):
-                return None  # the doctor has ended
-        finally:
-            os.close(descriptor)
-        import json  # under watch and doctor alone
-
-        found = json.loads(content)
-    except (OSError, ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) and found.get("directory") == state else None
-
-
-def observe(observers: dict[str, Any]) -> None:
-    """Report every root that parses, what is decided about each command, and what is found there.
-
-    Under a doctor, the first leaf's callback does not run unless the doctor asks for it.
-
-    Args:
-        observers: of the hooks, by method.
-    """
-    from .._doctor import examination  # under watch and doctor alone
-    from .._events import scope  # likewise
-
-    scope.observer = examination
-    ordered = order(os.environ)
-    if ordered is not None:
-        examination.report_at_exit()
-    before_parse, after_parse = observers["parse_args"]
-    before_invoke, after_invoke = observers["invoke"]
-
-    def parse(command: Any, context: Any, args: Any, kwargs: Any) -> Any:
-        if len(contexts_from_root(context)) == 1 and not context.resilient_parsing:
-            state = context.command.__dict__[KEY]
-            examination.note_root(state)
-            report(state.app, None)
-        return before_parse(command, context, args, kwargs)
-
-    def invoke(command: Any, context: Any, args: Any, kwargs: Any) -> Any:
-        known = scope_of(contexts_from_root(context)[0]) if contexts_from_root(context) else None
-        decided = known is not None and known.decided
-        args, scope = before_invoke(command, context, args, kwargs)
-        if scope is not None:
-            decision = scope.root.decision
-            if scope.excluded:
-                report(scope.state.app, "excluded")
-            elif decision is not None and not decided:
-                report(scope.state.app, decision.reason, decision.detail, decision.mode)
-            elif scope.opted_out:
-                variable = opt_out_variable(os.environ, scope.state.prefix)
-                report(scope.state.app, scope.opted_out, variable or "")
-            if scope.is_leaf:
-                examination.begin(scope, context, ordered)
-        return args, scope
-
-    observers["parse_args"] = parse, after_parse
-    observers["invoke"] = invoke, after_invoke
-
-
 def report(app: str, reason: str | None, detail: str = "", mode: str = OFF) -> None:
     """Report what was decided, so that the receiver can explain why nothing arrived.
 
@@ -303,26 +206,6 @@ def report(app: str, reason: str | None, detail: str = "", mode: str = OFF) -> N
     found: dict[str, Any] = {"app": app, "decided": reason is not None}
     if reason is not None:
         found |= {"mode": mode, "reason": reason, "detail": detail}
-    put(DECISIONS, found)
+    from .._doctor import channel  # under watch and doctor alone
 
-
-def put(folder: str, found: dict[str, Any]) -> None:
-    """Write a small JSON file to a folder of the receiver's state directory, if there is one.
-
-    Args:
-        folder: DECISIONS or EXAMINATIONS.
-        found: JSON values.
-    """
-    state = state_directory(os.environ) if address(os.environ) is not None else None
-    if state is None:
-        return
-    folder = os.path.join(state, folder)
-    try:
-        try:
-            os.mkdir(folder, 0o700)  # never what is above it: the receiver may have removed it
-        except FileExistsError:
-            pass
-        name = f"{os.urandom(8).hex()}.json"
-        replace_file(os.path.join(folder, name), encode(found).encode("ascii"))
-    except OSError:
-        return  # the receiver has ended
+    channel.put(DECISIONS, found)
