@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from click_telemetry._sender.transports.segment import READ_TIMEOUT
+from click_telemetry._sender.transports.adapter import READ_TIMEOUT
 
 from ..harness.layouts import BASE, zip_packages
 from ..harness.processes import APP, Cli, Home

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from click_telemetry._instrument import opt_out_variable
-from click_telemetry._sender.transports.segment import is_loopback
+from click_telemetry._sender.transports.adapter import is_loopback
 from click_telemetry._sender.watchdog import Timeout
 
 

@@ -1,13 +1,16 @@
-"""An adapter for requests: each request goes to one origin, once, with our own credentials.
+"""One attempt over HTTP, and an adapter for requests: to one origin, with our own credentials.
 
-Whatever Segment's client, requests or a server do with a request, it passes through here. A
+Whatever a vendor's client, requests or a server do with a request, it passes through here. A
 response counts only with complete headers, and no more of it is read than is needed.
 """
 
 from __future__ import annotations
 
 import http.client
+import warnings
 import zlib
+from importlib.util import find_spec, module_from_spec
+from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -15,8 +18,16 @@ import requests
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 
+from . import NOT_SENT, RETRY, DeliveryResult, Withdrawn, result_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ..watchdog import Timeout, Watchdog
+
+CONNECT_TIMEOUT = 5.0
+READ_TIMEOUT = 10.0
+"""Seconds, per read; the sender's watchdog bounds the whole."""
 
 MAX_RESPONSE = 64 * 1024
 """Bytes that are read of a response's body."""
@@ -40,6 +51,73 @@ class RawResponse(NamedTuple):
     retry_after: str | None
 
 
+class HttpTransport:
+    """Posts to one origin by a session of requests, which may be a vendor's client's.
+
+    Args:
+        origin: scheme, host and port.
+        authorization: the header's value; None leaves it to the request.
+        timeout: bounds how long a request may take.
+        session: not shared with any other code of the process.
+    """
+
+    def __init__(
+        self,
+        origin: str,
+        authorization: str | None,
+        timeout: Watchdog | Timeout,
+        session: requests.Session,
+    ) -> None:
+        # A proxy that was asked for this machine would be given the events, and find its own.
+        self._adapter = DestinationAdapter(
+            origin, authorization, direct=is_loopback(origin), on_connect=timeout.on_connect
+        )
+        session.auth = _keep
+        session.mount("https://", self._adapter)
+        session.mount("http://", self._adapter)
+        self._session = session
+        self._timeout = timeout
+
+    @property
+    def timeouts(self) -> tuple[float, float]:
+        """Seconds for a connection and for each read, as requests takes them."""
+        left = max(self._timeout.left(), 0.001)  # 0 would be no timeout
+        return min(left, CONNECT_TIMEOUT), min(left, READ_TIMEOUT)
+
+    def attempt(self, send: Callable[[], object], on_send: Callable[[], object]) -> DeliveryResult:
+        """Make one request.
+
+        Args:
+            send: makes it with the session. What it returns or raises does not matter.
+            on_send: as for `Transport.post`.
+
+        Raises:
+            Withdrawn: `on_send` did, and nothing was sent.
+            RuntimeError: `send` has not posted by the session.
+        """
+        adapter = self._adapter
+        adapter.on_send = on_send
+        adapter.reset()
+        try:
+            send()
+        except Withdrawn:
+            raise
+        except Exception as error:  # requests' many, those of what is below it, the client's own
+            if adapter.response is None:
+                verdict = RETRY if self._timeout.left() > 0 else NOT_SENT
+                return DeliveryResult(verdict, error=type(error).__name__, ambiguous=adapter.sent)
+        response = adapter.response
+        if response is None:
+            raise RuntimeError("the client posts in another way: pin it below this version")
+        return result_of(
+            response.status, response.start, response.content_type, response.retry_after, time()
+        )
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._session.close()
+
+
 class WrongOrigin(Exception):
     """A request was about to go to another origin than the destination."""
 
@@ -49,7 +127,8 @@ class DestinationAdapter(HTTPAdapter):
 
     Args:
         origin: scheme, host and port.
-        authorization: the header's value, in place of any other value (such as that of `~/.netrc`).
+        authorization: the header's value, in place of any other value (such as that of `~/.netrc`);
+            None leaves it to the request.
         direct: whether no proxy is used, whatever the environment contains.
         on_connect: called with each connection's socket, so that it can be shut down.
 
@@ -63,7 +142,7 @@ class DestinationAdapter(HTTPAdapter):
     def __init__(
         self,
         origin: str,
-        authorization: str,
+        authorization: str | None,
         *,
         direct: bool = False,
         on_connect: Callable[[Any], object] = id,
@@ -95,7 +174,8 @@ class DestinationAdapter(HTTPAdapter):
         self.reset()
         if _parts(request.url or "") != self._origin:
             raise WrongOrigin
-        request.headers["Authorization"] = self._authorization
+        if self._authorization is not None:
+            request.headers["Authorization"] = self._authorization
         request.headers["Accept-Encoding"] = "identity"
         content = request.body or b""
         kwargs["stream"] = True
@@ -258,3 +338,57 @@ def _inflated(content: bytes, encoding: str) -> bytes:
 def _parts(url: str) -> tuple[str, str | None, int | None]:
     split = urlsplit(url)
     return split.scheme, split.hostname, split.port
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an origin is this machine."""
+    name = (urlsplit(host).hostname or "").lower()
+    numbers = name.split(".")
+    return name in ("localhost", "::1") or (
+        len(numbers) == 4
+        and numbers[0] == "127"
+        and all(n.isascii() and n.isdigit() and len(n) <= 3 and int(n) < 256 for n in numbers)
+    )
+
+
+def own_module(name: str) -> Any:
+    """A copy of a client's module with a session of its own, which logs nothing.
+
+    An application may use the module itself. It logs keys at debug level, and errors to stderr
+    where logging is not configured.
+
+    Raises:
+        ImportError: the client is missing, or damaged.
+        RuntimeError: it has no session any more that we could make our own.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # requests warns about versions of its dependencies
+        spec = find_spec(name)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{name} is not installed")
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+    session = getattr(module, "_session", None)
+    if not hasattr(session, "mount") or not hasattr(module, "logging"):
+        raise RuntimeError(f"{name} has changed its session: pin it below this version")
+    vars(module)["logging"] = _NoLogging
+    return module
+
+
+class _NoLogging:
+    """In place of `logging` and of its loggers."""
+
+    @classmethod
+    def getLogger(cls, name: str) -> type[_NoLogging]:
+        return cls
+
+    @staticmethod
+    def debug(*args: object) -> None:
+        """Keys and events are not logged."""
+
+    error = warning = info = debug
+
+
+def _keep(request: Any) -> Any:
+    """As an `auth` of requests': leave the headers as they are."""
+    return request
