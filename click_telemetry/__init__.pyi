@@ -31,6 +31,7 @@ from ._events.scope import track as track
 from ._foreground.declaration import InstrumentedGroup as InstrumentedGroup
 from ._foreground.options import DeclarationError as DeclarationError
 from ._foreground.sinks import Client as Client
+from .destinations import DeclaredDestination
 
 __version__: str
 __all__: tuple[str, ...]
@@ -49,6 +50,7 @@ class _Options(TypedDict, total=False):
     version: str | None
     write_key: str | None
     host: str | Callable[[], str | None] | None
+    destination: DeclaredDestination | None
     client: Client | None
     consent: Literal["opt-out", "opt-in"]
     notice: str | bool

@@ -75,6 +75,9 @@ def instrument(command: Any = None, **options: Any) -> Any:
             name = value[8:].replace(".", "")
             plain = plain and name.isalnum() and value.isascii() and ".." not in value
             plain = plain and value[8] != "." != value[-1]
+        elif option == "destination" and type(value).__module__ == "click_telemetry.destinations":
+            others = options.keys().isdisjoint(("auth", "host", "write_key"))
+            plain = plain and others and value.transport != ""
         elif type(value) not in (bool, str) or value not in _PLAIN.get(option, ()):
             plain = False
     # An asynchronous `invoke` (asyncclick) is refused there.

@@ -154,6 +154,7 @@ def job(spool: Spool) -> bytes:
         "site_setting": spool.directories.site_setting,
         "anonymous_id": spool.anonymous_id,
         "token": spool.destination.token,
+        "transport": spool.destination.transport,
         "deliver": spool.deliver,
         "package": PACKAGE,
         "paths": package_roots(),

@@ -115,6 +115,7 @@ class Settings:
     version: str | None = None
     write_key: str | None = None
     host: str | Callable[[], object] = DEFAULT_HOST
+    destination: Any = None  # of `destinations`, where it is another one than Segment
     client: Any = None
     consent = "opt-out"
     notice: bool | str = True
@@ -313,14 +314,25 @@ def is_storable(directories: Directories) -> bool:
 
 
 class Destination:
-    """Where events go: an origin, with Segment's write key or, instead of it, a token."""
+    """Where events go: an origin, with a write key or, instead of it, a token.
 
-    __slots__ = ("host", "token", "write_key")
+    `transport` is what the sender needs of another destination than Segment: `class`, `address` and
+    so on; None for Segment.
+    """
 
-    def __init__(self, host: str, write_key: str, token: str | None = None) -> None:
+    __slots__ = ("host", "token", "transport", "write_key")
+
+    def __init__(
+        self,
+        host: str,
+        write_key: str,
+        token: str | None = None,
+        transport: Mapping[str, Any] | None = None,
+    ) -> None:
         self.host = host
         self.write_key = write_key
         self.token = token
+        self.transport = transport
 
     @property
     def digest(self) -> str:
@@ -330,8 +342,11 @@ class Destination:
         no secret; hashlib takes 3 ms to load.
         """
         tier = "\0bearer" if self.token is not None else ""  # no key has a NUL
+        text = f"{self.host}\0{self.write_key}{tier}"
+        if self.transport is not None:
+            text = f"{text}\0{self.transport['class']}\0{self.transport['address']}"
         digest = 0xCBF29CE484222325
-        for byte in f"{self.host}\0{self.write_key}{tier}".encode("utf-8", "surrogatepass"):
+        for byte in text.encode("utf-8", "surrogatepass"):
             digest = (digest ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
         return f"{digest:016x}"
 
@@ -339,7 +354,7 @@ class Destination:
 def find_destination(settings: Settings, environ: Mapping[str, str]) -> Destination | None:
     """Where the events of a run go; None for nowhere. The application's functions are asked."""
     key, host, variable = settings.write_key, settings.host, settings.prefix + "_TELEMETRY_"
-    if settings.auth is None:
+    if settings.auth is None and settings.destination is None:
         if key is None and variable + "WRITE_KEY" not in environ:
             return None
         given = environ.get(variable + "HOST", "")

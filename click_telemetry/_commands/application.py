@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from .._foreground.consent import DISABLED, ENABLED, NONE, REASONS, UNREADABLE
-from .._foreground.destination import own_host
+from .._foreground.destination import identified as destination_of_user
 from .._instrument import (
     FLAG,
     OFF_VARIABLE,
@@ -65,6 +65,15 @@ class KnownDestination(NamedTuple):
     spool: str
     destination: Destination
     identified: bool
+
+    @property
+    def kind(self) -> str:
+        """`segment`, `webhook`, `file` and so on; `custom` for a transport of the application's."""
+        transport = self.destination.transport
+        if transport is None:
+            return "segment"
+        own = "package" not in transport
+        return str(transport["class"].partition(":")[0].rpartition(".")[2]) if own else "custom"
 
     @property
     def can_be_sent_to(self) -> bool:
@@ -188,10 +197,10 @@ def _destinations(
         found.append((anonymous, False))
     if current is not None and current.token is not None:
         found.append((current, True))
-    elif settings.auth is not None and settings.declared.get("host") is not None:
-        host = own_host(settings)
-        if host is not None and settings.app_known:
-            found.append((Destination(host, "", ""), True))
+    elif settings.auth is not None and settings.app_known:
+        signed_in = destination_of_user(settings, "")
+        if signed_in is not None:
+            found.append((signed_in, True))
     return [
         KnownDestination(os.path.join(directories.spool, one.digest), one, identified)
         for one, identified in found

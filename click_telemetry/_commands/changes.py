@@ -246,6 +246,7 @@ def _job(application: Application, spool: SpoolReport) -> SenderJob | None:
         stored_id(directories),
         known.destination.token,
         site_setting=directories.site_setting,
+        transport=known.destination.transport,
     )
 
 

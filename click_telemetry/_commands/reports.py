@@ -170,6 +170,7 @@ def _spool_as_json(spool: SpoolReport) -> dict[str, Any]:
     return {
         "directory": spool.directory,
         "current": known is not None,
+        "kind": known.kind if known is not None else None,
         "host": known.destination.host if known is not None else None,
         "identified": known.identified if known is not None else None,
         "sending": spool.sending,
@@ -238,6 +239,8 @@ def _spool_lines(spool: SpoolReport) -> Iterator[str]:
         yield _line("Destination", "another write key or host than the current one:")
     elif known.identified:
         yield _line("Signed in", f"with your account, at {escape(known.destination.host, 50)}:")
+    elif known.kind != "segment":
+        yield _line("Destination", f"{known.kind}, {escape(known.destination.host, 80)}")
     if spool.oldest is None:
         yield _line("Queue", "empty")
     else:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._launcher import command_line, environment, package_roots
 from .._sender.queue import parse
 from .._spool import PACKAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class SenderJob(NamedTuple):
@@ -28,6 +31,7 @@ class SenderJob(NamedTuple):
         token: of the signed-in user, or None.
         deliver: whether it may use the network.
         site_setting: the path of the administrator's setting, or None.
+        transport: what the sender needs of another destination than Segment, or None.
     """
 
     spool: str
@@ -38,6 +42,7 @@ class SenderJob(NamedTuple):
     token: str | None = None
     deliver: bool = True
     site_setting: str | None = None
+    transport: Mapping[str, Any] | None = None
 
 
 def encode(job: SenderJob) -> bytes:

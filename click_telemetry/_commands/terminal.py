@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from datetime import datetime
@@ -28,6 +29,9 @@ _DELIVERY_ERRORS = {
     "ChunkedEncodingError": "the server's response was incomplete",
     "SSLError": "the server's certificate is not trusted",
     "ProxyError": "the proxy rejected the connection",
+    "file_locks": "the file system has no locks, so nothing was written",
+    "file_busy": "another process has locked the file",
+    "file_unusable": "the path is not a file of this user",
     "http_401": "the server does not accept the application's key (401)",
     "http_403": "the server does not accept the application's key (403)",
     "http_404": "the server has no such address (404)",
@@ -112,6 +116,12 @@ def describe_delivery_error(error: str) -> str:
     known = _DELIVERY_ERRORS.get(error)
     if known is not None:
         return known
+    extra = error.removeprefix("extra_")
+    if extra != error:
+        return f"a package is missing: pip install 'click-telemetry[{extra}]'"
+    number = getattr(errno, error.removeprefix("file_"), None)
+    if error.startswith("file_E") and isinstance(number, int):
+        return f"the file cannot be written ({os.strerror(number)})"
     status = error.removeprefix("http_")
     if status != error and status.isascii() and status.isdigit():
         result = "failed" if status.startswith("5") else "rejected the request"

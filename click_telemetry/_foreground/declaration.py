@@ -18,6 +18,7 @@ from .options import (
     DeclarationError,
     check,
     checked_app,
+    expanded,
     unknown_option,
     usable,
     variable_prefix,
@@ -112,7 +113,8 @@ def declared_state(
         state.app = usable(package.rpartition(".")[2])
     else:
         state.app = usable(name if isinstance(name, str) else "")
-    checked = {name: check(name, value) for name, value in declared.items() if name != "app"}
+    effective = expanded(declared)
+    checked = {name: check(name, value) for name, value in effective.items() if name != "app"}
     if "events" in checked:
         checked["events"], checked["command_events"] = checked["events"]
     state.excluded = known is not None and known.excluded
@@ -121,6 +123,7 @@ def declared_state(
     state.package = package
     state.prefix = variable_prefix(state.app)
     state.settings = Settings(state, checked)
+    state.settings.declared = effective
     # Most clients do not have the attribute. This is the only place that reads it.
     state.settings.test_double = getattr(checked.get("client"), "test_double", False) is True
     state.settings.app_known = app is not None or package != "__main__"

@@ -1,11 +1,14 @@
 """Where events go, where that is more than a host and a write key in the code.
 
-A host from the environment, a host that a function returns, a token of a signed-in user.
+A host from the environment, a host that a function returns, a token of a signed-in user, another
+destination than Segment.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import sys
+from typing import TYPE_CHECKING, Any
 
 from .._recorder import Destination
 
@@ -37,12 +40,14 @@ def find(settings: Settings, environ: Mapping[str, str]) -> Destination | None:
         return None
     token = ask(settings.auth) if settings.auth is not None else None
     if token is not None:
-        host = own_host(settings) if settings.declared.get("host") is not None else None
-        return Destination(host, "", token) if host is not None else None
+        return identified(settings, token)
     # A host from the environment counts only on loopback: a foreign `.env` must not move events. A
     # write key from there counts only with such a host: it must not start them, either.
     given = origin(environ.get(settings.prefix + "_TELEMETRY_HOST"))
     loopback = given[0] if given is not None and given[1] else None
+    if settings.destination is not None:
+        host = loopback if loopback is not None and settings.destination.is_http else None
+        return _declared(settings.destination, environ, host)
     write_key = settings.write_key
     if write_key is None and loopback is not None:
         write_key = environ.get(settings.prefix + "_TELEMETRY_WRITE_KEY", "").strip()
@@ -50,6 +55,51 @@ def find(settings: Settings, environ: Mapping[str, str]) -> Destination | None:
         return None
     host = loopback or own_host(settings)
     return Destination(host, write_key) if host is not None else None
+
+
+def identified(settings: Settings, token: str) -> Destination | None:
+    """Where the events of a signed-in user go; None where the code names no host for them.
+
+    Args:
+        settings: what the application declared.
+        token: the user's; empty if only the destination matters.
+    """
+    if settings.destination is not None:
+        return _declared(settings.destination, {}, None, token)
+    host = own_host(settings) if settings.declared.get("host") is not None else None
+    return Destination(host, "", token) if host is not None else None
+
+
+def _declared(
+    declared: Any, environ: Mapping[str, str], host: str | None, token: str | None = None
+) -> Destination | None:
+    """What a sender needs of a destination that is not Segment's.
+
+    Args:
+        declared: a `DeclaredDestination`.
+        environ: the process's environment, for a path in the home directory.
+        host: an origin in place of the declared one.
+        token: of a signed-in user.
+    """
+    transport = {"class": declared.transport, "address": declared.address, **declared.options}
+    found = host or declared.host
+    if found.startswith("file://~/"):
+        home = environ.get("HOME", "")
+        if not os.path.isabs(home):
+            return None
+        found = "file://" + os.path.join(home, found[9:])
+    if found.startswith("custom:"):
+        transport = {"class": declared.transport, "address": "", "options": declared.options}
+        module = declared.transport.partition(":")[0]
+        transport["package"] = _location(module.partition(".")[0])
+    return Destination(found, declared.key, token, transport)
+
+
+def _location(package: str) -> str | None:
+    """Where the sender finds a package that this process has loaded: its folder, or its file."""
+    module = sys.modules.get(package)
+    paths = [*getattr(module, "__path__", ())] or [getattr(module, "__file__", None)]
+    return os.path.abspath(paths[0]) if isinstance(paths[0], str) else None
 
 
 def delay_of(given: str, host: str, default: int) -> int:
@@ -63,7 +113,7 @@ def delay_of(given: str, host: str, default: int) -> int:
         default: what counts instead of an invalid value.
     """
     found = origin(host)
-    local = found is not None and found[1]
+    local = host.startswith("file://") or (found is not None and found[1])
     valid = given.isascii() and given.isdigit() and len(given) <= 2
     return int(given) if local and valid and int(given) <= MAX_DELAY else default
 

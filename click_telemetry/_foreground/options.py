@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 OPTIONS = (
-    *("app", "version", "write_key", "host", "client", "consent", "notice", "ci", "properties"),
+    *("app", "version", "write_key", "host", "destination", "client", "consent", "notice", "ci"),
+    "properties",
     *("auth", "packages", "delivery", "flush_timeout", "no_telemetry_option", "events"),
 )
 MAX_APP = 64
@@ -152,6 +153,48 @@ def _host(host: object) -> str | Callable[[], str] | None:
             "without a path, or a function that returns such a string"
         )
     return found[0]
+
+
+def expanded(declared: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was declared, with Segment's `destination=` as `write_key=` and `host=`.
+
+    Raises:
+        DeclarationError: other options contradict the destination.
+    """
+    destination = declared.get("destination")
+    if destination is None:
+        return declared
+    kind = type(destination).__name__
+    both = [name for name in ("write_key", "host") if declared.get(name) is not None]
+    if both:
+        raise DeclarationError(
+            f"{' and '.join(both)} cannot be combined with destination={kind}(…): remove "
+            f"{'it' if len(both) == 1 else 'them'}, or write "
+            'destination=Segment("YOUR_SEGMENT_WRITE_KEY", host=…)'
+        )
+    _destination(destination)
+    if declared.get("auth") is not None and not destination.accepts_token:
+        raise DeclarationError(
+            f"auth cannot be combined with destination={kind}(…), which takes no token of a user: "
+            "remove auth, or use Segment(…) or Webhook(…)"
+        )
+    if destination.transport:
+        return declared
+    write_key, host = destination.key, destination.host
+    return {**declared, "destination": None, "write_key": write_key, "host": host}
+
+
+def _destination(destination: object) -> Any:
+    if destination is None:
+        return None
+    if getattr(destination, "accepts_token", None) in (True, False) and not isinstance(
+        destination, type
+    ):
+        return destination
+    raise DeclarationError(
+        "destination must be an object of click_telemetry.destinations, such as "
+        f'Webhook("https://events.example.com/acme"), not {destination!r}'
+    )
 
 
 def _client(client: object) -> Any:
@@ -335,6 +378,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "version": _version,
     "write_key": _write_key,
     "host": _host,
+    "destination": _destination,
     "client": _client,
     "consent": lambda value: _one_of("consent", value, ("opt-out", "opt-in")),
     "notice": _notice,

@@ -17,15 +17,23 @@ from .._storage import check_private_directory
 from .queue import Claim, Entry, claim, length, oldest_names, reported_by
 from .retention import Blocked, Retention
 from .state import CONFIGURATION_WAIT, FIRST_WAIT, SenderState
-from .transports import ACCEPTED, MISCONFIGURED, NOT_SENT, SPLIT, DeliveryResult, Withdrawn
+from .transports import (
+    ACCEPTED,
+    MISCONFIGURED,
+    NOT_SENT,
+    SPLIT,
+    DeliveryResult,
+    Withdrawn,
+    open_transport,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from .transports import Transport
     from .watchdog import Timeout, Watchdog
 
-    OpenTransport = Callable[[str, str, str | None, Watchdog | Timeout], Transport]
+    OpenTransport = Callable[[Mapping[str, Any], Watchdog | Timeout], Transport]
 
 MAX_MESSAGES = 100
 MAX_BYTES = 400_000
@@ -41,8 +49,7 @@ class Delivery:
         job: what the launcher wrote on standard input.
         lock: the sender's lock, held.
         timeout: the process's watchdog, or the timeout of an in-process delivery.
-        open_transport: called with host, write key, token and timeout when there is something to
-            send; Segment's by default.
+        open_transport: called with the job and the timeout when there is something to send.
     """
 
     def __init__(
@@ -50,11 +57,10 @@ class Delivery:
         job: dict[str, Any],
         lock: int,
         timeout: Watchdog | Timeout,
-        open_transport: OpenTransport | None = None,
+        open_transport: OpenTransport = open_transport,
     ) -> None:
         self._spool: str = job["spool"]
-        self._host: str = job["host"]
-        self._write_key: str = job["write_key"]
+        self._job = job
         self._setting: str | None = job["setting"]
         self._site_setting: str | None = job.get("site_setting")
         self._anonymous_id: str | None = job["anonymous_id"]
@@ -64,7 +70,7 @@ class Delivery:
         self._timeout = timeout
         self._state = SenderState(self._spool)
         self._retention = Retention(self._spool, self._state, timeout.progress)
-        self._new_transport = open_transport or _segment_transport
+        self._open_transport = open_transport
         self._transport: Transport | None = None
 
     def run(self) -> bool:
@@ -170,9 +176,7 @@ class Delivery:
         if not self._may_send():
             return DeliveryResult(NOT_SENT)
         if self._transport is None:
-            self._transport = self._new_transport(
-                self._host, self._write_key, self._token, self._timeout
-            )
+            self._transport = self._open_transport(self._job, self._timeout)
         result = self._transport.post(batch, attempt.mark)
         attempt.note(result)
         if result.verdict != SPLIT:
@@ -338,11 +342,3 @@ def identify(
             "library": {"name": "click_telemetry"},
         },
     }
-
-
-def _segment_transport(
-    host: str, write_key: str, token: str | None, timeout: Watchdog | Timeout
-) -> Transport:
-    from .transports.segment import SegmentTransport  # 110 ms, only if there is something to send
-
-    return SegmentTransport(host, write_key, token, timeout)

@@ -36,7 +36,8 @@ def main(job: dict[str, Any], pause: float = MAX_PAUSE) -> int:
     Args:
         job: what the launcher wrote on standard input, already read: `spool`, `host`, `write_key`,
             `setting` (the path of the saved setting, or None), `anonymous_id` and `token` (or
-            None), `deliver` (whether the network may be used).
+            None), `deliver` (whether the network may be used), `transport` (what a destination
+            other than Segment needs, or None).
         pause: seconds without progress after which this process is terminated.
 
     Returns:
@@ -86,7 +87,8 @@ def work(job: dict[str, Any], lock: int, timeout: Watchdog | Timeout) -> int:
             done = delivery.run()
         except Exception as error:  # of ours, or of a client that has changed: not at every command
             status = 1
-            SenderState(spool).record_failure(type(error).__name__, first=CONFIGURATION_WAIT)
+            word = getattr(error, "word", type(error).__name__)
+            SenderState(spool).record_failure(str(word), first=CONFIGURATION_WAIT)
         timeout.on_expiry = int
         delivery.close()
         if not done and _was_purged(job):

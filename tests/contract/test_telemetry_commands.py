@@ -94,7 +94,7 @@ KEYS = [
     "dropped", "destinations",
 ]  # fmt: skip
 DESTINATION_KEYS = [
-    "directory", "current", "host", "identified", "sending", "files", "messages", "oldest",
+    "directory", "current", "kind", "host", "identified", "sending", "files", "messages", "oldest",
     "delivered", "delivered_at", "rejected", "dropped", "failures", "failed_at", "last_error",
     "last_error_in_words", "not_before",
 ]  # fmt: skip

@@ -53,6 +53,7 @@ def test_defaults_are_the_documented_ones() -> None:
         "version": None,
         "write_key": None,
         "host": "https://api.segment.io",
+        "destination": None,
         "client": None,
         "consent": "opt-out",
         "notice": True,
@@ -186,6 +187,7 @@ class Broken(Mapping[str, Any]):
 
 
 BAD: list[tuple[str, Any, str]] = [
+    ("destination", "segment", 'Webhook("https://events.example.com/acme")'),
     # app: directories and variables are named after it (row 89)
     ("app", "", "is empty"),
     ("app", "../x", "such as app='x'"),

@@ -163,6 +163,7 @@ def test_job_is_one_line_with_these_keys(spool: Spool) -> None:
         "site_setting": spool.directories.site_setting,
         "anonymous_id": ANONYMOUS,
         "token": "tok-secret",
+        "transport": None,
         "deliver": True,
         "package": package,
     }

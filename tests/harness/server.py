@@ -15,12 +15,19 @@ from typing import Any
 
 
 class Request:
-    """One request that arrived whole."""
+    """One request that arrived whole.
 
-    def __init__(self, path: str, headers: dict[str, str], body: dict[str, Any]) -> None:
+    Attributes:
+        raw: its body, decompressed.
+        body: the same, if it is a JSON object.
+    """
+
+    def __init__(self, path: str, headers: dict[str, str], raw: bytes) -> None:
         self.path = path
         self.headers = headers
-        self.body = body
+        self.raw = raw
+        # What is no JSON is another protocol's.
+        self.body: dict[str, Any] = json.loads(raw) if raw[:1] == b"{" else {}
 
     @property
     def batch(self) -> list[dict[str, Any]]:
@@ -168,9 +175,7 @@ class Server:
             return  # it was withdrawn, or whoever sent it was killed
         if handler.headers.get("Content-Encoding") == "gzip":
             raw = gzip.decompress(raw)
-        # What is no JSON is another protocol's, which benchmarks speak.
-        body = json.loads(raw) if raw[:1] == b"{" else {}
-        request = Request(handler.path, dict(handler.headers.items()), body)
+        request = Request(handler.path, dict(handler.headers.items()), raw)
         self.requests.append(request)
         reply = self.reply(request) if callable(self.reply) else self.reply
         if reply.delay:

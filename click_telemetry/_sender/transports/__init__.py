@@ -3,14 +3,24 @@
 A transport sends a batch once and reports the result. Consent, the queue, retries and waiting are
 the sender's, and the same for all transports. What a response means is a pure function; its
 sources are Segment's HTTP API (which answers nearly everything 200), RudderStack (`OK`), RFC 9110.
+
+`click_telemetry.destinations` makes the protocol public.
 """
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from os.path import isdir, join
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from ..watchdog import Timeout, Watchdog
+
+SEGMENT = "click_telemetry._sender.transports.segment:SegmentTransport"
 
 ACCEPTED = "accepted"
 SPLIT = "split"
@@ -88,17 +98,85 @@ def seconds(retry_after: str | None, now: float) -> float | None:
     return min(wait, MAX_RETRY_AFTER) if wait > 0 else None
 
 
+class TimeLimit(Protocol):
+    """How long a request may take; the sender makes it."""
+
+    def left(self) -> float:
+        """Seconds. What takes longer is terminated, and tried again later."""
+
+
 class Transport(Protocol):
-    """Posts batches to one destination."""
+    """Delivers batches to one destination.
+
+    Its class is called with the options of the destination, JSON values by name, and a `TimeLimit`.
+    That happens only when there is something to send.
+    """
 
     def post(self, batch: list[dict[str, Any]], on_send: Callable[[], object]) -> DeliveryResult:
         """Send a batch once. Never raises for what a network or a server can do.
 
+        What is not accepted is posted again later, by another process: the same messages, equal to
+        the byte and with the same `messageId`, perhaps in another batch.
+
         Args:
-            batch: messages.
+            batch: messages, as `acme telemetry show` prints them; not to be changed.
             on_send: called when the first of their bytes is about to be sent. What it raises
                 (`Withdrawn`) keeps them here, and passes through.
         """
 
     def close(self) -> None:
         """Close every connection."""
+
+
+class MissingExtra(ImportError):
+    """A client that an extra of this library installs is missing.
+
+    Attributes:
+        word: of the error, as `SenderState.last_error` keeps it.
+    """
+
+    def __init__(self, extra: str) -> None:
+        super().__init__(f"pip install 'click-telemetry[{extra}]'")
+        self.word = f"extra_{extra}"
+
+
+def open_transport(job: Mapping[str, Any], timeout: Watchdog | Timeout) -> Transport:
+    """The transport of a job's destination.
+
+    Args:
+        job: of the sender; a transport of ours gets its host, key and token with the options.
+        timeout: the process's watchdog, or the timeout of an in-process delivery.
+
+    Raises:
+        Exception: of any class, since a transport may be the application's own.
+    """
+    declared = job.get("transport") or {"class": SEGMENT}
+    options = declared.get("options")
+    if options is None:
+        given = {name: job.get(name) for name in ("host", "write_key", "token")}
+        options = {**declared, **given}
+    module, _, name = declared["class"].partition(":")
+    if declared.get("package") is not None:
+        _load_package(module.partition(".")[0], declared["package"])
+    transport: Transport = getattr(import_module(module), name)(options, timeout)
+    return transport
+
+
+def _load_package(name: str, path: str) -> None:
+    """Load the application's package by its path; no directory is searched for it.
+
+    Args:
+        name: of the package, or of a module that is none.
+        path: of its folder, or of its file.
+
+    Raises:
+        ImportError: it is not there.
+    """
+    if name in sys.modules:
+        return
+    file, folders = (join(path, "__init__.py"), [path]) if isdir(path) else (path, None)
+    spec = spec_from_file_location(name, file, submodule_search_locations=folders)
+    if spec is None or spec.loader is None:
+        raise ImportError(path)
+    module = sys.modules[name] = module_from_spec(spec)
+    spec.loader.exec_module(module)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .adapter import HttpTransport, own_module
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ..watchdog import Timeout, Watchdog
     from . import DeliveryResult
@@ -22,9 +22,7 @@ class SegmentTransport(HttpTransport):
     """Posts batches to one Segment-compatible host.
 
     Args:
-        host: an origin.
-        write_key: Segment's write key; empty with a token.
-        token: what to authorise with instead, or None.
+        options: `host`, an origin; `write_key`, empty with a `token`, which authorises instead.
         timeout: bounds how long a request may take.
 
     Raises:
@@ -32,15 +30,14 @@ class SegmentTransport(HttpTransport):
         RuntimeError: segment-analytics-python posts in another way than we know.
     """
 
-    def __init__(
-        self, host: str, write_key: str, token: str | None, timeout: Watchdog | Timeout
-    ) -> None:
+    def __init__(self, options: Mapping[str, Any], timeout: Watchdog | Timeout) -> None:
         # The session is our own, and no variable is changed: the process may be the application's.
         self._request = own_module("segment.analytics.request")
-        authorization = _basic(write_key) if token is None else f"Bearer {token}"
-        super().__init__(host, authorization, timeout, self._request._session)
-        self._host = host
-        self._write_key = write_key
+        self._host: str = options["host"]
+        self._write_key: str = options["write_key"]
+        token = options["token"]
+        authorization = _basic(self._write_key) if token is None else f"Bearer {token}"
+        super().__init__(self._host, authorization, timeout, self._request._session)
 
     def post(self, batch: list[dict[str, Any]], on_send: Callable[[], object]) -> DeliveryResult:
         """As `Transport.post`.
