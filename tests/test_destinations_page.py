@@ -71,6 +71,22 @@ def test_watch_shows_the_events_of_every_destination(
     assert home.files() == []
 
 
+@declares
+def test_doctor_examines_every_destination(name: str, application: Callable[[str], Cli]) -> None:
+    """Its transport is imported as the sender imports it; a missing module is a reason."""
+    pytest.importorskip("rich_click")
+    doctor = [str(Path(sys.executable).with_name("click-telemetry")), "doctor", "--json", "--"]
+    cli = application(name)
+    run = subprocess.run(
+        [*doctor, *cli.command("deploy")],
+        env=cli.env(), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    found = json.loads(run.stdout)
+    assert ("YOUR_KEY" in run.stdout, "secret" in run.stdout) == (False, False)
+    assert (found["sender"] == "starts") is (name != "Custom")
+    assert found["destination"]["host"].startswith(("https://", "file://", "custom:"))
+
+
 def test_status_names_the_destination(application: Callable[[str], Cli]) -> None:
     """A person sees where events go; the path of a URL, which may hold a key, is not shown."""
     source = SNIPPETS["Webhook"].replace("import instrumented_group", "import *")

@@ -120,6 +120,7 @@ def try_sender(examination: Mapping[str, Any], *, connect: bool) -> dict[str, An
         "package": sender["package"],
         "paths": sender["paths"],
         "host": examination["host"],
+        "transport": examination["transport"],
         "connect": connect,
     }
     try:

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from .._instrument import Scope
-    from .._recorder import Directories, Settings
+    from .._recorder import Destination, Directories, Settings
 
 MAX_DEPTH = 8
 """Levels of groups that are walked. Lazy groups are not asked for their commands."""
@@ -141,6 +141,7 @@ def examine_leaf(scope: Scope, context: Any, *, production: bool) -> dict[str, A
         "home": environ.get("HOME", ""),
         "status": report_as_json(report_of(here)),
         "host": destination.host if destination is not None else None,
+        "transport": _transport(destination),
         "test_double": settings.test_double,
         "declared": _declared(settings),
         "directories": list(_directories(directories)),
@@ -212,10 +213,19 @@ def _declared(settings: Settings) -> dict[str, Any]:
         "write_key": "write_key" in options,
         "auth": settings.auth is not None,
         "host": "host" in options,
+        "destination": settings.destination is not None,
         "ci": settings.ci,
         "consent": settings.consent,
         "delivery": settings.delivery,
     }
+
+
+def _transport(destination: Destination | None) -> dict[str, Any] | None:
+    """What the sender imports for a destination; none of its options, which may be secrets."""
+    if destination is None or destination.transport is None:
+        return None
+    names = ("class", "package")
+    return {name: destination.transport[name] for name in names if name in destination.transport}
 
 
 def _is_terminal(stream: object) -> bool:

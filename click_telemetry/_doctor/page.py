@@ -216,6 +216,8 @@ def _details(
 def _destination(host: str | None, connection: Mapping[str, Any] | None) -> str:
     if host is None:
         return "none"
+    if not host.startswith(("https://", "http://")):
+        return host
     if connection is None:
         return f"{host}, not contacted (--connect does)"
     if "error" in connection:

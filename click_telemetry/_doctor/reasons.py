@@ -152,6 +152,11 @@ def _no_destination(declared: Mapping[str, Any], prefix: str) -> tuple[str, str]
             "the application has no name: app= is left out in a script",
             'Declare its name, as in @instrumented_group(app="acme", write_key="…").',
         )
+    if declared.get("destination"):
+        return (
+            "the file of destination= is in the home directory, and HOME is not an absolute path",
+            "Set HOME to the absolute path of a home directory.",
+        )
     if declared["auth"]:
         return (
             "auth= returned no token, and there is no write key",
@@ -210,7 +215,7 @@ def undelivered(
         yield Reason(
             "delivery_failed",
             f"the last attempt to deliver failed: {describe_delivery_error(error)}",
-            _delivery_fix(error, examination["host"] or "the host"),
+            _delivery_fix(error, examination["host"] or "the host", _is_declared(examination)),
         )
     if trial is None or not examination["host"]:
         return
@@ -218,7 +223,9 @@ def undelivered(
         yield Reason(
             "sender_failed",
             f"the sender does not start: {trial['client']}",
-            "Run `pip install --force-reinstall segment-analytics-python` in its environment.",
+            "Install what it imports in the application's environment."
+            if _is_declared(examination)
+            else "Run `pip install --force-reinstall segment-analytics-python` in its environment.",
         )
     connection = trial.get("connection") or {}
     if "error" in connection:
@@ -226,7 +233,7 @@ def undelivered(
         yield Reason(
             "unreachable",
             f"{examination['host']} did not answer: {describe_delivery_error(error)}",
-            _delivery_fix(error, examination["host"]),
+            _delivery_fix(error, examination["host"], _is_declared(examination)),
         )
 
 
@@ -238,10 +245,23 @@ def last_error(examination: Mapping[str, Any]) -> str:
     return ""
 
 
-def _delivery_fix(error: str, host: str) -> str:
+def _is_declared(examination: Mapping[str, Any]) -> bool:
+    """Whether `destination=` names another destination than Segment."""
+    return examination.get("transport") is not None
+
+
+def _delivery_fix(error: str, host: str, declared: bool) -> str:
+    option = "destination=" if declared else "write_key="
+    if error.startswith("extra_"):
+        extra = error.removeprefix("extra_")
+        return f"Run `pip install 'click-telemetry[{extra}]'`, and make it a dependency."
+    if error.startswith("file_"):
+        return f"Make {host} a file that this user may write, or remove what is in its place."
     if error in ("http_401", "http_403"):
-        return f"Check write_key= (or the token of auth=): {host} must accept it."
+        return f"Check {option} (or the token of auth=): {host} must accept it."
     if error in ("http_404", "redirected", "TooManyRedirects", "html"):
+        if declared:
+            return f"Check the address in destination=: {host} must answer there."
         return f"Check host=: {host} must answer Segment's HTTP API at /v1/batch."
     if error == "SSLError":
         return "Set SSL_CERT_FILE to the certificates of your network."
@@ -249,4 +269,5 @@ def _delivery_fix(error: str, host: str) -> str:
         return "Check HTTPS_PROXY, or add the host to NO_PROXY."
     if error in ("lock", "unlink", "unwritable"):
         return "Make the queue's directory and its files writable."
-    return f"Check host= and the network: {host} must be reachable from here."
+    option = "destination=" if declared else "host="
+    return f"Check {option} and the network: {host} must be reachable from here."

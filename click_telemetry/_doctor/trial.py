@@ -12,6 +12,15 @@ from typing import Any
 
 CONNECT_TIMEOUT = 5.0
 """Seconds; also for the response."""
+_OPTIONS: dict[str, Any] = {
+    "write_key": "",
+    "token": None,
+    "address": "",
+    "headers": {},
+    "max_bytes": 0,
+    "keep": 0,
+}
+"""What transports of ours need to be made; the declared ones stay in the application."""
 
 
 def main(job: dict[str, Any]) -> int:
@@ -24,7 +33,8 @@ def main(job: dict[str, Any]) -> int:
 
     found: dict[str, Any] = {"cost": _cost()}
     found["client"] = _load_client(job)
-    if job.get("connect") and job.get("host") and not found["client"]:
+    is_http = str(job.get("host")).startswith(("https://", "http://"))
+    if job.get("connect") and is_http and not found["client"]:
         found["connection"] = _connect(job["host"])
     sys.stdout.write(json.dumps(found))
     return 0
@@ -54,11 +64,14 @@ def _load_client(job: dict[str, Any]) -> str:
     try:
         # The sender's own modules, which no foreground loads.
         from .._sender import main as _  # noqa: F401  # after the cost was measured
-        from .._sender.transports.segment import SegmentTransport  # likewise
+        from .._sender.transports import SEGMENT, transport_class  # likewise
         from .._sender.watchdog import Timeout  # likewise
 
-        host = job.get("host") or "http://127.0.0.1"
-        SegmentTransport(host, "", None, Timeout(monotonic() + CONNECT_TIMEOUT)).close()
+        declared = job.get("transport") or {"class": SEGMENT}
+        kind = transport_class(declared)
+        if "package" not in declared:  # one of the application's own may have an effect
+            host = job.get("host") or "http://127.0.0.1"
+            kind({**_OPTIONS, "host": host}, Timeout(monotonic() + CONNECT_TIMEOUT)).close()
     except Exception as error:  # a client that is missing, damaged or unknown
         return f"{type(error).__name__}: {error}"
     return ""
@@ -68,7 +81,7 @@ def _connect(host: str) -> dict[str, Any]:
     """How a host answers a request without events and without a key."""
     import requests
 
-    from .._sender.transports.segment import is_loopback  # likewise
+    from .._sender.transports.adapter import is_loopback  # likewise
 
     with requests.Session() as session:
         session.trust_env = not is_loopback(host)

@@ -155,11 +155,23 @@ def open_transport(job: Mapping[str, Any], timeout: Watchdog | Timeout) -> Trans
     if options is None:
         given = {name: job.get(name) for name in ("host", "write_key", "token")}
         options = {**declared, **given}
+    transport: Transport = transport_class(declared)(options, timeout)
+    return transport
+
+
+def transport_class(declared: Mapping[str, Any]) -> Any:
+    """The class of a destination's transport, imported.
+
+    Args:
+        declared: of the job.
+
+    Raises:
+        Exception: of any class, since a module may be the application's own.
+    """
     module, _, name = declared["class"].partition(":")
     if declared.get("package") is not None:
         _load_package(module.partition(".")[0], declared["package"])
-    transport: Transport = getattr(import_module(module), name)(options, timeout)
-    return transport
+    return getattr(import_module(module), name)
 
 
 def _load_package(name: str, path: str) -> None:
