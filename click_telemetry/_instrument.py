@@ -515,13 +515,14 @@ class Scope:
             self.opted_out = "variable"
         if self.opted_out:
             OPTED_OUT.append(self)
-        # A group is a leaf where it may be invoked alone, and nothing is left to dispatch. (Read
-        # from `__dict__`: the property `protected_args` warns from Click 8.2.)
+        # A group is a leaf if nothing is left to dispatch. (The property `protected_args` warns.)
         left = contexts[-1].__dict__
-        self.is_leaf = not hasattr(command, "resolve_command") or (
-            getattr(command, "invoke_without_command", False)
-            and not (left.get("_protected_args") or left.get("protected_args") or left.get("args"))
-        )
+        self.is_leaf = not hasattr(command, "resolve_command")
+        if not self.is_leaf and getattr(command, "invoke_without_command", False):
+            self.is_leaf = not any(map(left.get, ("_protected_args", "protected_args", "args")))
+            own = getattr(command, "commands", None) if self.is_leaf else None
+            for below in getattr(own, "values", tuple)():
+                install(below)  # click-shell runs them without resolving them
         if self.is_leaf and not self.opted_out and not self.excluded:
             from . import _recorder  # no help and no opt-out loads it
 

@@ -292,7 +292,8 @@ def make_group(target: Any, options: dict[str, Any]) -> Any:
         options: ours, and those that are passed to Click.
 
     Raises:
-        DeclarationError: it is no function, or an option is unknown to both.
+        DeclarationError: it is no function, or a coroutine function, or an option is unknown to
+            both.
     """
     if hasattr(type(target), "add_typer") and callable(target):
         return instrument(target, **options)  # a Typer application
@@ -307,6 +308,11 @@ def make_group(target: Any, options: dict[str, Any]) -> Any:
 def _decorated(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     ours = {name: value for name, value in options.items() if name in OPTIONS}
     clicks = {name: value for name, value in options.items() if name not in OPTIONS}
+    if "cls" not in clicks and inspect.iscoroutinefunction(function):
+        raise DeclarationError(
+            f"{function.__name__} is a coroutine function, which Click does not await: write a "
+            "function that calls asyncio.run(). Commands of asyncclick are not supported"
+        )
     clicks.setdefault("cls", InstrumentedGroup)
     try:
         group = click.group(**clicks)(function)

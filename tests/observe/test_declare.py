@@ -226,6 +226,9 @@ def test_other_commands_below_a_root_are_no_mistake(below: click.Command) -> Non
 def a_function() -> None: ...
 
 
+async def a_coroutine_function() -> None: ...
+
+
 def untyped(thing: Any) -> Any:
     """What a caller without a type checker sees."""
     return thing
@@ -233,6 +236,11 @@ def untyped(thing: Any) -> Any:
 
 MISTAKES: list[tuple[str, Any, str]] = [
     ("a path as name", lambda: instrument(click.Group("x"), app="../x"), "app='x'"),
+    (
+        "a coroutine function",
+        lambda: instrumented_group(app="x")(a_coroutine_function),
+        "calls asyncio.run()",
+    ),
     ("an empty name", lambda: instrument(click.Group("x"), app=""), "is empty"),
     ("a NUL in the name", lambda: instrument(click.Group("x"), app="a\0b"), "app='a-b'"),
     ("a device's name", lambda: instrument(click.Group("x"), app="CON"), "reserved on Windows"),

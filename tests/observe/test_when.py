@@ -236,6 +236,25 @@ def test_every_line_of_a_repl_is_a_run(recording_client: RecordingClient) -> Non
     ]
 
 
+def test_every_line_of_a_shell_is_a_run(recording_client: RecordingClient) -> None:
+    """click-shell runs the commands that it was given, and asks the group for none."""
+
+    class Shell(click.Group):
+        def invoke(self, ctx: click.Context) -> None:
+            super().invoke(ctx)
+            for line in (["go", "--x", "1"], ["go", "--no-telemetry"], ["db", "up"]):
+                self.commands[line[0]].main(line[1:], standalone_mode=False, parent=ctx)
+
+    go = click.Command("go", params=[click.Option(["--x"])], callback=lambda x: None)
+    db = click.Group("db", commands=[click.Command("up", callback=lambda: None)])
+    shell = Shell("shell", commands=[go, db], invoke_without_command=True)
+    instrument(shell, app="acme", client=recording_client)
+    run(shell)
+    begin, end = pair("acme")
+    lines = [*pair("acme go", "x"), *pair("acme db up")]
+    assert story(recording_client) == [begin, *lines, end]
+
+
 def test_context_and_invoke_without_main_are_recorded(recording_client: RecordingClient) -> None:
     """`make_context` and `invoke`, as embedding programs do it."""
     cli = instrumented_group(app="acme", client=recording_client)(click.Group("cli"))

@@ -363,7 +363,7 @@ def create_app():
     return app
 
 cli = FlaskGroup(create_app=create_app)
-instrument(cli, app="acme", client=client)
+instrument(cli, app="acme", client=client, packages=("flask",))
 go(cli, "own", "--y", "1")
 print("loads", len(loads))
 go(cli, "own", "--no-telemetry")
