@@ -7,29 +7,17 @@ command's path, the flags and what is opted out (`harness.program_plans`).
 from __future__ import annotations
 
 import contextlib
-import io
 import json
-import os
-import socket
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 
-from click_telemetry._instrument import OPTED_OUT, SCOPES
-from click_telemetry._reader import compose
-from click_telemetry.testing import RecordingClient
-
-from .harness.generated_program import SCRIPT, Plan, Program, Record
+from .harness.generated_program import SCRIPT, Plan, Record
 from .harness.processes import Cli, Home
 from .harness.program_plans import (
-    CIRCUMSTANCES,
-    SETTINGS,
-    VARIABLES,
     expected_pairs,
     expected_ticks,
     pairs,
@@ -37,66 +25,12 @@ from .harness.program_plans import (
     recorded,
     ticks,
 )
+from .harness.programs import WITHOUT_SHRINKING, environment, run_here
 from .harness.queue import Queue
 from .harness.senders import drain, end_senders
 from .harness.server import Server
 
 contract = pytest.mark.contract
-
-WITHOUT_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
-"""A program is made of a seed: a smaller number gives no smaller program."""
-
-STARTING = [
-    (os, "posix_spawn"),
-    (os, "fork"),
-    (subprocess, "Popen"),
-    (socket.socket, "connect"),
-]
-
-
-def environment(plan: Plan, home: Home) -> dict[str, str]:
-    """What a plan's opt-out needs: variables, or a saved setting."""
-    off = plan["off"]
-    if off in SETTINGS:
-        home.choice().parent.mkdir(parents=True)
-        home.choice().write_text(SETTINGS[off])
-    if off in CIRCUMSTANCES:
-        return CIRCUMSTANCES[off][0]
-    return {off: VARIABLES[off]} if off in VARIABLES else {}
-
-
-def run_here(plan: Plan) -> tuple[list[Record], list[dict[str, Any]]]:
-    """Run a program in this process: the leaves that ran, and the messages that were recorded."""
-    witnessed: list[Record] = []
-    client = RecordingClient()
-    with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
-        home = Home(Path(directory, "home"))
-        state = Path(directory, "state")
-        state.mkdir(mode=0o700)
-        environ = {**home.environ, **environment(plan, home)}
-        before = home.digest()
-        if plan["spool"]:
-            environ["CLICK_TELEMETRY_WATCH"] = "http://127.0.0.1:9"
-            environ["CLICK_TELEMETRY_WATCH_STATE"] = str(state)
-        starts = [stack.enter_context(mock.patch.object(*target)) for target in STARTING]
-        stack.enter_context(mock.patch.dict(os.environ, environ, clear=True))
-        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-        stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
-        program = Program(plan, witnessed.append)
-        stack.enter_context(program.observed())
-        program.instrument({} if plan["spool"] else {"client": client}, tracks=plan["tracks"])
-        with contextlib.suppress(BaseException):
-            program.run(0)
-        assert [start.called for start in starts] == [False] * len(starts)
-        assert home.digest() == before
-        files = sorted(state.rglob("*.facts"))
-        composed = [compose(path.name, path.read_bytes(), writer_gone=True) for path in files]
-        messages = [message for part in composed for message in part.messages]
-        assert not any(part.lost for part in composed)
-        if not recorded(plan, witnessed, sends=False):
-            assert [path for path in state.rglob("*") if "decisions" not in path.parts] == []
-    assert SCOPES == OPTED_OUT == []
-    return witnessed, [*client.messages, *messages]
 
 
 def check(plan: Plan, records: list[Record], messages: list[dict[str, Any]]) -> None:
