@@ -8,7 +8,11 @@ import rich_click as click
 
 from .. import __version__
 
-COMMANDS = {"doctor": "._doctor.command:doctor", "watch": "watch_command:watch"}
+COMMANDS = {
+    "doctor": "._doctor.command:doctor",
+    "watch": "watch_command:watch",
+    "plan": "._plan.command:plan",
+}
 """Module and name of each command, in the order of the help; the module is relative to this one."""
 
 

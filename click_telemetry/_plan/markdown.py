@@ -1,0 +1,399 @@
+"""The plan as TELEMETRY.md: a page for the people who run the application, in plain words."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from .._reader import COMMAND_INVOKED, Composer
+from .._recorder import DEFAULT_HOST
+from .._sender.retention import MAX_AGE, MAX_BYTES, MAX_FILES
+from .expressions import UNKNOWN
+from .model import REDACTED, TRUE, UUID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from .._recorder import Settings
+    from .model import Plan, PlannedFlow, Property, Schema
+    from .tree import Command
+
+_DAYS = int(MAX_AGE // 86_400)
+_EXAMPLE_TIME = 1_784_556_202_131_000_000
+_EXAMPLE_ID = "c0a8e5d2-93c7-4b0e-a1f2-5f6f4b1f9b07"
+_EXAMPLE_DIGITS = "ed43c1f47f1b5bf4f50a53e6d79b1dc4"
+
+
+def page(plan: Plan) -> str:
+    """The page."""
+    app = plan.settings.app
+    sections = [
+        (f"# Telemetry of {app}", _introduction(plan)),
+        ("## What is recorded of each command", _of_each_command(plan)),
+        ("## Commands", _commands(plan)),
+        ("## Events", _events(plan)),
+        ("## Things that people go through", _flows(plan)),
+        ("## Who is signed in", _user(plan)),
+        ("## What is never recorded", _never(plan)),
+        ("## Where it goes", _destination(plan)),
+        ("## How to opt out", _opt_out(plan)),
+        ("## How to see and delete it", _delete(plan)),
+        ("## What this page cannot list", _unknown(plan)),
+    ]
+    texts = [(heading, "\n".join(lines).strip()) for heading, lines in sections]
+    whole = "\n\n".join(f"{heading}\n\n{text}" for heading, text in texts if text) + "\n"
+    return re.sub(r"\n{3,}", "\n\n", whole)
+
+
+def _introduction(plan: Plan) -> Iterator[str]:
+    settings, app = plan.settings, plan.settings.app
+    yield "<!-- Made by `click-telemetry plan`. Do not edit it. -->"
+    yield ""
+    yield f"{app} records which of its commands are used, with which options, and how they end."
+    if settings.consent == "opt-in":
+        yield "Nothing is recorded unless you enable it."
+    elif settings.notice is False:
+        yield f"{app} informs you of it, and you can opt out at any time."
+    else:
+        yield (
+            "The first run on a terminal informs you and records nothing. You can opt out at any "
+            "time."
+        )
+    yield "This page lists everything that can be sent. A message looks like this:"
+    yield ""
+    yield "```json"
+    yield json.dumps(_example(plan), indent=2)
+    yield "```"
+
+
+def _example(plan: Plan) -> Any:
+    """The end of a command, composed as the sender does."""
+    settings = plan.settings
+    shown = [one for one in plan.commands.values() if "<" not in one.path]
+    command = max(shown, key=lambda one: bool(_own_flags(plan, one)), default=None)
+    head = {"v": 1, "app": settings.app, "version": settings.version, "library": "0.2.0"}
+    head |= {"python": 0x030D00F0, "platform": "linux", "machine": "x86_64", "ci": 0, "agent": ""}
+    head |= {"tty": 7, "container": 0, "id": _EXAMPLE_ID, "session": None}
+    composer = Composer(_EXAMPLE_DIGITS)
+    composer.feed(head)
+    path = settings.app if command is None else command.path
+    flags = [] if command is None else sorted(_own_flags(plan, command))[:2]
+    own = {name: one.schema["const"] for name, one in plan.common.items() if "const" in one.schema}
+    begin = {"run": 1, "n": 1, "at": _EXAMPLE_TIME, "command": path, "flags": flags, "p": own}
+    composer.feed(begin)
+    end = {"run": 1, "n": 2, "at": _EXAMPLE_TIME, "exit": 0, "ms": 13, "p": own}
+    return composer.feed(end)[0]
+
+
+def _of_each_command(plan: Plan) -> Iterator[str]:
+    begins = "begins (Command Invoked) and when it ends" if _begins(plan) else "ends"
+    yield f"When a command {begins} (Command Completed):"
+    yield ""
+    yield from _table(("what", "as"), _COMMAND_ROWS)
+    yield ""
+    yield (
+        f"With them goes a random ID of this installation (`anonymousId`). {plan.settings.app} "
+        "makes it, and derives it from nothing. Each message has the time, a random ID of its own, "
+        "and the versions of the application and of the library that sends it."
+    )
+    if plan.settings.ci == "label":
+        yield ""
+        yield "Runs in CI are recorded too, with `is_ci`."
+    if plan.common or plan.common_is_open:
+        yield ""
+        yield f"{plan.settings.app} adds to every event:"
+        yield ""
+        yield from _properties(plan.common.values())
+
+
+def _begins(plan: Plan) -> bool:
+    """Whether the begin of a command is an event."""
+    return COMMAND_INVOKED in plan.events
+
+
+_COMMAND_ROWS = (
+    ("the command, by its declared name", "`command`"),
+    ("names of the options that were typed, never their values", "`flags`"),
+    (
+        "how it ended, and how long it took",
+        "`exit_code`, `succeeded`, `outcome`, `duration_ms`, `user_cancelled`",
+    ),
+    (
+        "the class of an error, such as `TimeoutError`, never its message",
+        "`error_class`, `error_class_masked`",
+    ),
+    (
+        "the versions of the application and of Python, the operating system, the processor's kind",
+        "`version`, `python_version`, `os`, `arch`",
+    ),
+    (
+        "whether a person, a script, a coding agent or a CI service runs it, at a terminal or in a "
+        "container",
+        "`cli_context`, `is_tty`, `is_ci`, `in_container`",
+    ),
+    (
+        "random IDs of this run, and the order of its events",
+        "`invocation_id`, `run_id`, `session_id`, `sequence`",
+    ),
+    ("how many events were left out before", "`dropped`"),
+)
+
+
+def _commands(plan: Plan) -> Iterator[str]:
+    common = _shared_flags(plan)
+    rows = []
+    for command in plan.commands.values():
+        flags = ", ".join(f"`{name}`" for name in sorted(_own_flags(plan, command)))
+        description = command.description
+        rows.append((f"`{command.path}`", _cell(description), flags))
+    yield from _table(("command", "what it does", "flags that may be recorded"), rows)
+    if common:
+        yield ""
+        yield f"Of every command also: {', '.join(f'`{name}`' for name in common)}."
+    if plan.tree.open_groups:
+        groups = ", ".join(f"`{group}`" for group in sorted(plan.tree.open_groups))
+        yield ""
+        yield (
+            f"Below {groups} there may be commands whose names are not recorded: `<dynamic>` is "
+            "one that exists only because its name was typed, `<plugin>` one of another package. "
+            "Their flags are not recorded."
+        )
+    if plan.tree.excluded:
+        excluded = ", ".join(f"`{path}`" for path in sorted(plan.tree.excluded))
+        yield ""
+        yield f"Never recorded, with all below them: {excluded}."
+
+
+def _shared_flags(plan: Plan) -> list[str]:
+    """The flags of every command."""
+    if len(plan.commands) < 2:
+        return []
+    flags = [{*command.flags} for command in plan.commands.values()]
+    return sorted(set.intersection(*flags))
+
+
+def _own_flags(plan: Plan, command: Command) -> list[str]:
+    shared = _shared_flags(plan)
+    return [name for name in command.flags if name not in shared]
+
+
+def _events(plan: Plan) -> Iterator[str]:
+    own = [one for one in plan.events.values() if one.kind not in ("command", "flow")]
+    for event in own:
+        yield f"### {event.name}"
+        yield ""
+        if event.description:
+            yield event.description
+            yield ""
+        if event.kind == "named":
+            yield "Its values are not declared; what looks private in them is replaced."
+            yield ""
+        yield from _properties(event.properties)
+        if event.is_open:
+            yield "It may have other properties, whose names the program makes as it runs."
+        yield ""
+
+
+def _flows(plan: Plan) -> Iterator[str]:
+    for flow in plan.flows.values():
+        yield f"### {flow.name}"
+        yield ""
+        yield (
+            "Recorded when it begins (Started), and how it ends: Completed, Aborted, or Failed "
+            "with the class of the error; each with the time that it took."
+        )
+        yield ""
+        yield from _flow_rows(plan, flow)
+        yield ""
+
+
+def _flow_rows(plan: Plan, flow: PlannedFlow) -> Iterator[str]:
+    if flow.steps:
+        yield f"- Steps, of which the last one reached is recorded: {_words(flow.steps)}."
+    yield f"- Reasons why it may be aborted: {_words(flow.reasons)}."
+    names = ("Started", "Completed", "Aborted", "Failed")
+    others = [name.removeprefix(f"{flow.name} ") for name in flow.events]
+    others = [name for name in others if name not in names and not name.startswith("Prompt ")]
+    if others:
+        yield f"- Events on the way: {', '.join(others)}."
+    known = _declared_by_us(plan, flow)
+    if known:
+        yield f"- Also recorded: {_words(known)}."
+    for prompt, answer in flow.prompts.items():
+        yield f"- The question `{prompt}`: {_answer(answer)}."
+
+
+def _declared_by_us(plan: Plan, flow: PlannedFlow) -> list[str]:
+    events = [plan.events[name] for name in flow.events]
+    found = {one.name for event in events for one in event.properties if not one.is_declared}
+    return sorted(found)
+
+
+def _answer(answer: Any) -> str:
+    if answer is None:
+        return "whether it was answered; the answer is not recorded"
+    if answer is True:
+        return "yes or no"
+    if answer is UNKNOWN:
+        return "the choice that was made, of a list of the program's"
+    return f"the choice that was made, one of {_words(str(one) for one in answer)}"
+
+
+def _user(plan: Plan) -> Iterator[str]:
+    if plan.traits is None:
+        return
+    yield (
+        f"If you are signed in, {plan.settings.app} sends the ID of your account (`userId`) with "
+        "each message, and these facts about it: "
+        + (_words(sorted(plan.traits.names)) or "none")
+        + (", and others." if plan.traits.is_open else ".")
+    )
+    yield ("Who has the data can then see which anonymous events came from the same installation.")
+
+
+def _never(plan: Plan) -> Iterator[str]:
+    yield (
+        "Values of options, arguments, texts that you type, paths, file names, host names, "
+        "environment variables, messages of errors."
+    )
+    yield (
+        "In what the application records itself, passwords, tokens, e-mail and IP addresses and "
+        "paths of home directories are replaced by markers such as `[redacted:password]` before "
+        "they are stored. Names of people, phone numbers, card numbers and IBANs are not found."
+    )
+    ci = "" if plan.settings.ci == "label" else "in CI, "
+    yield f"Nothing is recorded {ci}in test runs, or where you could not be informed."
+
+
+def _destination(plan: Plan) -> Iterator[str]:
+    settings, app = plan.settings, plan.settings.app
+    if settings.client is None and settings.write_key is None and settings.auth is None:
+        yield f"Nowhere: {app} names no destination, and nothing is stored or sent."
+        return
+    yield f"To {_host(settings)}, over HTTPS."
+    if settings.auth is not None:
+        yield "If you are signed in, it goes to the server of your account, with your token."
+    if settings.delivery == "detached":
+        yield "What is recorded is stored on this machine, and another process sends it."
+        yield "No command waits for it."
+    else:
+        yield f"A command waits for the delivery at its end, {settings.flush_timeout:g} s at most."
+    yield (
+        f"What cannot be delivered is deleted after {_DAYS} days; at most {MAX_FILES:,} files and "
+        f"{MAX_BYTES // 1024 // 1024} MiB are kept."
+    )
+    yield "The server sees the IP address that a request comes from."
+
+
+def _host(settings: Settings) -> str:
+    if settings.client is not None:
+        return "where the application's own client sends it"
+    if callable(settings.host):
+        return "a server that the application chooses when it runs"
+    if settings.host == DEFAULT_HOST:
+        return f"Segment ({settings.host})"
+    return str(settings.host)
+
+
+def _opt_out(plan: Plan) -> Iterator[str]:
+    app, prefix, telemetry = plan.settings.app, plan.settings.prefix, plan.tree.telemetry
+    rows = [
+        (f"`{app} --no-telemetry …`", "one run"),
+        (f"`{prefix}_NO_TELEMETRY=1`", app),
+        ("`DO_NOT_TRACK=1`", "every tool that follows it"),
+    ]
+    if plan.settings.no_telemetry_option is False:
+        del rows[0]
+    if telemetry is not None:
+        rows.append((f"`{telemetry} disable`", f"{app}, permanently; also deletes what is stored"))
+    setting = '`{"enabled": false}`'
+    rows += [
+        (f"{setting} in `~/.config/{app}/telemetry.json`", f"{app}, permanently"),
+        (f"{setting} in `/etc/xdg/{app}/telemetry.json`", f"{app}, for all users of the machine"),
+    ]
+    yield from _table(("how", "for"), rows)
+    yield ""
+    yield "Off means that nothing is written, started or sent. An opt-out takes precedence."
+
+
+def _delete(plan: Plan) -> Iterator[str]:
+    app, prefix, telemetry = plan.settings.app, plan.settings.prefix, plan.tree.telemetry
+    if telemetry is not None:
+        yield f"- `{telemetry} status` shows whether telemetry is on, and why."
+        yield f"- `{telemetry} show` shows what is queued, exactly as it would be sent."
+        yield f"- `{telemetry} purge` deletes the ID and the queue."
+    yield f"- `{prefix}_TELEMETRY=log {app} …` prints the messages of a run, and sends nothing."
+    yield f"- Deleting the directory `~/.local/state/{app}/telemetry` deletes the ID and the queue."
+
+
+def _unknown(plan: Plan) -> Iterator[str]:
+    yield from (f"- {sentence}." for sentence in plan.unknown)
+    for name, reason in sorted(plan.problems.items()):
+        yield f"- `{name}` could not be loaded: {reason}"
+
+
+# Parts --------------------------------------------------------------------------------------------
+
+
+def _properties(properties: Iterable[Property]) -> Iterator[str]:
+    rows = []
+    for one in properties:
+        meaning = _cell(one.meaning)
+        rows.append((f"`{one.name}`", _values(one), meaning))
+    if rows:
+        yield from _table(("property", "values", "meaning"), rows)
+        yield ""
+
+
+def _values(one: Property) -> str:
+    if not one.is_declared:
+        return "what the program gives"
+    return _of_schema(one.schema)
+
+
+def _of_schema(schema: Schema) -> str:
+    """A property's values in words."""
+    if schema == TRUE:
+        return "true, or missing"
+    if "const" in schema:
+        return f"always `{json.dumps(schema['const'], ensure_ascii=False)}`"
+    if "enum" in schema:
+        shown = [one if isinstance(one, str) else json.dumps(one) for one in schema["enum"]]
+        return " or ".join(f"`{_cell(one)}`" for one in shown)
+    if "anyOf" in schema:
+        others = [one for one in schema["anyOf"] if one != REDACTED]
+        return " or ".join(_of_schema(one) for one in others)
+    if schema.get("type") == "array":
+        return f"a list: {_of_schema(schema['items'])}"
+    if schema == UUID or "-[47]" in schema.get("pattern", ""):
+        return "a random ID"
+    if "maxLength" in schema:
+        return f"a text of at most {schema['maxLength']} characters"
+    kind: Any = schema.get("format", schema.get("type"))
+    kind = kind[0] if isinstance(kind, list) else kind
+    words = {
+        "boolean": "yes or no",
+        "integer": "a whole number",
+        "number": "a number",
+        "date": "a date",
+        "date-time": "a time",
+        "string": "a name in the program",
+    }
+    return words.get(kind, "any")
+
+
+def _words(words: Iterable[str]) -> str:
+    return ", ".join(f"`{_cell(word)}`" for word in words)
+
+
+def _cell(text: str) -> str:
+    """A text in a cell of a table: one line, no column's end."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(headings)} |"
+    yield "|" + "---|" * len(headings)
+    for row in rows:
+        yield f"| {' | '.join(row)} |".replace("  |", " |")

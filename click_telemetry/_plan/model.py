@@ -1,0 +1,114 @@
+"""The tracking plan as values, which the other modules of this package collect and print."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .._recorder import Settings
+    from .source import Names
+    from .tree import Command, Tree
+
+Schema = dict[str, Any]
+
+REDACTED: Schema = {"type": "string", "pattern": r"\[redacted:[a-z0-9-]+\]"}
+WORD: Schema = {"type": "string", "pattern": "^([a-z][a-z0-9_]{0,63}|<undeclared>)$"}
+UUID: Schema = {
+    "type": "string",
+    "pattern": "^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$",
+}
+CLASS: Schema = {"type": "string", "pattern": r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+TRUE: Schema = {"const": True}
+CODE = "^([a-z][a-z0-9_]{0,63}|[A-Z][A-Z0-9_]{0,63})$"
+
+
+@dataclass(frozen=True)
+class Property:
+    """A property as it leaves the machine.
+
+    Attributes:
+        name: its name.
+        schema: of its values, in JSON Schema.
+        meaning: a sentence without its end; empty if it is unknown.
+        is_required: whether each such event has it.
+        is_declared: whether the application states which values it has; else it is any value,
+            scrubbed.
+    """
+
+    name: str
+    schema: Schema
+    meaning: str = ""
+    is_required: bool = False
+    is_declared: bool = True
+
+
+@dataclass(frozen=True)
+class PlannedEvent:
+    """An event.
+
+    Attributes:
+        name: its name.
+        description: what it is; empty if that is not declared.
+        properties: its own, by name.
+        kind: `command`, `declared`, `flow`, `resource`, `error` or `named`.
+        is_open: whether it may have other properties, whose names cannot be known.
+        rules: further rules of JSON Schema about the properties.
+    """
+
+    name: str
+    description: str
+    properties: tuple[Property, ...]
+    kind: str
+    is_open: bool = False
+    rules: tuple[Schema, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlannedFlow:
+    """A flow.
+
+    Attributes:
+        name: its name.
+        steps: in order.
+        reasons: why it may be aborted, the two that need no declaration included.
+        prompts: by name, what may be answered: a list of choices, True for yes or no, None for no
+            recorded answer, UNKNOWN for one of a list that cannot be known.
+        events: the names of its events.
+    """
+
+    name: str
+    steps: tuple[str, ...]
+    reasons: tuple[str, ...]
+    prompts: dict[str, Any]
+    events: tuple[str, ...]
+
+
+@dataclass
+class Plan:
+    """All that an application can send.
+
+    Attributes:
+        settings: what it declared.
+        commands: by path, custom commands too.
+        tree: what was found of its commands.
+        events: by name.
+        flows: by name.
+        common: the properties of all events that the application adds.
+        common_is_open: whether `set_context` may add others.
+        traits: of a signed-in user; None if the application does not call `identify`.
+        unknown: what cannot be known, as sentences.
+        problems: commands that cannot be loaded and sources that cannot be read.
+    """
+
+    settings: Settings
+    tree: Tree
+    commands: dict[str, Command] = field(default_factory=dict)
+    events: dict[str, PlannedEvent] = field(default_factory=dict)
+    flows: dict[str, PlannedFlow] = field(default_factory=dict)
+    common: dict[str, Property] = field(default_factory=dict)
+    common_is_open: bool = False
+    traits: Names | None = None
+    unknown: list[str] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,422 @@
+"""What an application's source records by calls: names that no declaration has.
+
+It parses the modules of the application and reads the calls of this library's functions in them:
+which names of events, properties, prompts and so on are written there. Values are never evaluated;
+of the program's objects only those at a module's top level are looked at. A name that is made while
+the program runs cannot be known; what can then be recorded is marked as open.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from .._events.flow_plan import FlowPlan
+from .._foreground.names import MAX_WRAPPERS
+from .expressions import UNKNOWN, Evaluator, Known, Parameter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+ACTIONS = {"created": "Created", "connected": "Connected", "deleted": "Deleted"}
+"""Methods of a resource, and the last words of their events' names."""
+
+
+@dataclass
+class Names:
+    """Names of properties; open if others may occur, since the program makes them as it runs."""
+
+    names: set[str] = field(default_factory=set)
+    is_open: bool = False
+
+    def add(self, other: Names) -> None:
+        """Add those of another place."""
+        self.names |= other.names
+        self.is_open = self.is_open or other.is_open
+
+
+@dataclass
+class FlowCalls:
+    """What is recorded in runs of a flow.
+
+    Attributes:
+        properties: of every event of the flow.
+        moments: the events that `f.event` records, each with its own properties.
+        prompts: by name; the choices that may be answered, True for yes or no, None for no answer.
+        other_prompts: whether there are others, whose names the program makes as it runs.
+    """
+
+    properties: Names = field(default_factory=Names)
+    moments: dict[str, Names] = field(default_factory=dict)
+    other_moments: bool = False
+    prompts: dict[str, Any] = field(default_factory=dict)
+    other_prompts: bool = False
+
+
+@dataclass
+class Calls:
+    """The names in an application's source.
+
+    Attributes:
+        codes: of warnings and errors; None in it stands for one that is made as it runs.
+        commands: custom commands, with their sources; None as in `codes`.
+        context: of `set_context`.
+        definitions: flows that are defined within functions.
+        flows: by name; the empty name for those of a flow that is passed as an argument.
+        has_plugins: whether the application looks for commands of other packages.
+        resources: by kind and method; the empty kind for one that is made as it runs.
+        timed: names of the classes whose blocks are timed; None as in `codes`.
+        tracked: events that are tracked by name.
+        traits: of `identify`; None if it is not called.
+        unnamed: modules that track events by names that they make as they run.
+        unreadable: modules, and why their source cannot be read.
+    """
+
+    codes: dict[str, set[str | None]] = field(default_factory=dict)
+    commands: dict[str | None, set[str]] = field(default_factory=dict)
+    context: Names = field(default_factory=Names)
+    definitions: dict[str, FlowPlan] = field(default_factory=dict)
+    flows: dict[str, FlowCalls] = field(default_factory=dict)
+    has_plugins: bool = False
+    resources: dict[str, dict[str, Names]] = field(default_factory=dict)
+    timed: set[str | None] = field(default_factory=set)
+    tracked: dict[str, Names] = field(default_factory=dict)
+    traits: Names | None = None
+    unnamed: set[str] = field(default_factory=set)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    def flow(self, name: str) -> FlowCalls:
+        """Those of a flow."""
+        return self.flows.setdefault(name, FlowCalls())
+
+
+def read(is_own: Callable[[str], bool]) -> Calls:
+    """The calls in an application's modules.
+
+    A module that is imported in a function is imported here too, if it is the application's: what
+    it declares belongs to the plan.
+
+    Args:
+        is_own: whether a module is the application's, by its name.
+    """
+    calls = Calls()
+    passes = _Passes()
+    done: set[str] = set()
+    while True:
+        new = sorted(name for name in [*sys.modules] if name not in done and is_own(name))
+        if not new:
+            break
+        for name in new:
+            done.add(name)
+            module = sys.modules.get(name)
+            if isinstance(module, ModuleType):
+                _read_module(name, module, calls, passes, is_own)
+    passes.resolve(calls)
+    return calls
+
+
+def objects_of(is_own: Callable[[str], bool]) -> Iterator[Any]:
+    """The objects at the top level of an application's modules, and what decorators keep of them.
+
+    Args:
+        is_own: whether a module is the application's, by its name.
+    """
+    for name in sorted(name for name in [*sys.modules] if is_own(name)):
+        for found in list(getattr(sys.modules[name], "__dict__", {}).values()):
+            yield found
+            callback = getattr(found, "callback", None) if hasattr(found, "params") else found
+            for _ in range(MAX_WRAPPERS):
+                for cell in getattr(callback, "__closure__", None) or ():
+                    try:
+                        yield cell.cell_contents
+                    except ValueError:  # it is empty
+                        continue
+                callback = getattr(callback, "__dict__", {}).get("__wrapped__")
+                if callback is None:
+                    break
+
+
+def _read_module(
+    name: str, module: ModuleType, calls: Calls, passes: _Passes, is_own: Callable[[str], bool]
+) -> None:
+    path = getattr(module, "__file__", None)
+    if path is None:
+        return  # a namespace package, which has no source
+    tree = _parsed(path)
+    if isinstance(tree, str):
+        calls.unreadable[name] = tree
+        return
+    for target in _imported_in_functions(tree, module):
+        if target not in sys.modules and is_own(target):
+            try:
+                import_module(target)
+            except (Exception, SystemExit) as error:
+                if getattr(error, "name", None) != target:  # else a name in the module above
+                    calls.unreadable[target] = f"{type(error).__name__}: {error}"
+    reader = _Reader(module, calls, passes)
+    reader.visit(tree)
+    calls.has_plugins = calls.has_plugins or reader.has_plugins
+
+
+@cache
+def _parsed(path: str) -> ast.Module | str:
+    """A file's syntax tree, or why there is none."""
+    try:
+        with open(path, "rb") as file:
+            return ast.parse(file.read())
+    except (OSError, SyntaxError, ValueError) as error:
+        return f"its source cannot be read ({type(error).__name__})"
+
+
+def _imported_in_functions(tree: ast.Module, module: ModuleType) -> Iterator[str]:
+    """The modules that a module may import as it runs, by their full names."""
+    package = module.__package__ or ""
+    top = {id(node) for node in tree.body}
+    for node in ast.walk(tree):
+        if id(node) in top:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".") if node.level else []
+            parts = parts[: len(parts) - node.level + 1]
+            base = ".".join([*parts, *([node.module] if node.module else [])])
+            if base:
+                yield base
+                yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+class _Passes:
+    """What depends on the arguments of the application's own functions, until all calls are read.
+
+    `ask("plan", PLANS, flow=f)` names a prompt whose question is asked in `ask`.
+    """
+
+    def __init__(self) -> None:
+        self.calls: dict[str, list[tuple[list[Any], dict[str | None, Any]]]] = {}
+        self.postponed: list[tuple[str, Callable[[Calls, Callable[[Any], Any]], None]]] = []
+
+    def resolve(self, calls: Calls) -> None:
+        """Apply what was postponed, once for each call of the function."""
+        for function, apply in self.postponed:
+            for args, keywords in self.calls.get(function, [([], {})]):
+
+                def argument(
+                    value: Any, args: list[Any] = args, keywords: dict[str | None, Any] = keywords
+                ) -> Any:
+                    parameter = value.parameter if isinstance(value, Known) else value
+                    if not isinstance(parameter, Parameter):
+                        return value
+                    if parameter.name in keywords:
+                        return keywords[parameter.name]
+                    if parameter.place < len(args):
+                        return args[parameter.place]
+                    return UNKNOWN
+
+                apply(calls, argument)
+
+
+class _Reader(Evaluator):
+    """Reads the calls in one module.
+
+    Args:
+        module: it is imported.
+        calls: what was found.
+        passes: what is postponed until all modules are read.
+    """
+
+    def __init__(self, module: ModuleType, calls: Calls, passes: _Passes) -> None:
+        super().__init__(module)
+        self._calls = calls
+        self._passes = passes
+
+    def visit_Call(self, node: ast.Call) -> None:
+        self.generic_visit(node)
+        function = self.known(node.func)
+        if function is not None and function.kind == "api":
+            getattr(self, f"_{function.name.lower()}", lambda _: None)(node)
+        elif function is not None and function.kind == "definition":
+            self._calls.flow(function.name).properties.add(_keywords(node, "when"))
+        elif isinstance(node.func, ast.Attribute):
+            self._method(node, node.func)
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        name = node.func.id if isinstance(node.func, ast.Name) else name
+        args = [self._argument(one) for one in node.args]
+        keywords = {one.arg: self._argument(one.value) for one in node.keywords}
+        self._passes.calls.setdefault(name, []).append((args, keywords))
+
+    def _argument(self, node: ast.expr) -> Any:
+        known = self.known(node)
+        if known is not None:
+            return known
+        return self.object(node)
+
+    def _method(self, node: ast.Call, function: ast.Attribute) -> None:
+        base, name = self.known(function.value), function.attr
+        if name == "timed" and not node.args:
+            self._calls.timed.add(
+                base.name if base is not None and base.kind == "instance" else None
+            )
+        elif base is None:
+            return
+        elif base.kind == "recorder" and name == "track":
+            self._track(node)
+        elif base.kind == "resource" and name in ACTIONS:
+            kinds = self._calls.resources.setdefault(base.name, {})
+            kinds.setdefault(name, Names()).add(_keywords(node))
+        elif base.kind == "flow":
+            self._later(base, lambda calls, given: self._in_flow(calls, given, base, node, name))
+
+    def _later(self, base: Known, apply: Callable[[Calls, Callable[[Any], Any]], None]) -> None:
+        """Apply something now, or once for each call of the enclosing function."""
+        function = self.functions[-1] if self.functions else ""
+        scopes = [*self.scopes]
+
+        def in_scope(calls: Calls, given: Callable[[Any], Any]) -> None:
+            self.scopes, kept = scopes, self.scopes
+            try:
+                apply(calls, given)
+            finally:
+                self.scopes = kept
+
+        self._passes.postponed.append((function, in_scope))
+
+    def _in_flow(
+        self, calls: Calls, given: Callable[[Any], Any], base: Known, node: ast.Call, method: str
+    ) -> None:
+        found = given(base) if base.parameter is not None else base
+        if found is None:
+            return  # called without a flow
+        known = isinstance(found, Known) and found.kind == "flow"
+        flow = calls.flow(found.name if known else "")
+        if method in ("set", "complete", "abort"):
+            flow.properties.add(_keywords(node))
+        elif method == "event":
+            name = given(self.text(node.args[0] if node.args else None))
+            if isinstance(name, str):
+                flow.moments.setdefault(name, Names()).add(_keywords(node))
+            else:
+                flow.other_moments = True
+        elif method in ("prompt", "confirm"):
+            self._prompt(flow, given, node, method)
+
+    def _prompt(
+        self, flow: FlowCalls, given: Callable[[Any], Any], node: ast.Call, method: str
+    ) -> None:
+        options = {one.arg: one.value for one in node.keywords}
+        name = given(self.text(node.args[0] if node.args else options.get("name")))
+        if not isinstance(name, str):
+            flow.other_prompts = True
+            return
+        answer: Any = True
+        if method == "prompt":
+            kind = options.get("type", node.args[5] if len(node.args) > 5 else None)
+            answer = given(self.choices(kind))
+            withheld = options.get("answer")
+            if isinstance(withheld, ast.Constant) and withheld.value is False:
+                answer = None
+            if isinstance(answer, type) and issubclass(answer, Enum):
+                answer = [*answer]
+            if answer is not None and (not isinstance(answer, (list, tuple)) or UNKNOWN in answer):
+                answer = UNKNOWN
+        known = flow.prompts.get(name)
+        if isinstance(known, list) and isinstance(answer, (list, tuple)):
+            answer = [*known, *(one for one in answer if one not in known)]
+        elif known is not None and (answer is None or answer is not known):
+            answer = known if answer is None else UNKNOWN
+        flow.prompts[name] = [*answer] if isinstance(answer, tuple) else answer
+
+    def _track(self, node: ast.Call) -> None:
+        first = node.args[0] if node.args else None
+        name = self.text(first)
+        if isinstance(name, str):
+            properties = node.args[1] if len(node.args) > 1 else _keyword(node, "properties")
+            self._calls.tracked.setdefault(name, Names()).add(_keys(properties))
+        elif len(node.args) > 1 or isinstance(first, (ast.JoinedStr, ast.BinOp)):
+            self._calls.unnamed.add(self.module.__name__)
+
+    def _identify(self, node: ast.Call) -> None:
+        if self._calls.traits is None:
+            self._calls.traits = Names()
+        properties = node.args[1] if len(node.args) > 1 else _keyword(node, "traits")
+        self._calls.traits.add(_keys(properties))
+
+    def _set_context(self, node: ast.Call) -> None:
+        self._calls.context.add(_keywords(node))
+
+    def _track_error(self, node: ast.Call) -> None:
+        codes = self._calls.codes.setdefault("error", set())
+        code = node.args[2] if len(node.args) > 2 else _keyword(node, "code")
+        if code is not None:
+            found = self.text(code)
+            codes.add(found if isinstance(found, str) else None)
+
+    def _track_warning(self, node: ast.Call) -> None:
+        found = self.text(node.args[0] if node.args else _keyword(node, "code"))
+        codes = self._calls.codes.setdefault("warning", set())
+        codes.add(found if isinstance(found, str) else None)
+
+    def _track_command(self, node: ast.Call) -> None:
+        name = self.text(node.args[0] if node.args else _keyword(node, "name"))
+        source = node.args[1] if len(node.args) > 1 else _keyword(node, "source")
+        found = self.text(source) if source is not None else "command"
+        sources = self._calls.commands.setdefault(name if isinstance(name, str) else None, set())
+        sources.add(found if isinstance(found, str) else "")
+
+    def _resource(self, node: ast.Call) -> None:
+        kind = self.text(node.args[0] if node.args else None)
+        self._calls.resources.setdefault(kind if isinstance(kind, str) else "", {})
+
+    def _flow(self, node: ast.Call) -> None:
+        """A definition: one within a function is in no module."""
+        name = self.text(node.args[0] if node.args else None)
+        options = {one.arg: one.value for one in node.keywords}
+        if not isinstance(name, str):
+            return
+        own = ("steps", "reasons", "aborts", "step_events", "when")
+        self._calls.flow(name).properties.add(_keywords(node, *own))
+        aborts = options.get("aborts")
+        given = aborts.values if isinstance(aborts, ast.Dict) else []
+        words = [*self._words(options.get("reasons")), *(self.text(one) for one in given)]
+        plan = FlowPlan(
+            name,
+            self._words(options.get("steps")),
+            dict.fromkeys(word for word in words if isinstance(word, str)),
+            step_events=self.object(options.get("step_events", ast.Constant(False))) is not False,
+        )
+        self._calls.definitions.setdefault(name, plan)
+
+    def _words(self, node: ast.expr | None) -> list[Any]:
+        if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+            return [self.text(item) for item in node.elts]
+        found = self.object(node) if node is not None else ()
+        return [*found] if isinstance(found, (list, tuple)) else []
+
+
+def _keyword(node: ast.Call, name: str) -> ast.expr | None:
+    return next((one.value for one in node.keywords if one.arg == name), None)
+
+
+def _keywords(node: ast.Call, *without: str) -> Names:
+    """The names of a call's keywords."""
+    names = {one.arg for one in node.keywords if one.arg is not None} - {*without}
+    return Names(names, any(one.arg is None for one in node.keywords))
+
+
+def _keys(node: ast.expr | None) -> Names:
+    """The keys of a mapping that is written in the source."""
+    if node is None or (isinstance(node, ast.Constant) and node.value is None):
+        return Names()
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "dict" and not node.args:
+        return _keywords(node)
+    if not isinstance(node, ast.Dict):
+        return Names(set(), True)
+    keys: Iterable[ast.expr | None] = node.keys
+    texts = [one.value if isinstance(one, ast.Constant) else None for one in keys]
+    return Names({text for text in texts if isinstance(text, str)}, None in texts)

@@ -1,0 +1,107 @@
+"""TELEMETRY.md states what the application declares, in words that its users understand."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from click_telemetry._plan.markdown import page
+from click_telemetry._plan.message_schema import BASE, problems_of
+from click_telemetry._plan.model import Plan
+from click_telemetry._reader import COMPLETED_PROPERTIES
+
+from ..harness.planned import Applications
+
+GO = "@cli.command()\n@click.option('--dry-run', is_flag=True)\ndef go(dry_run): {body}\n"
+
+
+def text_of(plan: Plan) -> str:
+    """The page as one line, so that a sentence is found wherever its lines end."""
+    return " ".join(page(plan).split())
+
+
+def test_the_example_is_a_message_of_the_plan(applications: Applications) -> None:
+    """It is composed as the sender does, and validates."""
+    plan = applications.plan(GO.format(body="..."), options="properties={'team': 'factory'}")
+    (example,) = map(json.loads, re.findall(r"```json\n(.*?)```", page(plan), re.DOTALL))
+    assert problems_of([example], plan) == []
+    assert example["properties"]["command"] == "acme go"
+    assert example["properties"]["flags"] == ["dry_run"]
+    assert example["properties"]["team"] == "factory"
+
+
+def test_every_property_of_a_command_is_listed(applications: Applications) -> None:
+    """Whatever leaves with a command."""
+    shown = set(re.findall(r"`(\w+)`", page(applications.plan(GO.format(body="...")))))
+    assert shown >= {one.name for one in BASE} | COMPLETED_PROPERTIES
+
+
+DECLARED: list[tuple[str, list[str], list[str]]] = [
+    ("", ["The first run on a terminal informs you", "To Segment (https://api.segment.io)"], []),
+    ("events='all'", ["begins (Command Invoked) and when it ends (Command Completed):"], []),
+    ("consent='opt-in'", ["Nothing is recorded unless you enable it."], ["The first run"]),
+    ("notice=False", ["acme informs you of it"], ["The first run"]),
+    ("ci='label'", ["Runs in CI are recorded too"], ["Nothing is recorded in CI"]),
+    ("host='https://e.example.com'", ["To https://e.example.com, over"], ["Segment ("]),
+    ("host=lambda: None", ["a server that the application chooses"], ["Segment ("]),
+    ("auth=lambda: None", ["it goes to the server of your account, with your token"], []),
+    ("delivery='inline'", ["waits for the delivery at its end, 0.5 s at most"], ["No command"]),
+    ("no_telemetry_option=False", ["`ACME_NO_TELEMETRY=1`"], ["--no-telemetry"]),
+    ("events='completed'", ["When a command ends (Command Completed):"], ["Invoked"]),
+]
+"""An option, texts that the page has, and texts that it does not have."""
+
+
+@pytest.mark.parametrize(("options", "present", "absent"), DECLARED)
+def test_the_page_states_what_is_declared(
+    options: str, present: list[str], absent: list[str], applications: Applications
+) -> None:
+    """Consent, destination, delivery, the opt-outs."""
+    text = text_of(applications.plan(GO.format(body="..."), options=options))
+    assert [one for one in present if one not in text] == []
+    assert [one for one in absent if one in text] == []
+
+
+def test_without_a_destination_the_page_states_that_nothing_is_sent(
+    applications: Applications,
+) -> None:
+    """As long as the application names none."""
+    head = (
+        "import click\nfrom click_telemetry import *\n"
+        "@instrumented_group(app='acme')\n@click.group()\ndef cli(): pass\n"
+    )
+    text = text_of(applications.plan(GO.format(body="..."), head=head))
+    assert "Nowhere: acme names no destination, and nothing is stored or sent." in text
+
+
+BODIES: list[tuple[str, list[str]]] = [
+    ("track('Invoice Read', {'pages': 1})", ["### Invoice Read", "| `pages` | what the program"]),
+    ("identify('1', {'plan': 'pro'})", ["## Who is signed in", "facts about it: `plan`."]),
+    ("resource('Machine', 1).created()", ["### Machine Deleted", "`lifetime_hours` | a number"]),
+    ("track_command('review')", ["| `acme review` |"]),
+    ("track_warning('old')", ["### Warning Occurred", "| `code` | `old` |"]),
+    (
+        "flow('Invoice Pay', steps=('card',)).start().prompt('kind', 'Kind?')",
+        ["### Invoice Pay", "is recorded: `card`.", "`kind`: whether it was answered"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "present"), BODIES)
+def test_the_page_lists_what_the_source_records(
+    body: str, present: list[str], applications: Applications
+) -> None:
+    """Events, users, resources, custom commands and flows."""
+    text = text_of(applications.plan(GO.format(body=body)))
+    assert [one for one in present if one not in text] == []
+
+
+def test_texts_of_the_application_cannot_break_a_table(applications: Applications) -> None:
+    """A column's end within a help text is escaped; each row has as many cells as its heading."""
+    plan = applications.plan(
+        "@cli.command(help='Read A | B\\n\\nand more')\n@click.option('--a')\ndef go(a): pass\n"
+    )
+    rows = [line for line in page(plan).splitlines() if line.startswith("| `acme go`")]
+    assert rows == ["| `acme go` | Read A \\| B | `a` |"]
