@@ -13,7 +13,7 @@ from importlib import import_module
 from types import FunctionType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from .._foreground import names
+from .._foreground import names, typer
 from .._foreground.options import DeclarationError
 from .._instrument import (
     CLICK_FAMILY,
@@ -102,9 +102,9 @@ def command_of(root: Any) -> Any:
     Raises:
         CannotLoad: it is none.
     """
-    if type(root).__module__.partition(".")[0] == "typer" and not is_command(root):
+    if typer.is_application(root):
         try:
-            root = import_module("typer.main").get_command(root)
+            root = typer.command_of(root)
         except Exception as error:
             raise CannotLoad(f"Typer makes no command of it: {_described(error)}") from error
     if not is_command(root):
@@ -156,7 +156,7 @@ class Ownership:
 
     def is_named_in_script(self, callback: Any) -> bool:
         """Whether it is where the application is run as a script, next to the module."""
-        return self._is_neighbour(names._module_of(callback))
+        return self._is_neighbour(names.module_of(callback))
 
     def __call__(self, module: str) -> bool:
         """Whether a module is the application's own."""
@@ -334,10 +334,13 @@ def _longest(forms: list[str]) -> str:
 def _ends(parameter: Any) -> bool:
     """Whether an option ends the run when it is typed, as `--help` and `--version` do."""
     callback = getattr(parameter, "callback", None)
-    shown = getattr(callback, "__qualname__", "")
     family = str(getattr(callback, "__module__", "")).partition(".")[0] in CLICK_FAMILY
-    ends = "show_help" in shown or shown.startswith(("version_option", "help_option"))
-    return bool(getattr(parameter, "is_eager", False)) and family and ends
+    name = str(getattr(callback, "__qualname__", ""))
+    return family and ("show_help" in name or name.startswith(_ENDING))
+
+
+_ENDING = ("version_option", "install_callback", "show_callback")
+"""How the names of callbacks begin that Click and Typer (completion) end a run with."""
 
 
 def _description(command: Any) -> str:

@@ -196,10 +196,7 @@ def test_modules_are_found_from_the_current_directory(
     assert list(load(f"{name}.main:App.root").commands) == ["acme go"]
 
 
-def test_a_typer_application_has_a_plan(applications: Applications) -> None:
-    """The group that Typer makes of it."""
-    pytest.importorskip("typer")
-    head = """
+SUBCLASS = """
 import typer, typer.core
 from click_telemetry import *
 
@@ -210,14 +207,45 @@ class Instrumented(typer.core.TyperGroup):
 
 cli = typer.Typer(cls=Instrumented)
 """
+ITSELF = """
+import typer
+from click_telemetry import *
+
+cli = instrument(typer.Typer(), app="acme")
+"""
+
+
+@pytest.mark.parametrize("head", [SUBCLASS, ITSELF])
+def test_a_typer_application_has_a_plan(head: str, applications: Applications) -> None:
+    """The group that Typer makes of it, and what its functions record."""
+    pytest.importorskip("typer")
     plan = applications.plan(
         """
+        users = typer.Typer()
+        cli.add_typer(users, name="users")
+
         @cli.callback()
         def main(): pass
 
         @cli.command()
-        def deploy(dry_run: bool = False): pass
+        def deploy(dry_run: bool = False): track("Invoice Read")
+
+        @users.command("list")
+        def list_users(as_json: bool = typer.Option(False, "--json")): pass
         """,
         head=head,
     )
-    assert flags(plan.tree) == {"acme deploy": ["dry_run", "no_dry_run"]}
+    assert flags(plan.tree) == {
+        "acme deploy": ["dry_run", "no_dry_run"],
+        "acme users list": ["as_json"],
+    }
+    assert "Invoice Read" in plan.events
+
+
+def test_a_typer_application_of_one_command_has_a_plan(applications: Applications) -> None:
+    """Typer makes no group of it."""
+    pytest.importorskip("typer")
+    plan = applications.plan(
+        "@cli.command()\ndef main(name: str, formal: bool = False): pass\n", head=ITSELF
+    )
+    assert flags(plan.tree) == {"acme": ["formal", "no_formal"]}
