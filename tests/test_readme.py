@@ -60,7 +60,7 @@ def test_table_on_the_first_screen_is_the_real_one(tmp_path: Path, home: Home) -
         check=False,
     )
     (shown,) = README.blocks("text")
-    real = run.stdout[run.stdout.index("time ") :]
+    real = run.stdout[run.stdout.index("time ") : run.stdout.index("\nOutside watch:")]
     assert timeless(real) == timeless(shown)
 
 

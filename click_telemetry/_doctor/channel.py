@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 EXAMINATIONS = "examinations"
 """The folder of what was found in an application, a JSON file for each root command."""
 
+PROBLEMS = "problems"
+"""The folder of what was dropped, and of mistakes that would raise in a test."""
+
 ORDER = "doctor"
 """The file of a doctor that is running: it names its directory, and whether commands run."""
 ORDER_LIMIT = 16 * 1024
@@ -63,7 +66,7 @@ def put(folder: str, found: dict[str, Any]) -> None:
     """Write a small JSON file to a folder of the receiver's state directory, if there is one.
 
     Args:
-        folder: `sinks.DECISIONS` or EXAMINATIONS.
+        folder: `sinks.DECISIONS`, EXAMINATIONS or PROBLEMS.
         found: JSON values.
     """
     state = state_directory(os.environ) if address(os.environ) is not None else None

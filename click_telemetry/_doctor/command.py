@@ -20,7 +20,7 @@ from .._foreground.sinks import ADDRESS_VARIABLE, STATE_VARIABLE
 from .._launcher import BOOT
 from .._storage import NoLocks, open_private, try_lock, write_all
 from .._tools.child import CannotStart, Signals, private_state, reports_in, run
-from .channel import EXAMINATIONS, ORDER
+from .channel import EXAMINATIONS, ORDER, PROBLEMS
 from .diagnosis import Evidence, diagnosis_of
 from .page import as_json, print_page
 
@@ -86,7 +86,8 @@ def examine(command: Sequence[str], *, run_it: bool, quiet_stdout: bool) -> Evid
         variables = {ADDRESS_VARIABLE: NOWHERE, STATE_VARIABLE: state}
         status = run(command, signals, variables, stdout_to_stderr=quiet_stdout)
         found = reports_in(os.path.join(state, EXAMINATIONS))
-    return Evidence([*command], status, found, ran=run_it)
+        problems = [str(one.get("problem")) for one in reports_in(os.path.join(state, PROBLEMS))]
+    return Evidence([*command], status, found, ran=run_it, problems=problems)
 
 
 @contextmanager

@@ -68,6 +68,7 @@ class Evidence(NamedTuple):
         found: what its processes reported, in order.
         problem: why it could not be started; else empty.
         ran: whether it was to do its work.
+        problems: what was dropped while it did, and why; and mistakes that would raise in a test.
     """
 
     command: Sequence[str]
@@ -75,6 +76,7 @@ class Evidence(NamedTuple):
     found: Sequence[Mapping[str, Any]] = ()
     problem: str = ""
     ran: bool = False
+    problems: Sequence[str] = ()
 
     @property
     def first(self) -> Mapping[str, Any] | None:
@@ -106,7 +108,9 @@ class Evidence(NamedTuple):
 def diagnosis_of(evidence: Evidence, trial: Mapping[str, Any] | None) -> Diagnosis:
     """What is known of a command; if that is nothing, the reason why."""
     if evidence.first is not None:
-        return diagnose(evidence.first, trial, evidence.roots, evidence.undeclared)
+        return diagnose(
+            evidence.first, trial, evidence.roots, evidence.undeclared, evidence.problems
+        )
     reason, detail, fix = _unknown(evidence)
     app = next((one["app"] for one in [*evidence.found, *evidence.roots] if "app" in one), None)
     return Diagnosis(app, None, "unknown", [Reason(reason, detail, fix)], None, [], known=False)
@@ -156,6 +160,7 @@ def diagnose(
     trial: Mapping[str, Any] | None = None,
     roots: Sequence[Mapping[str, Any]] = (),
     events: Sequence[str] = (),
+    problems: Sequence[str] = (),
 ) -> Diagnosis:
     """The diagnosis of a command whose first leaf was examined.
 
@@ -164,6 +169,7 @@ def diagnose(
         trial: see `trial.main`; None if there was none.
         roots: further instrumented commands, of other processes.
         events: names of events that were tracked without a class.
+        problems: what was dropped, and why.
     """
     mode = examination["status"]["mode"]
     here = [*decided(examination, examination["status"]), *undelivered(examination, mode, trial)]
@@ -178,7 +184,7 @@ def diagnose(
         mode,
         in_order(here),
         None if production is None else in_order(production),
-        list(_notes(examination, roots, events)),
+        [*_notes(examination, roots, events), *map(_problem_note, problems)],
     )
 
 
@@ -230,6 +236,12 @@ def _notes(
             f"{event} is tracked by its name only: its properties are not declared",
             "Make it a class of Event, or declare its name with events=.",
         )
+
+
+def _problem_note(problem: str) -> Note:
+    """A sentence of the strict mode, whose fix follows a colon."""
+    detail, _, fix = problem.rpartition(": ")
+    return Note("dropped", detail or problem, fix and fix[0].upper() + fix[1:] + ".")
 
 
 def _listed(names: Sequence[str], limit: int = 3) -> str:

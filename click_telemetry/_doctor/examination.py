@@ -7,7 +7,6 @@ values (`_commands.reports`), by the functions that `decide` calls.
 
 from __future__ import annotations
 
-import atexit
 import copy
 import gc
 import os
@@ -46,7 +45,7 @@ from .._storage import (
     replace_file,
     try_lock,
 )
-from .channel import EXAMINATIONS, put
+from .channel import EXAMINATIONS, order, put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -68,17 +67,17 @@ _by_name: dict[str, None] = {}  # events that were tracked by their names
 # When ---------------------------------------------------------------------------------------------
 
 
-def begin(scope: Scope, context: Any, ordered: Mapping[str, Any] | None) -> None:
-    """A leaf begins: report what is found, once for each root, and stop it if the doctor asks.
+def begin(scope: Scope, context: Any) -> None:
+    """A leaf begins: report what is found, once for each root, and stop it if a doctor asks.
 
     Args:
         scope: of the leaf, entered.
         context: the leaf's.
-        ordered: what the doctor asks for; None under watch.
 
     Raises:
         SystemExit: the callback is not to run. Contexts are closed, as by `sys.exit()`.
     """
+    ordered = order(os.environ)
     try:
         if not any(root is scope.root for root in _examined):
             _examined.append(scope.root)
@@ -92,14 +91,15 @@ def begin(scope: Scope, context: Any, ordered: Mapping[str, Any] | None) -> None
         raise stop
 
 
-def note_root(state: CommandState) -> None:
+def parsed(state: CommandState) -> None:
     """The command line of a root is parsed: its hooks are in use."""
     _parsed.append(state)
 
 
-def report_at_exit() -> None:
-    """Report, when the process ends, which roots were declared and which of them ran."""
-    atexit.register(lambda: put(EXAMINATIONS, {"roots": declared_roots()}))
+def at_exit() -> None:
+    """The process ends: report to a doctor which roots were declared, and which of them ran."""
+    if order(os.environ) is not None:
+        put(EXAMINATIONS, {"roots": declared_roots()})
 
 
 # What ---------------------------------------------------------------------------------------------

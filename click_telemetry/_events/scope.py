@@ -86,7 +86,7 @@ def is_in_run() -> bool:
     return scope is not None and scope.run is not None and scope.run.live
 
 
-audit: Any = None  # `_kit.events.Audit`, in a test that asks why something is dropped
+audit: Any = None  # in a test, `_kit.events.Audit`: why something is dropped; under watch, its like
 observer: Any = None  # `_doctor.examination`, under watch and doctor
 
 _lock = RLock()  # a signal handler may track during a call
@@ -226,18 +226,13 @@ class Recorder:
         return _is_test() or self._root.settings.test_double
 
     def report(self, problem: str | None) -> None:
-        """Raise in strict mode; elsewhere do nothing.
-
-        Args:
-            problem: what is wrong and what to write instead; None if nothing is.
-
-        Raises:
-            DeclarationError: in strict mode.
-        """
+        """Raise a problem in strict mode (`DeclarationError`), and note it under watch."""
         if problem is not None and self.is_strict:
             from .text import declaration_error  # only a mistake in a test needs it
 
             raise declaration_error(problem)
+        if problem is not None and audit is not None:
+            audit.note_problem(problem)
 
     def for_block(self) -> Recorder:
         """The recorder of what begins now and ends later; no known invocation is counted once."""
@@ -295,7 +290,7 @@ class Recorder:
         if observer is not None:
             observer.tracked(name)
         try:
-            problem, forged = self._problems(name, properties) if self.is_strict else (None, None)
+            problem, forged = self._problems(name, properties)
             from .state import Track  # as in `reset`
 
             value = Track(name, properties)
@@ -308,7 +303,9 @@ class Recorder:
         self.report(forged)
 
     def _problems(self, name: object, properties: object) -> tuple[str | None, str | None]:
-        """In strict mode, the problem with an event's name, and the one with its properties."""
+        """In strict mode, and under watch, what is wrong with a name, and with properties."""
+        if audit is None and not self.is_strict:
+            return None, None
         from .._foreground.options import replaced_property, undeclared_event  # in tests alone
 
         declared = self._root.settings.events

@@ -65,6 +65,8 @@ class Evidence(NamedTuple):
         remainders: what is still in the spools.
         arrived: the names of the applications whose events arrived.
         rows: how many events arrived, from any sender.
+        problems: what was dropped, and why; and mistakes that would raise in a test.
+        outside: what would happen without watch, a line for each application.
     """
 
     command: Sequence[str]
@@ -73,6 +75,8 @@ class Evidence(NamedTuple):
     remainders: Sequence[Remainder] = ()
     arrived: Sequence[str] = ()
     rows: int = 0
+    problems: Sequence[str] = ()
+    outside: Sequence[str] = ()
 
 
 def explain(evidence: Evidence) -> list[str]:

@@ -117,6 +117,32 @@ def apps(messages: Iterable[Mapping[str, Any]]) -> list[str]:
     return [*found]
 
 
+_ENDS = {"Completed": "completed", "Aborted": "aborted", "Failed": "failed"}
+
+
+def flows(messages: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A line for each flow that started: its name, how it ended, the step and the reason."""
+    lines: list[str] = []
+    running: dict[tuple[str, str], list[int]] = {}
+    for message in in_order(messages):
+        properties = _properties(message)
+        name, _, moment = _text(message.get("event")).rpartition(" ")
+        key = _text(properties.get("run_id")), name
+        if moment == "Started" and "duration_ms" not in properties:
+            running.setdefault(key, []).append(len(lines))
+            lines.append(f"{escape(name)}: has not ended")
+        elif moment in _ENDS and running.get(key):
+            why = properties.get("reason", properties.get("error_class"))
+            step, took = properties.get("step"), properties.get("duration_ms")
+            lines[running[key].pop()] = (
+                f"{escape(name)}: {_ENDS[moment]}"
+                + (f" at step {_cell(step)}" if step is not None else "")
+                + (f", reason {_cell(why)}" if why is not None else "")
+                + (f", after {format_duration(took)}" if isinstance(took, int) else "")
+            )
+    return lines
+
+
 def format_duration(milliseconds: int) -> str:
     """Milliseconds for people: `12 ms`, `1.3 s`, `2 min 5 s`, `1 h 0 min`."""
     if milliseconds < 1000:

@@ -15,17 +15,22 @@ import rich_click as click
 from rich.console import Console
 
 from .._commands.terminal import allow_any_text, escape, pluralize
+from .._doctor.channel import EXAMINATIONS, PROBLEMS
+from .._doctor.diagnosis import outside_watch
 from .._foreground.sinks import ADDRESS_VARIABLE, DECISIONS, STATE_VARIABLE
 from .child import Signals, private_state, reports_in, run
 from .explanation import DecisionReport, Evidence, explain
 from .receiver import Receiver
 from .senders import deliver
-from .table import EventTable, apps, in_order, rows
+from .table import EventTable, apps, flows, in_order, rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .receiver import Message
+
+MAX_PROBLEM = 300
+"""Characters of one problem."""
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
@@ -76,8 +81,28 @@ def watch_run(command: Sequence[str], *, quiet_stdout: bool) -> tuple[list[Messa
         messages = receiver.messages
         reports = decision_reports(state)
         return messages, Evidence(
-            command, status, reports, remainders, apps(messages), len(rows(messages))
+            command,
+            status,
+            reports,
+            remainders,
+            apps(messages),
+            len(rows(messages)),
+            problems=problems_in(state),
+            outside=outside(state),
         )
+
+
+def problems_in(state: str) -> list[str]:
+    """What applications reported as dropped or mistaken, each once."""
+    found = reports_in(os.path.join(state, PROBLEMS))
+    return [*dict.fromkeys(str(one.get("problem", "")) for one in found)]
+
+
+def outside(state: str) -> list[str]:
+    """What would happen without watch, a line for each application that was examined."""
+    found = [one for one in reports_in(os.path.join(state, EXAMINATIONS)) if "status" in one]
+    lines = [*dict.fromkeys(outside_watch(one) for one in found)]
+    return lines or ["Outside watch: unknown, since no instrumented command began."]
 
 
 def decision_reports(state: str) -> list[DecisionReport]:
@@ -107,17 +132,28 @@ def print_result(messages: Sequence[Message], evidence: Evidence, *, table: bool
         table: whether to print the table on standard output; without it, everything is printed
             on standard error.
     """
-    reasons = explain(evidence)
-    if not evidence.rows:
-        for sentence in ("\nNo event arrived.", *reasons):
-            _report(sentence)
-        return
-    click.echo(f"\n{summary(messages)}", err=not table)
-    if table:
-        click.echo()
-        Console(highlight=False, markup=False, emoji=False).print(EventTable(rows(messages)))
-    for sentence in reasons:
-        click.echo(f"\n{sentence}", err=not table)
+    err = not table or not evidence.rows
+    if evidence.rows:
+        click.echo(f"\n{summary(messages)}", err=err)
+        if table:
+            click.echo()
+            Console(highlight=False, markup=False, emoji=False).print(EventTable(rows(messages)))
+    else:
+        click.echo("\nNo event arrived.", err=err)
+    found = flows(messages)
+    if found:
+        click.echo("\nFlows", err=err)
+    for flow in found:
+        click.echo(f"  {flow}", err=err)
+    for sentence in explain(evidence):
+        click.echo(f"\n{sentence}" if evidence.rows else sentence, err=err)
+    if evidence.problems:
+        click.echo("\nDropped or mistaken; in a test each of these raises", err=err)
+    for problem in evidence.problems:
+        click.echo(f"  - {escape(problem, MAX_PROBLEM)}", err=err)
+    click.echo("", err=err)
+    for line in evidence.outside:
+        click.echo(escape(line), err=err)
 
 
 def summary(messages: Sequence[Message]) -> str:

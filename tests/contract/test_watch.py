@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from ..harness.processes import Home
+from ..harness.setups import SETUPS, SOURCE
 from ..harness.terminal import Terminal
 
 pytestmark = pytest.mark.contract
@@ -151,7 +152,7 @@ _ALLOWED = (".config", ".config/demo", ".config/demo/telemetry.json")
 
 def table(output: str) -> list[str]:
     """The lines below the table's header, with each time as it is written."""
-    lines = output.splitlines()
+    lines = output.partition("\n\nOutside watch:")[0].partition("\n\nFlows\n")[0].splitlines()
     (head,) = [number for number, line in enumerate(lines) if set(line) == {"─"}]
     return [re.sub(r"\d\d:\d\d:\d\d\.\d{3}", "HH:MM:SS.mmm", line) for line in lines[head + 1 :]]
 
@@ -181,7 +182,9 @@ def test_a_commands_two_events_are_shown(watch: Watch) -> None:
         r"HH:MM:SS.mmm  2  Command Completed  demo deploy  dry_run, region     0  +\d+ ms",
         completed,
     )
-    assert max(map(len, run.stdout.splitlines())) <= 80
+    *lines, outside = run.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert outside.startswith("Outside watch: demo would send nothing, since ")
     assert "\x1b" not in run.stdout
 
 
@@ -442,7 +445,7 @@ def test_when_nothing_arrived_the_reason_is_shown(
     run = watch.run("--", "demo-cli", *args, env=env)
     assert run.returncode == 1
     assert "\nNo event arrived.\n" in f"\n{run.stderr}"
-    reason = run.stderr.splitlines()[-1]
+    reason = run.stderr.splitlines()[-3]
     assert cause in reason
     assert fix in reason
     assert "arrived" not in run.stdout
@@ -485,7 +488,7 @@ def test_a_command_that_is_not_recorded_is_explained(
     """Excluded, ended by its group, wrong usage: each has its own message."""
     run = watch.run("--", *watch.script(APP), *args)
     assert run.returncode == code
-    assert cause in run.stderr.splitlines()[-1]
+    assert cause in run.stderr.splitlines()[-3]
 
 
 @pytest.mark.extended
@@ -554,3 +557,54 @@ def test_it_does_not_wait_when_nothing_is_left(watch: Watch) -> None:
     run = watch.run("--", "demo-cli", "status")
     assert len(table(run.stdout)) == 2
     assert "Waiting" not in run.stderr
+
+
+# Outside watch ------------------------------------------------------------------------------------
+
+SENDS_NOTHING = (
+    "no-key",
+    "key-none",
+    "app-left-out",
+    "ci",
+    "opt-in",
+    "notice-not-shown",
+    "test-run",
+)
+"""Set-ups of which watch shows events, and that send none."""
+
+
+@pytest.mark.parametrize("name", SENDS_NOTHING)
+@pytest.mark.sample(2)
+def test_a_setup_that_sends_nothing_is_not_praised(watch: Watch, name: str) -> None:
+    """Two events arrived; the last line states that none would, and names the fix."""
+    setup = SETUPS[name]
+    script = watch.script(SOURCE.format(options=setup.options, more=setup.more))
+    run = watch.run("--", *script, "deploy", env=setup.env)
+    assert "3 events arrived" in run.stdout
+    last = run.stdout.splitlines()[-1]
+    assert last.startswith("Outside watch: ")
+    assert "would send nothing, since " in last
+    assert "(fix: " in last
+
+
+def test_a_setup_that_sends_is_stated(watch: Watch) -> None:
+    """The last line names the host, also with --json, on stderr."""
+    script = watch.script(APP.replace('write_key="key"', 'write_key="key", notice=False'))
+    run = watch.run("--json", "--", *script, "environment")
+    assert len(run.stdout.splitlines()) == 2
+    assert run.stderr.splitlines()[-1] == "Outside watch: acme sends to https://api.segment.io."
+
+
+def test_what_is_dropped_is_listed_with_the_reason(watch: Watch) -> None:
+    """Watch shows what would raise in a test; flows have a line each."""
+    body = (
+        'from click_telemetry import flow\n    with flow("Sign Up", steps=("name", "plan")) as f:\n'
+        '        f.step("plan")\n        f.abort("cancelled")\n'
+        '    track("Plan Changed", {"command": "mine", "text": "x" * 9000})'
+    )
+    source = APP.replace('track("Plan Changed", {"plan": "pro", "note": "[red]\\x1b[2J"})', body)
+    run = watch.run("--", *watch.script(source), "change")
+    assert "\nFlows\n  Sign Up: aborted at step plan, reason cancelled, after " in run.stdout
+    (dropped, forged) = re.findall(r"^  - (.*)$", run.stdout, re.MULTILINE)
+    assert dropped.startswith("the property 'text' is dropped: its text has 9,000 of at most")
+    assert forged.startswith("track('Plan Changed'): every event has the property 'command'")

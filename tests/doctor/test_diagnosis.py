@@ -155,6 +155,15 @@ def test_what_a_maintainer_should_know_is_noted(
     assert expected in PAGE.section("Notes")
 
 
+def test_what_is_dropped_is_noted_with_its_fix() -> None:
+    """The sentence that raises in a test, as a detail and a fix."""
+    problem = "track('Bad'): every event has the property 'command' already: rename it"
+    (note,) = diagnose(examination(), problems=[problem]).notes
+    assert note.note == "dropped"
+    assert note.detail == "track('Bad'): every event has the property 'command' already"
+    assert note.fix == "Rename it."
+
+
 def test_a_nested_group_of_the_same_name_is_one_problem() -> None:
     """It is not reported as a second application too."""
     found = examination(commands=[{"command": "acme db", "nested": True}])
@@ -244,5 +253,5 @@ def test_what_is_unknown_has_a_reason_of_the_page(found: Evidence) -> None:
 
 def test_the_example_of_the_page_is_an_answer() -> None:
     """What the page shows is what doctor prints for that set-up."""
-    (example,) = PAGE.blocks("text")
+    example = PAGE.blocks("text")[0]
     assert "\n" + stable(example) == (ANSWERS / "key-none.txt").read_text()

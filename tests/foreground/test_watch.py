@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +138,22 @@ def test_receiver_that_has_ended_is_not_reported_to(
     state.write_text("a file")
     report("acme", None)
     assert state.read_text() == "a file"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_any_public_name_may_be_imported_first(tmp_path: Path) -> None:
+    """A watched application begins with the import that it likes."""
+    program = (
+        "import os, sys, click\n"
+        "import click_telemetry\n"
+        "for name in click_telemetry.__all__:\n"
+        "    child = os.fork()\n"
+        "    if child == 0:\n"
+        "        getattr(click_telemetry, name)\n"
+        "        os._exit(0)\n"
+        "    if os.waitpid(child, 0)[1]:\n"
+        "        sys.exit(name)\n"
+    )
+    environ = {"CLICK_TELEMETRY_WATCH": LOOPBACK, "CLICK_TELEMETRY_WATCH_STATE": str(tmp_path)}
+    command = [sys.executable, "-I", "-c", program]
+    subprocess.run(command, env=environ, check=True, timeout=60)
