@@ -95,6 +95,46 @@ class Segment(DeclaredDestination):
         super().__init__(host, _key("Segment", "write_key", write_key))
 
 
+class PostHog(DeclaredDestination):
+    """PostHog, in its cloud or on a host of your own. It needs the extra `[posthog]`.
+
+    Args:
+        api_key: of the project, such as `phc_…`.
+        host: an https origin; that of PostHog's cloud in the United States by default.
+
+    Raises:
+        DeclarationError: one of them cannot be used; the message names the fix.
+    """
+
+    __slots__ = ()
+    transport = _OWN_TRANSPORTS + "posthog:PostHogTransport"
+
+    def __init__(self, api_key: str, host: str = "https://us.i.posthog.com") -> None:
+        origin, path = _url("PostHog", host)
+        if path:
+            _reject(f'PostHog takes an origin without a path, not {host!r}: write host="{origin}"')
+        super().__init__(origin, _key("PostHog", "api_key", api_key))
+
+
+class OpenTelemetry(DeclaredDestination):
+    """A collector, or any backend that takes log records over OTLP/HTTP, in the extra `[otlp]`.
+
+    Args:
+        endpoint: https, or http on loopback; without a path it is at `/v1/logs`.
+        headers: of each request, such as an API key.
+
+    Raises:
+        DeclarationError: one of them cannot be used; the message names the fix.
+    """
+
+    __slots__ = ()
+    transport = _OWN_TRANSPORTS + "opentelemetry:OpenTelemetryTransport"
+
+    def __init__(self, endpoint: str, headers: Mapping[str, str] | None = None) -> None:
+        origin, path = _url("OpenTelemetry", endpoint)
+        super().__init__(origin, "", path or "/v1/logs", {"headers": _headers(headers)})
+
+
 class File(DeclaredDestination):
     """A file on this machine, one message on each line, in JSON.
 

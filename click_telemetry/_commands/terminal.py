@@ -29,6 +29,8 @@ _DELIVERY_ERRORS = {
     "ChunkedEncodingError": "the server's response was incomplete",
     "SSLError": "the server's certificate is not trusted",
     "ProxyError": "the proxy rejected the connection",
+    "partial": "the server accepted a request and rejected some of its events",
+    "encoding": "an event cannot be encoded",
     "file_locks": "the file system has no locks, so nothing was written",
     "file_busy": "another process has locked the file",
     "file_unusable": "the path is not a file of this user",

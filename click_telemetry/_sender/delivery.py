@@ -146,9 +146,9 @@ class Delivery:
             return self._send_rest(attempt)
         self._state.commit(
             [str(taken.name) for taken in group],
-            delivered=len(entries) - len(rejected),
-            rejected=len(rejected),
-            error=rejected[-1][0].error if rejected else "",
+            delivered=len(entries) - len(rejected) - attempt.left_out,
+            rejected=len(rejected) + attempt.left_out,
+            error=rejected[-1][0].error if rejected else "partial" if attempt.left_out else "",
             dropped=sum(taken.dropped for taken in group),
             unreported=sum(taken.unreported for taken in group)
             + sum(reported_by(message) for _, message in rejected),
@@ -252,6 +252,7 @@ class Attempt:
 
     def __init__(self, claims: list[Claim]) -> None:
         self.claims = claims
+        self.left_out = 0
         self._marked: list[Claim] = []
         self._may_have_arrived = False
 
@@ -275,6 +276,8 @@ class Attempt:
         """Note how one of its requests ended."""
         if result.ambiguous or result.verdict == ACCEPTED:
             self._may_have_arrived = True
+        if result.verdict == ACCEPTED:
+            self.left_out += result.rejected
 
     def give_up(self) -> None:
         """Release the files; those that certainly did not arrive are unmarked."""

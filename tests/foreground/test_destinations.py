@@ -15,7 +15,15 @@ from click_telemetry._foreground.destination import delay_of
 from click_telemetry._foreground.options import DeclarationError
 from click_telemetry._instrument import KEY, instrument
 from click_telemetry._recorder import Destination, find_destination, settings_of
-from click_telemetry.destinations import Custom, DeclaredDestination, File, Segment, Webhook
+from click_telemetry.destinations import (
+    Custom,
+    DeclaredDestination,
+    File,
+    OpenTelemetry,
+    PostHog,
+    Segment,
+    Webhook,
+)
 
 from ..benchmarks.applications import BARE
 from ..harness.declared import settings_of as declare
@@ -57,6 +65,11 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: Webhook(URL, {"X-Key": "a\r\nB: c"}), "printable ASCII"),
     (lambda: Webhook(URL, {"X-Key": "x" * 9000}), "send fewer"),
     (lambda: Webhook(URL, secret=" "), "secret"),
+    (lambda: PostHog(""), "api_key"),
+    (lambda: PostHog("k", "https://eu.i.posthog.com/batch"), 'host="https://eu.i.posthog.com"'),
+    (lambda: PostHog("k", "eu.i.posthog.com"), "https URL"),
+    (lambda: OpenTelemetry("grpc://otel:4317"), "https URL"),
+    (lambda: OpenTelemetry("https://otel.example.com", {"a\n": "b"}), "X-Api-Key"),
     (lambda: Custom("acme.telemetry"), 'Custom("acme.telemetry:Transport")'),
     (lambda: Custom("__main__:Transport"), "move the class to a module"),
     (lambda: Custom("acme.telemetry:"), "Custom"),
@@ -88,7 +101,10 @@ def test_destination_stands_alone(options: dict[str, Any], fix: str) -> None:
     assert fix in str(caught.value)
 
 
-@pytest.mark.parametrize("made", [File("/a"), Custom("acme.telemetry:T")])
+@pytest.mark.parametrize(
+    "made",
+    [PostHog("k"), OpenTelemetry("https://otel.example.com"), File("/a"), Custom("acme.t:T")],
+)
 def test_auth_needs_a_destination_that_takes_tokens(made: DeclaredDestination) -> None:
     """A token of a user is of no use elsewhere."""
     with pytest.raises(DeclarationError, match=r"remove auth, or use Segment\(…\) or Webhook\(…\)"):
@@ -145,6 +161,9 @@ def test_host_of_the_environment_replaces_the_origin_on_loopback_alone() -> None
     assert (local.host, local.transport["address"]) == (LOOPBACK, "/acme")
     foreign = {"ACME_TELEMETRY_HOST": "https://b.example"}
     assert found(Webhook(URL), foreign).host == "https://events.example.com"
+    assert found(PostHog("k"), LOCAL).host == LOOPBACK
+    otlp = found(OpenTelemetry("https://otel.example.com"), LOCAL)
+    assert (otlp.host, otlp.transport["address"]) == (LOOPBACK, "/v1/logs")
     assert found(File("/a/b"), LOCAL).host == "file:///a/b"
     assert found(Custom("acme.telemetry:T"), LOCAL).host == "custom:acme.telemetry:T"
 
@@ -172,6 +191,8 @@ def test_each_destination_has_a_spool_of_its_own() -> None:
         for one in (
             *(Segment("key"), Segment("other"), Segment("key", "https://events.example.com")),
             *(Webhook(URL), Webhook(URL + "/2"), Webhook("https://b.example/acme")),
+            *(PostHog("key"), PostHog("other"), PostHog("key", "https://eu.i.posthog.com")),
+            *(OpenTelemetry("https://events.example.com"), OpenTelemetry(URL)),
             *(File("/a"), File("/b"), Custom("acme.telemetry:T"), Custom("acme.telemetry:U")),
         )
     ]
@@ -195,7 +216,11 @@ def test_file_counts_as_this_machine_for_the_delay() -> None:
 
 def test_a_secret_is_not_in_a_repr() -> None:
     """A log line or a traceback may show it."""
-    for made in (Segment("sEcret"), Webhook(URL, {"X": "sEcret"}, secret="sEcret")):
+    for made in (
+        PostHog("sEcret"),
+        Segment("sEcret"),
+        Webhook(URL, {"X": "sEcret"}, secret="sEcret"),
+    ):
         assert "sEcret" not in repr(made)
 
 

@@ -15,7 +15,13 @@ from click_telemetry._sender.delivery import Delivery
 from click_telemetry._sender.queue import take_lock
 from click_telemetry._sender.watchdog import Timeout
 from click_telemetry._spool import NOT_BEFORE
-from click_telemetry.destinations import DeclaredDestination, Segment, Webhook
+from click_telemetry.destinations import (
+    DeclaredDestination,
+    OpenTelemetry,
+    PostHog,
+    Segment,
+    Webhook,
+)
 
 from .declared import settings_of
 from .queue import Queue
@@ -54,6 +60,34 @@ def tracks(messages: list[dict[str, Any]]) -> list[Received]:
     return [Received(m["messageId"], m["event"]) for m in messages if m["type"] == "track"]
 
 
+def of_posthog(request: Request) -> list[Received]:
+    """The events that PostHog would store, but `$identify`."""
+    batch = request.body["batch"]
+    return [Received(one["uuid"], one["event"]) for one in batch if one["event"] != "$identify"]
+
+
+def of_otlp(request: Request) -> list[Received]:
+    """The log records, as the protocol's own classes decode them."""
+    found = []
+    for record, _ in log_records(request):
+        attributes = {one.key: one.value.string_value for one in record.attributes}
+        found.append(Received(attributes["log.record.uid"], record.event_name))
+    return found
+
+
+def log_records(request: Request) -> list[tuple[Any, Any]]:
+    """Each log record of a request, with its resource."""
+    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+
+    found = ExportLogsServiceRequest.FromString(request.raw)
+    return [
+        (record, logs.resource)
+        for logs in found.resource_logs
+        for scope in logs.scope_logs
+        for record in scope.log_records
+    ]
+
+
 KINDS = (
     Kind(
         "segment",
@@ -68,6 +102,22 @@ KINDS = (
         "/acme?source=cli",
         lambda request: tracks(request.body["messages"]),
         Reply(204, b""),
+    ),
+    Kind(
+        "posthog",
+        lambda: PostHog("phc_key"),
+        "/batch/",
+        of_posthog,
+        Reply(body=b'{"status":1}', headers={"Content-Type": "application/json"}),
+        "posthog",
+    ),
+    Kind(
+        "opentelemetry",
+        lambda: OpenTelemetry("https://otel.example.com"),
+        "/v1/logs",
+        of_otlp,
+        Reply(body=b"", headers={"Content-Type": "application/x-protobuf"}),
+        "opentelemetry",
     ),
 )
 

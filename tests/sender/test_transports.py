@@ -33,6 +33,12 @@ pytestmark = [pytest.mark.contract, pytest.mark.parametrize("kind", KIND_PARAMET
 Deliver = Callable[..., bool]
 
 
+def sampled(name: str, first: object, *others: object) -> pytest.MarkDecorator:
+    """A parameter whose first value is tried by default; `test_response.py` has all of them."""
+    extended = [pytest.param(other, marks=pytest.mark.extended) for other in others]
+    return pytest.mark.parametrize(name, [first, *extended])
+
+
 @pytest.fixture
 def send(kind: Kind, queue: Queue, server: Server) -> Deliver:
     """Delivers the queue to the server, by the transport."""
@@ -66,14 +72,11 @@ def test_events_arrive_with_their_ids_and_are_deleted(
     assert queue.state.identified == ANONYMOUS
 
 
-@pytest.mark.parametrize(
+@sampled(
     "page",
-    [
-        Reply(body=b"<!DOCTYPE html><title>Welcome", headers={"Content-Type": "text/plain"}),
-        Reply(body=b"Welcome", headers={"Content-Type": "text/html; charset=utf-8"}),
-        Reply(body=gzip.compress(b"<html>"), headers={"Content-Encoding": "gzip"}),
-    ],
-    ids=["doctype", "content type", "compressed"],
+    Reply(body=b"<!DOCTYPE html><title>Welcome", headers={"Content-Type": "text/plain"}),
+    Reply(body=b"Welcome", headers={"Content-Type": "text/html; charset=utf-8"}),
+    Reply(body=gzip.compress(b"<html>"), headers={"Content-Encoding": "gzip"}),
 )
 def test_page_of_a_captive_portal_is_no_acceptance(
     page: Reply, kind: Kind, send: Deliver, queue: Queue, server: Server
@@ -85,7 +88,7 @@ def test_page_of_a_captive_portal_is_no_acceptance(
     assert_kept(queue, "html", tried=False)
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@sampled("status", 302, 301, 303, 307, 308)
 def test_redirect_is_followed_by_no_transport(
     status: int, kind: Kind, send: Deliver, queue: Queue, server: Server
 ) -> None:
@@ -97,7 +100,7 @@ def test_redirect_is_followed_by_no_transport(
     assert_kept(queue, f"http_{status}", tried=False, wait=3600.0)
 
 
-@pytest.mark.parametrize("status", [400, 413, 422])
+@sampled("status", 400, 413, 422)
 def test_rejected_event_is_dropped_alone(
     status: int, kind: Kind, send: Deliver, queue: Queue, server: Server
 ) -> None:
@@ -116,7 +119,7 @@ def test_rejected_event_is_dropped_alone(
     assert queue.state.last_error == f"http_{status}"
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
+@sampled("status", 403, 401, 404)
 def test_wrong_configuration_waits_for_a_person(
     status: int, kind: Kind, send: Deliver, queue: Queue, server: Server
 ) -> None:
@@ -128,7 +131,7 @@ def test_wrong_configuration_waits_for_a_person(
     assert_kept(queue, f"http_{status}", tried=False, wait=3600.0)
 
 
-@pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 599])
+@sampled("status", 503, 408, 500, 502, 504, 599)
 def test_failing_server_gets_one_request_and_a_pause(
     status: int, kind: Kind, send: Deliver, queue: Queue, server: Server
 ) -> None:
@@ -180,14 +183,11 @@ def test_ambiguous_attempt_is_not_repeated_after_twenty_hours(
     assert queue.state.dropped == 2
 
 
-@pytest.mark.parametrize(
+@sampled(
     "reply",
-    [
-        Reply(body=b" " * 8000, cut=True),
-        Reply(raw=b"HTTP/1.1 200 OK\r\nContent-"),
-        Reply(raw=b""),
-    ],
-    ids=["body", "headers", "nothing"],
+    Reply(body=b" " * 8000, cut=True),
+    Reply(raw=b"HTTP/1.1 200 OK\r\nContent-"),
+    Reply(raw=b""),
 )
 def test_incomplete_response_is_no_acceptance(
     reply: Reply, kind: Kind, send: Deliver, queue: Queue, server: Server

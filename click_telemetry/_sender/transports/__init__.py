@@ -48,6 +48,7 @@ class DeliveryResult(NamedTuple):
         retry_after: seconds that the server asked for, or None.
         error: one word for people, never a server's text.
         ambiguous: whether messages were sent and may have arrived.
+        rejected: how many of the messages an acceptance leaves out; they are not sent again.
     """
 
     verdict: str
@@ -55,6 +56,7 @@ class DeliveryResult(NamedTuple):
     retry_after: float | None = None
     error: str = ""
     ambiguous: bool = False
+    rejected: int = 0
 
 
 def result_of(

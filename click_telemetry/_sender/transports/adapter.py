@@ -31,8 +31,8 @@ READ_TIMEOUT = 10.0
 
 MAX_RESPONSE = 64 * 1024
 """Bytes that are read of a response's body."""
-_START = 512
-"""Bytes of it that show whether it is an HTML page."""
+_START = 4096
+"""Bytes of it that are kept: they show whether it is an HTML page, or what was rejected."""
 
 
 class RawResponse(NamedTuple):
@@ -381,6 +381,12 @@ class _NoLogging:
     @classmethod
     def getLogger(cls, name: str) -> type[_NoLogging]:
         return cls
+
+    DEBUG = 10
+
+    @staticmethod
+    def isEnabledFor(level: int) -> bool:
+        return False
 
     @staticmethod
     def debug(*args: object) -> None:
