@@ -44,9 +44,10 @@ SCRIPT = 'cd /; unset PWD OLDPWD; sleep "$0"; exec "$@"'
 # empty standard input, so the job is named by number.
 DETACHED_SCRIPT = 'cd /; unset PWD OLDPWD; { sleep "$0"; exec "$@"; } <&4 4<&- &'
 
-# Finds this very package by its path, whatever else is installed, and nothing in the cwd.
+# Finds this very package by its path, whatever else is installed, and nothing in the cwd. Unloading
+# the client would take 30 ms, for which no command waits.
 BOOT = """\
-import json, sys
+import json, os, sys
 import importlib.util as util
 job = json.loads(sys.stdin.buffer.readline())
 sys.path += [path for path in job["paths"] if path not in sys.path]
@@ -56,7 +57,9 @@ spec = util.spec_from_file_location(
 sys.modules["click_telemetry"] = module = util.module_from_spec(spec)
 spec.loader.exec_module(module)
 from click_telemetry._sender.main import main
-sys.exit(main(job))
+status = main(job)
+job.get("after") is None or os._exit(status)
+sys.exit(status)
 """
 
 
@@ -144,8 +147,12 @@ def _inheritable() -> list[int]:
     return found
 
 
-def job(spool: Spool) -> bytes:
-    """What the sender needs to know, as one line: never in argv, environment or on disk."""
+def job(spool: Spool, after: str | None = None) -> bytes:
+    """What the sender needs to know, as one line: never in argv, environment or on disk.
+
+    If `after` is a text, a command waits for the sender, which first waits until the file of this
+    path has no writer; if it is empty, for none.
+    """
     line = {
         "spool": spool.directory,
         "host": spool.destination.host,
@@ -156,19 +163,21 @@ def job(spool: Spool) -> bytes:
         "token": spool.destination.token,
         "transport": spool.destination.transport,
         "deliver": spool.deliver,
+        "after": after,
         "package": PACKAGE,
         "paths": package_roots(),
     }
     return encode(line).encode("ascii") + b"\n"
 
 
-def spawn(spool: Spool, lock: int, command: list[str]) -> int:
+def spawn(spool: Spool, lock: int, command: list[str], after: str | None = None) -> int:
     """Start a child with the job on its standard input and the held lock; gives its process ID.
 
     Args:
         spool: what is delivered.
         lock: the sender's lock, held; it stays open here.
         command: the command line, its first word an absolute path.
+        after: as for `job`.
 
     Raises:
         OSError: it could not be started.
@@ -177,7 +186,7 @@ def spawn(spool: Spool, lock: int, command: list[str]) -> int:
     try:
         # A pipe holds 64 KB, and less for a user with many: rather no child than a wait.
         os.set_blocking(writer, False)
-        content = job(spool)
+        content = job(spool, after)
         if os.write(writer, content) < len(content):
             raise BlockingIOError
         spare = lock + 1  # the pipe may have one of the small numbers

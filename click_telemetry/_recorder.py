@@ -124,7 +124,7 @@ class Settings:
     auth: Callable[[], object] | None = None
     packages: Collection[str] = ()
     delivery = "detached"
-    flush_timeout = 0.5
+    flush_timeout = 1.0
     no_telemetry_option: bool | str = True
     events: tuple[Any, ...] | None = None  # what it tracks, where that is declared
     command_events = "all"  # or "completed"
@@ -882,7 +882,12 @@ def _open(root: Scope, context: Any) -> Invocation | None:
             anonymous_id = identity.read_or_create(directories.anonymous_id)
         from . import _spool  # only what is sent has a spool
 
-        sink = _spool.Spool(settings, directories, decision.destination, anonymous_id)
+        new = _spool.Spool
+        if settings.delivery == "inline":
+            from ._foreground import inline  # where no detached sender is wanted
+
+            new = inline.InlineSpool
+        sink = new(settings, directories, decision.destination, anonymous_id)
     head = head_of(settings, environ, anonymous_id)
     dropped, current = root.dropped, _instrument.events
     enclosing = [scope for scope in SCOPES if scope.invocation and scope.thread == root.thread]

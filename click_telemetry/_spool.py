@@ -380,7 +380,7 @@ class Spool:
         if not self.delivers:
             return
         # Not at exit: Python 3.12 starts no thread there, which is how a frozen program delivers.
-        if self.settings.delivery == "inline" or self.pid == 1 or not can_start_python():
+        if self.pid == 1 or not can_start_python():
             from ._foreground import inline
 
             inline.deliver(self)

@@ -9,6 +9,9 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from time import time
+
+from ._instrument import pass_on
 
 if sys.platform != "win32":
     import fcntl
@@ -251,6 +254,15 @@ def _open(path: str, flags: int) -> int:
 
         return open_shared(path, flags)
     return os.open(path, flags | _ALWAYS, 0o600)
+
+
+def is_ahead(path: str, limit: float) -> bool:
+    """Whether a file's modification time is later than now, by at most so many seconds."""
+    try:
+        return 0 < os.stat(path).st_mtime - time() <= limit
+    except OSError as error:
+        pass_on(error)
+        return False
 
 
 def set_time(descriptor: int, path: str, at: float) -> None:

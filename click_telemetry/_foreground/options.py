@@ -19,7 +19,7 @@ OPTIONS = (
 )
 MAX_APP = 64
 """Characters."""
-MAX_TIMEOUT = 3
+MAX_TIMEOUT = 5
 """Seconds."""
 
 

@@ -132,7 +132,12 @@ def _watched(
     state = state_directory(environ)
     if state is not None and not os.path.isdir(state):
         return None  # the receiver has ended, and its directory is not made again
-    return Spool(settings, apart, destination, None, delivers=state is None)
+    new = Spool
+    if settings.delivery == "inline":
+        from .inline import InlineSpool  # as without the receiver
+
+        new = InlineSpool
+    return new(settings, apart, destination, None, delivers=state is None)
 
 
 class Client(Protocol):

@@ -19,7 +19,8 @@ from .delivery import Delivery
 from .queue import claim, holds_lock, oldest_names, take_lock
 from .retention import clean_other_spools, trim_without_lock
 from .state import CONFIGURATION_WAIT, SenderState, is_postponed
-from .watchdog import MAX_PAUSE, Watchdog
+from .transports import load_transport
+from .watchdog import MAX_LIFE, MAX_PAUSE, Watchdog
 
 if TYPE_CHECKING:
     from .watchdog import Timeout
@@ -37,7 +38,8 @@ def main(job: dict[str, Any], pause: float = MAX_PAUSE) -> int:
         job: what the launcher wrote on standard input, already read: `spool`, `host`, `write_key`,
             `setting` (the path of the saved setting, or None), `anonymous_id` and `token` (or
             None), `deliver` (whether the network may be used), `transport` (what a destination
-            other than Segment needs, or None).
+            other than Segment needs, or None), `after` (a file whose writer is waited for first, if
+            any; None unless a command waits for this process).
         pause: seconds without progress after which this process is terminated.
 
     Returns:
@@ -49,6 +51,11 @@ def main(job: dict[str, Any], pause: float = MAX_PAUSE) -> int:
     lock = _inherited_lock(spool)
     _leave_parent()
     _limit_memory()
+    if job.get("after"):
+        load_transport(job)
+        _wait_for_writer(job["after"])
+        if is_postponed(spool):
+            return 0
     watchdog = Watchdog(pause)
     if lock is None:
         try:
@@ -142,6 +149,27 @@ def _inherited_lock(spool: str) -> int | None:
     except (OSError, ImportError):
         return None
     return lock
+
+
+def _wait_for_writer(path: str) -> None:
+    """Wait until a file of the spool has no writer any more, however that ended; then report it.
+
+    After ten minutes the kernel terminates this process: the command starts another one.
+    """
+    import fcntl  # only such a sender waits, and none on Windows
+    import signal
+
+    signal.alarm(int(MAX_LIFE))
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        os.close(descriptor)
+    except OSError:
+        pass  # another sender has delivered it, or it was deleted
+    try:
+        os.write(LOCK_DESCRIPTOR, b"\n")
+    except OSError:
+        return  # the command has died: no process waits for this one
 
 
 def _has_files(spool: str) -> bool:

@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 from .._spool import MAX_WAIT, NOT_BEFORE
-from .._storage import open_private, read_small, replace_file, set_time
+from .._storage import is_ahead, open_private, read_small, replace_file, set_time
 
 FILE = "state.json"
 LIMIT = 64 * 1024
@@ -235,11 +235,7 @@ def set_not_before(directory: str, wait: float) -> None:
 
 def is_postponed(directory: str) -> bool:
     """Whether a failure has postponed the next sender beyond now."""
-    try:
-        until = os.stat(os.path.join(directory, NOT_BEFORE)).st_mtime
-    except OSError:
-        return False
-    return 0 < until - time.time() <= MAX_WAIT
+    return is_ahead(os.path.join(directory, NOT_BEFORE), MAX_WAIT)
 
 
 def _names(found: object) -> list[str]:

@@ -95,7 +95,7 @@ BUDGETS = {
     ),
     "no write key": Budget(
         NO_WRITE_KEY,
-        Counts(3,       79_800,           90,      10,   125,           62,        2,         6.8),
+        Counts(3,       80_000,           90,      10,   125,           62,        2,         6.8),
         Counts(instructions=6.0),
     ),
     "log": Budget(
@@ -105,12 +105,12 @@ BUDGETS = {
     ),
     "recorded, a sender runs": Budget(
         HELD,
-        Counts(4,      103_800,          115,      12,   250,          137,       29,         9.7),
+        Counts(4,      104_000,          115,      12,   250,          137,       29,         9.7),
         Counts(4,       75_000, system_calls=200, file_calls=29, instructions=8.0),
     ),
     "recorded": Budget(
         RECORDED,
-        Counts(5,      114_500,          125,      12,   285,          180,       29,        10.9),
+        Counts(5,      115_000,          125,      12,   285,          180,       29,        10.9),
         Counts(4,       75_000, system_calls=200, file_calls=29, instructions=8.0),
     ),
 }

@@ -17,7 +17,7 @@ from click_telemetry._sender.transports.adapter import READ_TIMEOUT
 
 from ..harness.layouts import BASE, zip_packages
 from ..harness.processes import APP, Cli, Home
-from ..harness.senders import due_now, is_alive, lock_of, sender_processes, wait_until
+from ..harness.senders import due_now, marked, marked_senders, sender_processes, wait_until
 from ..harness.server import Reply, Server
 from ..harness.terminal import Terminal
 
@@ -54,7 +54,7 @@ def make(make_cli: Callable[..., Cli], server: Server) -> Callable[[str], Cli]:
 
     def made(source: str) -> Cli:
         cli = make_cli(source)
-        cli.environ["ACME_TELEMETRY_HOST"] = server.url
+        cli.environ.update(marked(cli.home), ACME_TELEMETRY_HOST=server.url)
         return cli
 
     return made
@@ -65,7 +65,7 @@ def deploy_until_delivered(cli: Cli, server: Server, most: int = 8) -> int:
     for times in range(1, most + 1):
         run = cli.run("deploy")
         assert (run.stdout, run.stderr, run.returncode) == ("deployed\n", "", 0)
-        assert sender_processes(cli.home) == []
+        assert sender_processes(cli.home) == marked_senders(cli.home) == []
         if cli.home.spooled() == []:
             return times
     raise AssertionError(f"not delivered in {most} runs, but {server.events}")
@@ -181,8 +181,7 @@ def test_server_that_never_responds_delays_the_command_by_the_timeout_at_most(
         assert (run.stdout, run.stderr, run.returncode) == ("deployed\n", "", 0)
         assert took < READ_TIMEOUT / 2, "the request's own timeout"
     assert len(home.spooled()) == 2
-    assert not is_alive(lock_of(home))
-    assert sender_processes(home) == []
+    assert sender_processes(home) == marked_senders(home) == []
     server.reply = Reply()
     cli.script.write_text(before + INLINE)
     due_now(home)
@@ -202,7 +201,7 @@ def test_timeout_at_any_moment_changes_no_status(
     for _ in range(3):
         run = cli.run("deploy")
         assert (run.stdout, run.stderr, run.returncode) == ("deployed\n", "", 0)
-    assert sender_processes(home) == []
+    assert sender_processes(home) == marked_senders(home) == []
 
 
 @pytest.mark.extended

@@ -21,13 +21,25 @@ pytestmark = [
 ]
 
 
-@pytest.mark.sample(1)
-@pytest.mark.parametrize("kind", ["directory", "link", "FIFO"])
+INLINE = WITH_COMMANDS.replace("notice=False", 'notice=False, delivery="inline", flush_timeout=5')
+FROZEN = "import sys; sys.frozen = True\n" + INLINE
+
+
+@pytest.mark.parametrize(
+    ("kind", "source"),
+    [
+        pytest.param("directory", INLINE, id="directory, inline"),
+        pytest.param("directory", WITH_COMMANDS, id="directory", marks=pytest.mark.extended),
+        pytest.param("link", WITH_COMMANDS, id="link"),
+        pytest.param("FIFO", WITH_COMMANDS, id="FIFO", marks=pytest.mark.extended),
+        pytest.param("FIFO", FROZEN, id="FIFO, in a thread", marks=pytest.mark.extended),
+    ],
+)
 def test_lock_that_is_no_file_is_reported_and_the_queue_is_bounded(
-    kind: str, make_cli: Callable[..., Cli], home: Home, server: Server
+    kind: str, source: str, make_cli: Callable[..., Cli], home: Home, server: Server
 ) -> None:
     """The next command deletes what is too old; `status` shows the problem (row 105)."""
-    cli = make_cli(WITH_COMMANDS)
+    cli = make_cli(source)
     cli.environ["ACME_TELEMETRY_HOST"] = server.url
     assert cli.run("deploy").returncode == 0
     wait_for_end(home)

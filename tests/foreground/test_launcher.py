@@ -165,6 +165,7 @@ def test_job_is_one_line_with_these_keys(spool: Spool) -> None:
         "token": "tok-secret",
         "transport": None,
         "deliver": True,
+        "after": None,
         "package": package,
     }
 

@@ -140,7 +140,7 @@ def test_child_of_inline_delivery_stays_in_its_job(windows: System, spool: Spool
     inline.deliver(spool)
     (child,) = windows.children
     assert child.options["creationflags"] == BASIC
-    assert child.did == ["wait", "kill", "wait"]
+    assert child.did == ["kill", "wait"]
 
 
 def test_job_is_on_standard_input_alone(system: System, spool: Spool) -> None:

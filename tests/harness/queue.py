@@ -143,7 +143,7 @@ class Queue:
             "paths": [os.path.dirname(PACKAGE)],
             **job,
         }
-        boot = BOOT if pause is None else BOOT.replace("(job))", f"(job, {pause}))")
+        boot = BOOT if pause is None else BOOT.replace("main(job)", f"main(job, {pause})")
         process = subprocess.Popen(
             [*wrapper, sys.executable, "-I", "-c", before + boot],
             stdin=subprocess.PIPE,

@@ -161,6 +161,21 @@ def open_transport(job: Mapping[str, Any], timeout: Watchdog | Timeout) -> Trans
     return transport
 
 
+def load_transport(job: Mapping[str, Any]) -> None:
+    """Import the class of a job's transport, and its client, before there is anything to send.
+
+    Never raises: the delivery reports what fails.
+    """
+    try:
+        client = getattr(
+            transport_class(job.get("transport") or {"class": SEGMENT}), "client", None
+        )
+        if isinstance(client, str):
+            import_module(client)
+    except Exception:
+        return
+
+
 def transport_class(declared: Mapping[str, Any]) -> Any:
     """The class of a destination's transport, imported.
 
