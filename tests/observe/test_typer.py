@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import copy
+import functools
 import os
 import re
 import subprocess
 import sys
+import traceback
+import types
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -268,6 +271,94 @@ def test_package_is_that_of_my_functions(recording_client: RecordingClient) -> N
     assert completed["properties"]["command"] == f"{__name__.partition('.')[0]} fail"
 
 
+def test_package_is_that_of_the_root_function(
+    recording_client: RecordingClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where another package declares it: the version is that of the root's package."""
+    package = types.ModuleType("acme")
+    package.__dict__.update(__version__="3.2.1", __file__="acme/__init__.py")
+    monkeypatch.setitem(sys.modules, "acme", package)
+
+    def hello() -> None: ...
+
+    hello.__module__ = "acme.cli"
+    for register in (lambda app: app.command(), lambda app: app.callback()):
+        for declare in (True, False):
+            app = typer.Typer(invoke_without_command=True)
+            if declare:
+                instrument(app, app="acme", client=recording_client)
+            register(app)(hello)
+            if not declare:
+                instrument(app, client=recording_client)
+            start(app)
+    found = [event["properties"] for event in recording_client.events]
+    assert [(one["command"], one["version"]) for one in found] == [("acme", "3.2.1")] * 8
+
+
+class Lazy(typer.Typer):  # type: ignore[misc, name-defined]
+    """A class of applications that loads its commands when they are asked for."""
+
+    @property
+    def registered_commands(self) -> list[Any]:
+        if "loaded" not in self.__dict__:
+            self.loaded: list[Any] = []
+            with_commands(self)
+        return self.loaded
+
+    @registered_commands.setter
+    def registered_commands(self, value: list[Any]) -> None:
+        if value:  # Typer's own constructor sets an empty list
+            self.loaded = value
+
+    @functools.cached_property
+    def registered_groups(self) -> list[Any]:
+        return []
+
+
+def test_application_with_properties_of_its_own_is_recorded(
+    recording_client: RecordingClient,
+) -> None:
+    """A class may load its commands itself."""
+    app = instrument(Lazy(), app="acme", client=recording_client)
+    assert start(app, "hello").exit_code == 0
+    app.registered_commands = [one for one in app.registered_commands if one.name is None][-1:]
+    assert start(app).exit_code == 0
+    assert len(app.loaded) == 1
+    assert story(recording_client) == [*pair("acme hello"), *pair("acme")]
+
+
+def test_classes_that_replace_those_of_typer_are_used(
+    recording_client: RecordingClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """rich-click replaces them, which it may do after an application was declared."""
+    app = instrument(with_commands(typer.Typer()), app="acme", client=recording_client)
+    start(app, "hello")
+
+    class Rich(core.TyperGroup):  # type: ignore[misc, name-defined]
+        pass
+
+    monkeypatch.setattr(main, "TyperGroup", Rich)
+    assert type(main.get_command(app)) is Rich
+    start(app, "hello")
+    assert story(recording_client) == 2 * pair("acme hello")
+
+
+def test_error_of_a_class_has_the_traceback_that_it_had() -> None:
+    """A group class that fails to make its group is mine to debug, without a frame of ours."""
+
+    class Broken(core.TyperGroup):  # type: ignore[misc, name-defined]
+        def __init__(self, **kwargs: Any) -> None:
+            raise ValueError("x")
+
+    shown = []
+    for declare in (lambda app: app, lambda app: instrument(app, app="acme")):
+        try:
+            main.get_command(declare(with_commands(typer.Typer(cls=Broken))))
+        except ValueError as error:
+            shown.append("".join(traceback.format_tb(error.__traceback__)[1:]))
+    assert shown[0] == shown[1]
+
+
 class OwnError(Exception):
     pass
 
@@ -311,6 +402,9 @@ def test_excluded_sub_application_is_not_recorded(
     @sub.command()
     def inside() -> None: ...
 
+    @sub.command()
+    def other() -> None: ...
+
     assert exclude(sub) is sub
     instrument(app, app="acme", client=recording_client)
     middle = app
@@ -332,6 +426,15 @@ def test_sub_application_of_another_tree_stays_as_it_is(recording_client: Record
     start(other, "hello")
     assert story(recording_client) == []
     start(other, "sub", "hello")
+    assert story(recording_client) == pair("acme hello")
+    part = typer.Typer()
+    part.add_typer(sub)
+    assert start(part, "leave").exit_code == 4
+    single = with_hello(typer.Typer())
+    single.add_typer(typer.Typer(), name="more")
+    part = typer.Typer()
+    part.add_typer(instrument(single, app="acme", client=recording_client))
+    assert start(part, "hello").exit_code == 0
     assert story(recording_client) == pair("acme hello")
 
 
