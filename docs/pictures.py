@@ -1,4 +1,4 @@
-"""Draws the pictures of the README and the privacy page: `uv run python docs/pictures.py`.
+"""Draws the pictures of the documentation: `uv run python docs/pictures.py`.
 
 Each picture has a terminal of its own, with an empty home; what its commands print becomes an SVG.
 Nothing leaves the machine: the only way out is a proxy that does not exist.
@@ -23,6 +23,9 @@ from rich.text import Text
 DOCS = Path(__file__).parent
 WIDTH = 84
 NO_WAY_OUT = "http://127.0.0.1:9"
+SIMULATE = (
+    f"sh -c 'PYTHONPATH={DOCS.parent} {sys.executable} -m tests.harness.simulation > events.jsonl'"
+)
 RECORDED = ("demo-cli deploy", "demo-cli deploy --region eu --dry-run")
 
 
@@ -48,6 +51,7 @@ PICTURES = {
     "disable.svg": Scene(
         ("demo-cli telemetry disable", "demo-cli telemetry status"), before=RECORDED
     ),
+    "report.svg": Scene(("click-telemetry report events.jsonl",), before=(SIMULATE,), max_lines=46),
 }
 
 # Without the fonts that rich lets the browser fetch from another server.
@@ -67,6 +71,7 @@ def run_on_terminal(command: str, home: str) -> str:
             "LANG": "C.UTF-8",
             "HTTPS_PROXY": NO_WAY_OUT,
         }
+        os.chdir(home)
         words = shlex.split(command)
         os.execvpe(words[0], words, environ)
     output = b""

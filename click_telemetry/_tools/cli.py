@@ -12,6 +12,7 @@ COMMANDS = {
     "doctor": "._doctor.command:doctor",
     "watch": "watch_command:watch",
     "plan": "._plan.command:plan",
+    "report": "._report.command:report",
 }
 """Module and name of each command, in the order of the help; the module is relative to this one."""
 
