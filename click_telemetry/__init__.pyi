@@ -54,6 +54,7 @@ class _Options(TypedDict, total=False):
     client: Client | None
     consent: Literal["opt-out", "opt-in"]
     notice: str | bool
+    notice_url: str | None
     ci: Literal["off", "label"]
     properties: Mapping[str, Any] | None
     auth: Callable[[], str | None] | None

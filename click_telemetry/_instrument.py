@@ -71,10 +71,13 @@ def instrument(command: Any = None, **options: Any) -> Any:
         if option in ("app", "version", "write_key") and type(value) is str:
             plain = plain and value.isprintable() and value.isascii() and " " not in value
             plain = plain and 0 < len(value) < 65
-        elif option == "host" and type(value) is str and value.startswith("https://"):
-            name = value[8:].replace(".", "")
-            plain = plain and name.isalnum() and value.isascii() and ".." not in value
-            plain = plain and value[8] != "." != value[-1]
+        elif option in ("host", "notice_url") and type(value) is str and value[:8] == "https://":
+            host, slash, path = value[8:].partition("/")
+            plain = plain and host.replace(".", "").isalnum() and value.isascii()
+            plain = plain and host[0] != "." != host[-1] and ".." not in host
+            if slash:
+                plain = plain and option == "notice_url" and path.isprintable()
+                plain = plain and " " not in path and len(value) < 65
         elif option == "destination" and type(value).__module__ == "click_telemetry.destinations":
             others = options.keys().isdisjoint(("auth", "host", "write_key"))
             plain = plain and others and value.transport != ""

@@ -54,6 +54,7 @@ MAX_VERSION = 128  # characters; the version is on every event twice
 SETTING_LIMIT = 64 * 1024
 ID_LIMIT = 256  # bytes of the file; an ID and its newline are 37
 SHOWN = b"shown  \n"  # the notice's marker, as long as the one before it
+OFFERED = b"offered\n"  # the same, of an application that is opt-in
 SESSION_VARIABLE = "CLICK_TELEMETRY_SESSION_ID"
 
 CI_VARIABLES = (
@@ -119,6 +120,7 @@ class Settings:
     client: Any = None
     consent = "opt-out"
     notice: bool | str = True
+    notice_url: str | None = None
     ci = "off"
     properties: Mapping[str, Any] = {}
     auth: Callable[[], object] | None = None
@@ -201,7 +203,7 @@ class Decision:
         self.mode = mode
         self.reason = reason
         self.detail = detail
-        self.destination: Destination | None = None  # where the mode is SEND
+        self.destination: Destination | None = None  # of a run that is sent, or would be
 
 
 def decide(
@@ -229,7 +231,7 @@ def decide(
         return Decision(OFF, "other_user")
     if environ.get(settings.prefix + "_TELEMETRY", "").strip().lower() == LOG:
         return Decision(LOG)
-    if settings.client is not None:
+    if settings.test_double:
         return Decision(CLIENT)
     if _instrument.WATCH_VARIABLE in environ:
         from ._foreground import sinks
@@ -241,18 +243,21 @@ def decide(
         return Decision(OFF, "test_run")
     if settings.ci == "off" and is_ci(known):
         return Decision(OFF, "ci")
-    destination = find_destination(settings, environ)
-    if destination is None:
+    destination = find_destination(settings, environ) if settings.client is None else None
+    if destination is None and settings.client is None:
         return Decision(OFF, "no_destination")
     if directories is None or not is_storable(directories):
         return Decision(OFF, "not_storable")
+    decision = Decision(CLIENT if destination is None else SEND)
+    decision.destination = destination
     if setting != "enabled":
         if settings.consent == "opt-in":
-            return Decision(OFF, "not_opted_in")
-        if settings.notice is not False and not was_shown(directories.notice):
-            return Decision(OFF, "notice_not_shown")
-    decision = Decision(SEND)
-    decision.destination = destination
+            decision.mode, decision.reason = OFF, "not_opted_in"
+        elif settings.notice is not False and not was_shown(directories.notice):
+            from ._foreground import consent  # for a first run alone
+
+            if consent.waits_for_notice(settings, known):
+                decision.mode, decision.reason = OFF, "notice_not_shown"
     return decision
 
 
@@ -289,10 +294,10 @@ def is_test_run(environ: Mapping[str, str], stdout: object) -> bool:
     return TEST_VARIABLES[0] in environ or TEST_VARIABLES[1] in environ
 
 
-def was_shown(marker: str) -> bool:
-    """Whether the notice has been shown."""
+def was_shown(marker: str, content: bytes = SHOWN) -> bool:
+    """Whether the notice has been shown, or what else a marker of this content stands for."""
     try:
-        return read_file(marker, 64) == SHOWN
+        return read_file(marker, 64) == content
     except OSError as error:
         pass_on(error)
         return False
@@ -858,10 +863,13 @@ def _open(root: Scope, context: Any) -> Invocation | None:
         decision = root.decision = consent.of_undecided(root) or decision
     sink: Any
     if decision.mode == OFF:
-        if decision.reason == "notice_not_shown":
-            from ._foreground import consent
+        mark = {"notice_not_shown": SHOWN, "not_opted_in": OFFERED}.get(decision.reason)
+        if mark is None or directories is None or settings.notice is False:
+            return None
+        if not was_shown(directories.notice, mark):
+            from ._foreground import consent  # once, or while it waits for a terminal
 
-            consent.show_for(settings, directories, context)
+            consent.show_for(settings, directories, decision, context)
         return None
     if decision.destination is None or directories is None:
         from ._foreground import sinks

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from .._foreground.consent import DISABLED, ENABLED, NONE, REASONS, UNREADABLE
+from .._foreground.consent import (
+    DISABLED,
+    ENABLED,
+    NONE,
+    REASONS,
+    UNREADABLE,
+    waits_for_notice,
+)
 from .._foreground.destination import identified as destination_of_user
 from .._instrument import (
     FLAG,
@@ -30,6 +37,7 @@ from .._recorder import (
     OFF,
     SETTING_LIMIT,
     TEST_VARIABLES,
+    WATCH,
     Decision,
     Destination,
     decide,
@@ -187,7 +195,7 @@ def _destinations(
     current: Destination | None,
 ) -> list[KnownDestination]:
     """The destination with a write key, then the one for signed-in users, if there are any."""
-    if directories is None:
+    if directories is None or settings.client is not None:
         return []
     found = []
     signed_out = copy.copy(settings)
@@ -298,10 +306,21 @@ def _circumstances(application: Application) -> Iterator[Switch]:
     labelled = " (recorded, with a label)" if services and settings.ci != "off" else ""
     no_key = "none: no write key" if settings.app_known else "none: the application has no name"
     hosts = dict.fromkeys(one.destination.host for one in application.destinations)
-    destination = application.decision.destination or find_destination(settings, environ)
+    destination = application.decision.destination
+    if destination is None and settings.client is None:
+        destination = find_destination(settings, environ)
+    own_client = settings.client is not None
     opt_in = settings.consent == "opt-in"
-    shown = settings.notice is False or (directories is not None and was_shown(directories.notice))
-    notice = "shown" if settings.notice is not False else "left to the application"
+    shown = directories is not None and was_shown(directories.notice)
+    informed = enabled or shown or settings.notice is False
+    informed = enabled or shown or settings.notice is False
+    if enabled:
+        notice = "not required: enabled"
+    elif settings.notice is False:
+        notice = "left to the application"
+    else:
+        notice = "shown" if shown else "not required: CI without a terminal"
+    overridden = application.decision.mode in (LOG, WATCH) or settings.test_double
     for key, name, applies, value, otherwise in (
         (
             "test_run",
@@ -320,9 +339,11 @@ def _circumstances(application: Application) -> Iterator[Switch]:
         (
             "no_destination",
             "destination",
-            destination is None,
+            destination is None and not own_client,
             no_key,
-            ", ".join(hosts) or (destination.host if destination is not None else ""),
+            "the application's own client"
+            if own_client
+            else ", ".join(hosts) or (destination.host if destination is not None else ""),
         ),
         (
             "not_storable",
@@ -341,13 +362,13 @@ def _circumstances(application: Application) -> Iterator[Switch]:
         (
             "notice_not_shown",
             "notice",
-            not enabled and not shown,
+            not informed and waits_for_notice(settings, environ),
             "not shown yet",
-            "not required: enabled" if enabled else notice,
+            notice,
         ),
     ):
         if applies:
-            yield Switch(key, name, value, OPTS_OUT)
+            yield Switch(key, name, value, NO_EFFECT if overridden else OPTS_OUT)
         else:
             yield Switch(key, name, otherwise, NO_EFFECT)
 

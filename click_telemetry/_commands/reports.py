@@ -87,6 +87,17 @@ class StatusReport(NamedTuple):
     notice_shown: bool
     spools: list[SpoolReport]
 
+    @property
+    def delivery_problem(self) -> str:
+        """Why events that are recorded now cannot be delivered, as a clause; empty if they can."""
+        application = self.application
+        destination, directories = application.decision.destination, application.directories
+        if application.decision.mode != SEND or destination is None or directories is None:
+            return ""
+        current = os.path.join(directories.spool, destination.digest)
+        found = [spool.problem for spool in self.spools if spool.directory == current]
+        return describe_delivery_error(found[0]) if found and found[0] else ""
+
 
 def status(context: click.Context, *, why: bool, as_json: bool) -> None:
     """Print whether telemetry is on, what is queued, what was sent and the last error.
@@ -160,6 +171,8 @@ def report_as_json(report: StatusReport) -> dict[str, Any]:
         "delivered": sum(spool.state.delivered for spool in spools),
         "rejected": sum(spool.state.rejected for spool in spools),
         "dropped": sum(spool.state.dropped for spool in spools),
+        "hosts": [known.destination.host for known in application.destinations],
+        "delivery_problem": report.delivery_problem or None,
         "destinations": [_spool_as_json(spool) for spool in spools],
     }
 
@@ -213,6 +226,8 @@ def _report_lines(report: StatusReport) -> Iterator[str]:
     application = report.application
     decision, directories = application.decision, application.directories
     mode = f"off: {application.off_reason()}." if decision.mode == OFF else _MODES[decision.mode]
+    if report.delivery_problem:
+        mode = "on: commands are recorded, but they cannot be delivered at present."
     yield click.style(f"Telemetry for {application.settings.app} is {mode}", bold=True)
     yield ""
     if directories is None:
@@ -225,7 +240,11 @@ def _report_lines(report: StatusReport) -> Iterator[str]:
     else:
         yield _line("Saved setting", application.setting)
     yield _line("", application.path(directories.setting), dim=True)
+    yield from _destination_lines(application)
     yield _line("Anonymous ID", report.anonymous_id or NONE)
+    if report.anonymous_id:
+        app = application.settings.app
+        yield _line("", f"the maintainers of {app} can delete by it what was sent", dim=True)
     yield _line("Stored in", application.path(directories.state))
     if not report.spools:
         yield _line("Queue", "empty")
@@ -233,10 +252,21 @@ def _report_lines(report: StatusReport) -> Iterator[str]:
         yield from _spool_lines(spool)
 
 
+def _destination_lines(application: Application) -> Iterator[str]:
+    if application.settings.client is not None:
+        yield _line("Destination", "the application's own client")
+        return
+    if not application.destinations:
+        yield _line("Destination", NONE)
+    for known in application.destinations:
+        when = " while you are signed in" if known.identified else ""
+        yield _line("Destination", escape(known.destination.host, 50) + when)
+
+
 def _spool_lines(spool: SpoolReport) -> Iterator[str]:
     known, state = spool.known, spool.state
     if known is None:
-        yield _line("Destination", "another write key or host than the current one:")
+        yield _line("Former queue", "for another write key or host than the current one:")
     elif known.identified:
         yield _line("Signed in", f"with your account, at {escape(known.destination.host, 50)}:")
     elif known.kind != "segment":
@@ -252,11 +282,11 @@ def _spool_lines(spool: SpoolReport) -> Iterator[str]:
         yield _line("Rejected", f"{pluralize(state.rejected, 'message')}, by the server")
     if state.dropped:
         yield _line("Dropped", f"{pluralize(state.dropped, 'message')}: too old, many or large")
-    if state.last_error and (state.failures or state.rejected):
-        at = f", at {format_time(state.failed_at)}" if state.failed_at else ""
-        yield _line(
-            "Last error", escape(describe_delivery_error(state.last_error), 100) + at, fg="yellow"
-        )
+    error = spool.problem or (state.last_error if state.rejected else "")
+    if error:
+        failed_at = state.failed_at if error == state.last_error else None
+        at = f", at {format_time(failed_at)}" if failed_at else ""
+        yield _line("Last error", escape(describe_delivery_error(error), 100) + at, fg="yellow")
     if spool.sending:
         yield _line("Sender", "running")
     elif spool.not_before is not None:

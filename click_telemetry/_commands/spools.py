@@ -52,6 +52,8 @@ class SpoolReport(NamedTuple):
         not_before: the time before which no sender delivers, in seconds since the epoch; None if
             that is now.
         state: what its senders have counted, and the last error.
+        problem: why the last attempt failed, or the next one will, in one word as
+            `state.last_error`; empty if nothing is known against it.
     """
 
     directory: str
@@ -60,6 +62,7 @@ class SpoolReport(NamedTuple):
     files: list[QueuedFile]
     not_before: float | None
     state: SenderState
+    problem: str
 
     @property
     def queued(self) -> int:
@@ -123,7 +126,15 @@ def read_spool(directory: str, known: KnownDestination | None) -> SpoolReport:
         [file for file in found if file is not None],
         _not_before(directory),
         state,
+        _problem(directory, state),
     )
+
+
+def _problem(directory: str, state: SenderState) -> str:
+    lock = os.path.join(directory, LOCK)
+    if os.path.lexists(lock) and (os.path.islink(lock) or not os.path.isfile(lock)):
+        return "lock"
+    return (state.last_error or "unknown") if state.failures else ""
 
 
 def is_sending(directory: str) -> bool:

@@ -18,9 +18,12 @@ from typing import TYPE_CHECKING, Any
 from .._instrument import FLAG, SCOPES, pass_on
 from .._recorder import (
     OFF,
+    OFFERED,
     SETTING_LIMIT,
+    SHOWN,
     Decision,
     directories_of,
+    is_ci,
     is_disabled_for_all,
     read_setting,
 )
@@ -36,10 +39,10 @@ from .._storage import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from .._instrument import Scope
-    from .._recorder import Directories, Settings
+    from .._recorder import Destination, Directories, Settings
 
 NONE = "none"
 ENABLED = "enabled"
@@ -156,8 +159,7 @@ REASONS = {
     "notice_not_shown": "the notice has not been shown yet",
 }
 
-_CLAIMED = b"claimed\n"
-_SHOWN = b"shown  \n"  # as long as the claim: on a full disk it still fits
+_CLAIMED = b"claimed\n"  # as long as what replaces it: on a full disk that still fits
 
 STALE_AFTER = 60
 """Seconds; only where the file system has no locks, which show whether a process is alive."""
@@ -169,29 +171,62 @@ MAX_DEPTH = 4
 """Levels at which the telemetry group is looked for."""
 
 
-def show_for(settings: Settings, directories: Directories | None, context: Any) -> None:
-    """Show the notice of an application.
+def waits_for_notice(settings: Settings, environ: Mapping[str, str]) -> bool:
+    """Whether a run records nothing until the notice was shown.
+
+    A job of CI without a terminal has no person to inform. With `ci="label"` the application
+    informs its users of that itself.
+
+    Args:
+        settings: what the application declared.
+        environ: the process's environment, or the known part of it.
+    """
+    return settings.ci == "off" or _at_terminal() or not is_ci(environ)
+
+
+def show_for(
+    settings: Settings, directories: Directories, decision: Decision, context: Any
+) -> None:
+    """Show the notice of an application, or how to enable telemetry if that is opt-in.
 
     Args:
         settings: what the application declared; its own text takes precedence.
         directories: its directories.
+        decision: that nothing is recorded before; its destination receives the data afterwards.
         context: the root's.
     """
-    if directories is not None:
-        show(directories.notice, lambda: notice_text(settings, context))
+    words = lambda: notice_text(settings, directories, decision.destination, context)  # noqa: E731
+    show(directories.notice, words, OFFERED if settings.consent == "opt-in" else SHOWN)
 
 
-def notice_text(settings: Settings, context: Any) -> str:
-    """What is shown, ending in a newline."""
+def notice_text(
+    settings: Settings, directories: Directories, destination: Destination | None, context: Any
+) -> str:
+    """What is shown, ending in a newline.
+
+    Args:
+        settings: what the application declared.
+        directories: its directories.
+        destination: who receives the data; None for a client of the application's own.
+        context: the root's.
+    """
     own = settings.notice
     if isinstance(own, str):
         return own if own.endswith("\n") else own + "\n"
+    home = os.environ.get("HOME", "").rstrip("/") + "/"
+    setting = directories.setting
     group = telemetry_words(context.command)
     return text(
         settings.app,
         settings.prefix,
+        opt_in=settings.consent == "opt-in",
+        host=destination.host if destination is not None else None,
+        adds=settings.events != () or bool(settings.properties),
+        signed_in=settings.auth is not None,
         flag=FLAG if settings.no_telemetry_option else None,
         group=" ".join([context.command_path, *group]) if group else None,
+        setting="~/" + setting[len(home) :] if setting.startswith(home) else setting,
+        url=settings.notice_url,
     )
 
 
@@ -213,47 +248,84 @@ def telemetry_words(command: Any, depth: int = 0) -> list[str]:
     return []
 
 
-def text(app: str, prefix: str, *, flag: str | None, group: str | None) -> str:
-    """The notice, to be read in five seconds: the data, how to opt out, the details.
+def text(
+    app: str,
+    prefix: str,
+    *,
+    opt_in: bool = False,
+    host: str | None = None,
+    adds: bool = True,
+    signed_in: bool = False,
+    flag: str | None = None,
+    group: str | None = None,
+    setting: str = "",
+    url: str | None = None,
+) -> str:
+    """The notice: the data, who receives it, what to do, where to read more.
+
+    It is true of every application: what this library records is known here. What the application
+    adds is not, since it may load that later, unless it declares that there is nothing (`events`).
 
     Args:
         app: the application's name.
         prefix: its name as variables write it.
+        opt_in: whether nothing is recorded until the person enables it.
+        host: the origin that receives the data; None if a client of the application's own does.
+        adds: whether the application may record more than this library does by itself.
+        signed_in: whether it is sent with the account of a person who is signed in.
         flag: what opts out of a run, or None where the application has no such flag.
         group: how people call its telemetry commands, or None where it has none.
+        setting: the file of the saved setting, as people write it.
+        url: where to read more, or None where the application gives no address.
     """
+    begins = f"If you enable it, {app} records" if opt_in else f"{app} records"
+    receiver = (
+        f"is sent to {host.partition('://')[2]}" if host else f"goes where {app} itself sends it"
+    )
+    more = f" {app} may add more, such as your choice from a fixed list." if adds else ""
     what = (
-        f"{app} records which of its commands are used, to improve it: their names, the names of "
-        "their flags and how they end. Never a value, an argument, a path or a message."
-    )
-    if group:
-        no = f"{group} disable" + (f" (for one run: {flag})" if flag else "")
-        more = f"{group} status"
+        f"{begins} how it is used, to improve it: each command with the names of its options, "
+        "time, duration, exit code and kind of error; system, versions, whether a person or a "
+        f"script runs it, and a random ID.{more} All of it {receiver}"
+    ) + (", with your account if you are signed in." if signed_in else ".")
+    if opt_in:
+        saves = f'save {{"enabled": true}} in {setting}'
+        lines = [("To enable:", f"{group} enable" if group else saves)]
+        end = "Nothing is recorded unless you enable it."
     else:
-        no = (f"{flag}, " if flag else "") + f"{prefix}_NO_TELEMETRY=1 or DO_NOT_TRACK=1"
-        more = f"{prefix}_TELEMETRY=log prints the messages, and sends nothing"
+        if group:
+            no = f"{group} disable" + (f" (for one run: {flag})" if flag else "")
+        else:
+            no = (f"{flag}, " if flag else "") + f"{prefix}_NO_TELEMETRY=1 or DO_NOT_TRACK=1"
+        see = f"{group} show" if group else f"{prefix}_TELEMETRY=log prints it, and sends nothing"
+        lines = [("To opt out:", no), ("To see it:", see)]
+        end = "Nothing was recorded this time."
+    if url:
+        lines.append(("Read more:", url))
     return (
-        f"{textwrap.fill(what, WIDTH)}\n"
-        f"  To opt out: {no}\n"
-        f"  Details:    {more}\n"
-        "Nothing was recorded this time.\n"
+        "\n".join([_fill(what), *[_fill(words, f"  {label:<12}") for label, words in lines], end])
+        + "\n\n"
     )
 
 
-def was_shown(path: str) -> bool:
-    """Whether the marker records that the notice has been shown."""
-    try:
-        return read_small(path, limit=64) == _SHOWN
-    except OSError:
-        return False
+def _fill(words: str, before: str = "") -> str:
+    """Lines of at most `WIDTH` columns; no name, address or path is broken."""
+    return textwrap.fill(
+        before + words,
+        WIDTH,
+        subsequent_indent=" " * len(before),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
-def show(path: str, words: str | Callable[[], str]) -> bool:
+def show(path: str, words: str | Callable[[], str], mark: bytes = SHOWN) -> bool:
     """Show the notice on stderr, if it is a terminal and no other process is showing it.
 
     Args:
         path: the marker; its directory is made if it is missing.
         words: what to show, ending in a newline; a function is asked only when it is shown.
+        mark: what the marker contains afterwards. Only `SHOWN` permits recording.
 
     Returns:
         Whether it was shown, and marked so, by this call.
@@ -267,16 +339,17 @@ def show(path: str, words: str | Callable[[], str]) -> bool:
     fresh = True
     try:
         descriptor = open_private(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
-    except FileExistsError:
+    except FileExistsError as error:
+        pass_on(error)
         fresh = False
         descriptor = open_private(path, os.O_RDWR)
     try:
-        if not _claim(descriptor, fresh=fresh):
+        if not _claim(descriptor, mark, fresh=fresh):
             return False
         sys.stderr.write(words if isinstance(words, str) else words())
         sys.stderr.flush()
         os.lseek(descriptor, 0, os.SEEK_SET)  # Windows has no pwrite
-        write_all(descriptor, _SHOWN)
+        write_all(descriptor, mark)
         return True
     finally:
         os.close(descriptor)
@@ -285,19 +358,21 @@ def show(path: str, words: str | Callable[[], str]) -> bool:
 def _at_terminal() -> bool:
     try:
         return sys.stderr.isatty()
-    except (AttributeError, ValueError):  # there is no stderr, or it is closed
+    except (AttributeError, ValueError) as error:  # there is no stderr, or it is closed
+        pass_on(error)
         return False
 
 
-def _claim(descriptor: int, *, fresh: bool) -> bool:
+def _claim(descriptor: int, mark: bytes, *, fresh: bool) -> bool:
     try:
         if not try_lock(descriptor):
             return False
-    except NoLocks:
+    except NoLocks as error:
+        pass_on(error)
         age = time.time() - os.fstat(descriptor).st_mtime
         if not fresh and 0 <= age < STALE_AFTER:
             return False
-    if os.read(descriptor, 64) == _SHOWN:
+    if os.read(descriptor, 64) == mark:
         return False
     os.ftruncate(descriptor, 0)
     os.lseek(descriptor, 0, os.SEEK_SET)

@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 OPTIONS = (
-    *("app", "version", "write_key", "host", "destination", "client", "consent", "notice", "ci"),
-    "properties",
-    *("auth", "packages", "delivery", "flush_timeout", "no_telemetry_option", "events"),
+    *("app", "version", "write_key", "host", "destination", "client", "consent", "notice"),
+    *("notice_url", "ci", "properties", "auth", "packages", "delivery", "flush_timeout"),
+    *("no_telemetry_option", "events"),
 )
 MAX_APP = 64
 """Characters."""
 MAX_TIMEOUT = 5
 """Seconds."""
+MAX_URL = 200
+"""Characters: a person reads it on a terminal."""
 
 
 class DeclarationError(TypeError, ValueError):
@@ -229,6 +231,21 @@ def _notice(notice: object) -> bool | str:
     )
 
 
+def _notice_url(url: object) -> str | None:
+    if url is None:
+        return None
+    if isinstance(url, str) and len(url) <= MAX_URL and url.isprintable() and " " not in url:
+        from .destination import origin  # nothing else needs it here
+
+        host = url[8:].partition("/")[0].partition("?")[0].partition("#")[0]
+        if url.startswith("https://") and origin(f"https://{host}") is not None and url.isascii():
+            return url
+    raise DeclarationError(
+        f"notice_url {url!r} is not an https address of at most {MAX_URL} characters: write "
+        'notice_url="https://acme.example/telemetry", a page that people can read'
+    )
+
+
 def _properties(properties: Any) -> Mapping[str, Any] | None:
     if properties is None:
         return None
@@ -382,6 +399,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "client": _client,
     "consent": lambda value: _one_of("consent", value, ("opt-out", "opt-in")),
     "notice": _notice,
+    "notice_url": _notice_url,
     "ci": lambda value: _one_of("ci", value, ("off", "label")),
     "properties": _properties,
     "auth": lambda value: _function_or_none("auth", value, "a token or None"),

@@ -14,7 +14,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .._instrument import WATCH_VARIABLE
+from .._instrument import WATCH_VARIABLE, pass_on
 from .._reader import Composer
 from .._recorder import (
     CLIENT,
@@ -29,7 +29,7 @@ from .._recorder import (
     read_file,
 )
 from .._spool import Spool
-from .identity import random_id
+from .identity import random_id, read_or_create
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,7 +97,10 @@ def find(
 ) -> tuple[Any, str]:
     """The sink of a run that no sender delivers, and its anonymous ID; None for nowhere."""
     if decision.mode == CLIENT:
-        return ClientSink(settings.client), _stored_id(directories)
+        if settings.test_double or directories is None:
+            return ClientSink(settings.client), _stored_id(directories)
+        anonymous_id = read_or_create(directories.anonymous_id)
+        return ClientSink(settings.client, directories.state), anonymous_id
     if decision.mode == LOG:
         state = directories.state if directories is not None else None
         return ClientSink(LogClient(), state, read_only=True), _stored_id(directories)
@@ -117,8 +120,8 @@ def _stored_id(directories: Directories | None) -> str:
     if directories is not None:
         try:
             content = read_file(directories.anonymous_id, ID_LIMIT)
-        except OSError:
-            content = None
+        except OSError as error:
+            pass_on(error)
     found = (content or b"").decode("ascii", "replace").removesuffix("\n")
     return found if is_random_id(found) else random_id()
 

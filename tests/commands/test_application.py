@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from click_telemetry._commands.application import NO_EFFECT, OPTS_IN, OPTS_OUT, setting_problem
 from click_telemetry._foreground.consent import REASONS
-from click_telemetry._recorder import LOG, OFF, SEND, read_setting
+from click_telemetry._recorder import CLIENT, LOG, OFF, SEND, read_setting
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sets the XDG variables")
 
@@ -43,7 +43,22 @@ PROGRAM = """
 import json, os, shutil, sys
 from click_telemetry._commands.application import decisive, examine, switches
 from click_telemetry._instrument import CommandState
+from click_telemetry._foreground.declaration import declare
+from click_telemetry._instrument import KEY
 from click_telemetry._recorder import Settings, SHOWN
+from click_telemetry.testing import RecordingClient
+import click
+
+class Client(RecordingClient):
+    test_double = False
+
+def settings_of(options, client):
+    if client is None:
+        return Settings(CommandState("acme", options), options)
+    client = RecordingClient() if client == "double" else Client()
+    command = click.Command("acme", callback=settings_of)
+    declare(command, {"app": "acme", "client": client, **options})
+    return command.__dict__[KEY].settings
 
 for line in sys.stdin:
     case = json.loads(line)
@@ -59,7 +74,7 @@ for line in sys.stdin:
         with open(os.path.join(state, "notice"), "wb") as file:
             file.write(SHOWN)
     found = examine(
-        Settings(CommandState("acme", case["options"]), case["options"]),
+        settings_of(case["options"], case["client"]),
         case["environ"], sys.stdout, flag=case["flag"], group="acme telemetry",
     )
     result = [found.decision.mode, decisive(found.decision), [list(s) for s in switches(found)]]
@@ -109,6 +124,7 @@ class Examiner:
         storable: bool = True,
         opt_in: bool = False,
         notice_shown: bool = True,
+        client: str | None = None,
     ) -> Examined:
         """An application in which every condition is favourable but the given ones."""
         root = self._path / "root"
@@ -125,6 +141,7 @@ class Examiner:
             "flag": flag,
             "setting": SETTINGS[setting],
             "notice_shown": notice_shown,
+            "client": client,
             "options": {
                 "host": HOST,
                 **({"write_key": "key"} if write_key else {}),
@@ -154,6 +171,7 @@ def examine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Examiner]:
         [sys.executable, "-c", PROGRAM],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # not a terminal
         text=True,
         env={"PATH": os.environ["PATH"]},
     )
@@ -245,6 +263,37 @@ def test_each_condition_opts_out_with_its_own_reason(
     assert found.decisive == key
 
 
+@pytest.mark.parametrize(
+    ("conditions", "mode"),
+    [({"environ": {"ACME_TELEMETRY": "log"}}, LOG), ({"client": "double"}, CLIENT)],
+    ids=["log mode", "test double"],
+)
+def test_what_is_overridden_is_not_shown_as_off(
+    conditions: dict[str, Any], mode: str, examine: Examiner
+) -> None:
+    """No "off" stands below "on": what would count otherwise is shown, without an effect."""
+    found = examine(**conditions, test_run=True, ci=True, write_key=False, notice_shown=False)
+    assert found.mode == mode
+    assert found.switch("notice_not_shown") == ("not shown yet", NO_EFFECT)
+    assert [effect for *_, effect in found.switches if effect == OPTS_OUT] == []
+
+
+def test_client_of_the_application_needs_no_write_key(examine: Examiner) -> None:
+    """It is the destination; the notice applies to it as to any other."""
+    found = examine(client="own", write_key=False)
+    assert (found.mode, found.decisive) == (CLIENT, "")
+    assert found.switch("no_destination") == ("the application's own client", NO_EFFECT)
+    found = examine(client="own", write_key=False, notice_shown=False)
+    assert (found.mode, found.decisive) == (OFF, "notice_not_shown")
+
+
+def test_labelled_ci_needs_no_notice(examine: Examiner) -> None:
+    """This process has no terminal."""
+    found = examine(ci=True, label=True, notice_shown=False)
+    assert found.mode == SEND
+    assert found.switch("notice_not_shown") == ("not required: CI without a terminal", NO_EFFECT)
+
+
 def test_enabling_replaces_the_notice_and_the_opt_in(examine: Examiner) -> None:
     """A saved setting that enables telemetry is enough."""
     found = examine(setting="enabled", opt_in=True, notice_shown=False)
@@ -275,28 +324,21 @@ BOOLEANS = (
         {}, optional={n: st.sampled_from(["", "0", "1", "off", "log", "x"]) for n in VARIABLES}
     ),
     setting=st.sampled_from([*SETTINGS]),
-    conditions=st.fixed_dictionaries({}, optional={name: st.booleans() for name in BOOLEANS}),
+    conditions=st.fixed_dictionaries(
+        {"client": st.sampled_from([None, "own", "double"])},
+        optional={name: st.booleans() for name in BOOLEANS},
+    ),
 )
 def test_the_first_switch_that_is_off_decides(
-    values: dict[str, str], setting: str, conditions: dict[str, bool], examine: Examiner
+    values: dict[str, str], setting: str, conditions: dict[str, Any], examine: Examiner
 ) -> None:
     """In every combination the list and the decision agree."""
     found = examine(values, setting=setting, **conditions)
     off = [key for key, _, _, effect in found.switches if effect == OPTS_OUT]
     if found.mode == OFF:
         assert off[0] == found.decisive
-    elif found.mode == SEND:
-        assert off == []
     else:
-        personal = {
-            "flag",
-            *VARIABLES,
-            "administrator",
-            "setting",
-            "unreadable_setting",
-            "other_user",
-        }
-        assert not personal & set(off)
+        assert off == []
 
 
 def test_every_pair_of_switches_keeps_the_order(examine: Examiner) -> None:

@@ -1,4 +1,4 @@
-"""Settings out of reach, another user's directories, a key without a host: real processes."""
+"""Settings out of reach, other users, a key without a host, a client: real processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from ..harness.processes import APP, WITH_COMMANDS, Cli, Home, as_root
+from ..harness.production import at_a_prompt, client_cli
 from ..harness.senders import due_now, wait_for_end
+from ..harness.terminal import run_in_terminal
 
 pytestmark = [
     pytest.mark.contract,
@@ -113,3 +115,60 @@ def test_directory_that_is_not_private_is_not_used_and_purge_reports_it(
     assert (purged.returncode == 0) is (left == []), (purged.stdout, purged.stderr)
     if left:
         assert "Delete" in purged.stderr
+
+
+# A client of the application's own ----------------------------------------------------------------
+
+GO = "resource('Box', 'my box').created()"
+
+
+def test_client_gets_the_stored_id_and_the_stored_resources(make_cli: MakeCli, home: Home) -> None:
+    """One ID for all runs, which `status` shows; a resource is the same in each of them."""
+    first = at_a_prompt(make_cli, GO)
+    second = at_a_prompt(make_cli, "resource('Box', 'my box').connected()")
+    stored = (home.state() / "id").read_text().strip()
+    assert {message["anonymousId"] for message in (*first, *second)} == {stored}
+    own = [message["properties"]["resource_id"] for message in (first[1], second[1])]
+    assert own[0] == own[1]
+    assert second[1]["properties"]["connect_count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("environ", "options"),
+    [
+        ({"CI": "true"}, "notice=False"),
+        ({"PYTEST_VERSION": "8"}, "notice=False"),
+        ({}, 'notice=False, consent="opt-in"'),
+        ({}, "notice=True"),
+        ({"XDG_STATE_HOME": "/dev/null/state"}, "notice=False"),
+    ],
+    ids=["CI", "test run", "opt-in", "notice", "not storable"],
+)
+def test_client_receives_nothing_where_nothing_may_be_recorded(
+    environ: dict[str, str], options: str, make_cli: MakeCli, home: Home
+) -> None:
+    """Nothing is stored either; the application works as before."""
+    before = home.files()
+    assert at_a_prompt(make_cli, GO, env=environ, options=options) == []
+    assert [name for name in home.files() if name not in before and not name.endswith(".py")] == []
+
+
+def test_client_receives_events_after_the_notice_was_shown(make_cli: MakeCli, home: Home) -> None:
+    """The first run on a terminal shows it, the second one records."""
+    assert at_a_prompt(make_cli, GO, options="notice=True") == []
+    shown = run_in_terminal(client_cli(make_cli, GO, "notice=True"), "go")
+    assert "All of it goes where acme itself sends it." in " ".join(shown.split())
+    recorded = at_a_prompt(make_cli, GO, options="notice=True")
+    assert [message["event"] for message in recorded] == [
+        *("Command Invoked", "Box Created", "Command Completed")
+    ]
+
+
+def test_labelled_ci_job_records_at_once(make_cli: MakeCli, home: Home) -> None:
+    """Each job of CI has a new home and no terminal; `ci="label"` records it, with its label."""
+    options = 'ci="label", notice=True'
+    recorded = at_a_prompt(make_cli, GO, env={"CI": "true"}, options=options)
+    assert {message["properties"]["is_ci"] for message in recorded} == {True}
+    assert len(recorded) == 3
+    assert at_a_prompt(make_cli, GO, env={"CI": "true"}, options="notice=True") == []
+    assert at_a_prompt(make_cli, GO, options=options) == []

@@ -24,6 +24,7 @@ pytestmark = [
 
 SOURCE = WITH_COMMANDS.replace(", notice=False", "")
 LAST = "Nothing was recorded this time."
+HOST = "ACME_TELEMETRY_HOST"
 
 
 @pytest.fixture
@@ -35,14 +36,16 @@ def acme(make_cli: Callable[..., Cli], server: Server) -> Cli:
 
 
 def test_the_notice_is_read_in_five_seconds(acme: Cli, home: Home) -> None:
-    """What is recorded and what never is, how to opt out, where to read more."""
+    """What is recorded, who receives it, how to opt out, how to see it."""
     assert run_in_terminal(acme, "deploy").replace("\r\n", "\n") == (
-        "acme records which of its commands are used, to improve it: their names, the\n"
-        "names of their flags and how they end. Never a value, an argument, a path or a\n"
-        "message.\n"
+        "acme records how it is used, to improve it: each command with the names of its\n"
+        "options, time, duration, exit code and kind of error; system, versions, whether\n"
+        "a person or a script runs it, and a random ID. acme may add more, such as your\n"
+        f"choice from a fixed list. All of it is sent to {acme.environ[HOST][7:]}.\n"
         "  To opt out: acme.py telemetry disable (for one run: --no-telemetry)\n"
-        "  Details:    acme.py telemetry status\n"
+        "  To see it:  acme.py telemetry show\n"
         "Nothing was recorded this time.\n"
+        "\n"
         "deployed\n"
     )
 
@@ -51,7 +54,8 @@ def test_the_notice_is_read_in_five_seconds(acme: Cli, home: Home) -> None:
     ("options", "shown", "not_shown"),
     [
         (", no_telemetry_option=False", "DO_NOT_TRACK=1", "--no-telemetry"),
-        ("", "ACME_TELEMETRY=log", "telemetry status"),
+        ("", "ACME_TELEMETRY=log", "telemetry show"),
+        (', notice_url="https://acme.example/x"', "Read more:  https://acme.example/x", "status"),
     ],
 )
 def test_the_notice_names_what_the_application_has(
@@ -102,12 +106,39 @@ def test_the_application_may_replace_the_text_or_omit_the_notice(
     assert bool(home.spooled() or server.requests) is not shown
 
 
-def test_opt_in_records_nothing_by_itself(make_cli: Callable[..., Cli], home: Home) -> None:
-    """Until the person enables telemetry."""
+def test_opt_in_explains_once_how_to_enable_and_records_nothing(
+    make_cli: Callable[..., Cli], home: Home, server: Server
+) -> None:
+    """Not in a pipe, not in help, once on a terminal; after that a person has enabled it or not."""
     cli = make_cli(SOURCE.replace('write_key="key"', 'write_key="key", consent="opt-in"'))
+    cli.environ[HOST] = server.url
+    for words in (("deploy",), ("--help",)):
+        assert cli.run(*words).stderr == ""
+    assert home.files() == []
+    shown = run_in_terminal(cli, "deploy")
+    assert shown.startswith("If you enable it, acme records how it is used")
+    assert "  To enable:  acme.py telemetry enable\r\n" in shown
+    assert shown.endswith("Nothing is recorded unless you enable it.\r\n\r\ndeployed\r\n")
     for _ in range(2):
         assert run_in_terminal(cli, "deploy") == "deployed\r\n"
-    assert home.files() == []
+    assert (home.state() / "notice").read_bytes() == b"offered\n"
+    assert (home.spooled(), server.requests) == ([], [])
+    cli.run("telemetry", "enable")
+    assert run_in_terminal(cli, "deploy") == "deployed\r\n"
+    assert len(server.wait_for(2)) == 2
+
+
+def test_application_that_is_not_opt_in_any_more_shows_its_notice(
+    make_cli: Callable[..., Cli], home: Home, server: Server
+) -> None:
+    """How to enable telemetry is no information that it is on."""
+    asking = make_cli(SOURCE.replace('write_key="key"', 'write_key="key", consent="opt-in"'))
+    run_in_terminal(asking, "deploy")
+    cli = make_cli(SOURCE)
+    cli.environ[HOST] = server.url
+    assert cli.run("deploy").stderr == ""
+    assert (home.spooled(), server.requests) == ([], [])
+    assert LAST in run_in_terminal(cli, "deploy")
 
 
 NOT_SHOWN: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {

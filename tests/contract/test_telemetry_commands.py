@@ -91,7 +91,7 @@ def test_status_and_show_change_nothing(offline: Cli, home: Home) -> None:
 KEYS = [
     "app", "mode", "reason", "detail", "reason_text", "switches", "setting", "setting_problem",
     "notice_shown", "anonymous_id", "in_container", "paths", "queue", "delivered", "rejected",
-    "dropped", "destinations",
+    "dropped", "hosts", "delivery_problem", "destinations",
 ]  # fmt: skip
 DESTINATION_KEYS = [
     "directory", "current", "kind", "host", "identified", "sending", "files", "messages", "oldest",
@@ -115,10 +115,14 @@ def test_status_shows_what_is_queued_and_why(offline: Cli, home: Home) -> None:
     assert destination["host"] == "http://127.0.0.1:9"
     assert (destination["failures"], destination["last_error"]) == (1, "ConnectionError")
     assert destination["not_before"] > destination["failed_at"]
+    assert found["hosts"] == ["http://127.0.0.1:9"]
+    assert found["delivery_problem"] == "the server could not be reached"
     text = offline.run("telemetry", "status").stdout
     for part in (
-        "Telemetry for acme is on",
-        found["anonymous_id"],
+        "Telemetry for acme is on: commands are recorded, but they cannot be delivered at present.",
+        "  Destination    http://127.0.0.1:9\n",
+        f"  Anonymous ID   {found['anonymous_id']}\n"
+        "                 the maintainers of acme can delete by it what was sent\n",
         "2 messages in 1 file",
         "could not be reached",
         "not before",
@@ -134,7 +138,40 @@ def test_status_shows_what_was_delivered(acme: Cli, server: Server, home: Home) 
     wait_for_end(home)
     found = status(acme)
     assert (found["delivered"], found["queue"]["files"]) == (3, 0)  # and one identify
-    assert "Delivered      3 messages, the last at" in acme.run("telemetry", "status").stdout
+    assert (found["hosts"], found["delivery_problem"]) == ([server.url], None)
+    text = acme.run("telemetry", "status").stdout
+    assert "Telemetry for acme is on: commands are recorded and sent.\n" in text
+    assert "Delivered      3 messages, the last at" in text
+
+
+def test_status_never_states_that_events_are_sent_while_they_are_not(
+    acme: Cli, server: Server, home: Home
+) -> None:
+    """A rejected key, then a lock that cannot be used, then neither, then no write key."""
+    server.reply = Reply(401)
+    record(acme, home)
+    assert (
+        status(acme)["delivery_problem"] == "the server does not accept the application's key (401)"
+    )
+    assert "recorded and sent" not in acme.run("telemetry", "status").stdout
+    server.reply = Reply(200)
+    acme.run("telemetry", "flush")
+    assert status(acme)["delivery_problem"] is None
+    (lock,) = home.state().glob("spool/*/lock")
+    lock.unlink()
+    lock.symlink_to("/dev/null")
+    assert status(acme)["delivery_problem"] == "the spool cannot be locked"
+    text = acme.run("telemetry", "status").stdout
+    assert "recorded and sent" not in text
+    assert "Last error     the spool cannot be locked\n" in text
+    acme.script.write_text(acme.script.read_text().replace('write_key="key"', "write_key=None"))
+    found = status(acme)
+    assert (found["reason"], found["hosts"], found["delivery_problem"]) == (
+        "no_destination",
+        [],
+        None,
+    )
+    assert "  Destination    none\n" in acme.run("telemetry", "status").stdout
 
 
 def test_status_shows_what_was_rejected(acme: Cli, server: Server, home: Home) -> None:

@@ -21,7 +21,15 @@ from click_telemetry._foreground.options import DeclarationError
 from click_telemetry._reader import BASE_PROPERTIES
 from click_telemetry.testing import RecordingClient
 
-from ..harness.flows import Keeping, at_a_prompt, command, dropped, own_events, walk
+from ..harness.flows import (
+    Keeping,
+    at_a_prompt,
+    command,
+    dropped,
+    in_production,
+    own_events,
+    walk,
+)
 from ..harness.interpreter import environment, python
 from ..harness.stories import run
 from ..harness.values import BrokenText, Faceless
@@ -468,9 +476,9 @@ def test_a_wrong_value_is_left_out_at_a_prompt() -> None:
     assert recorded == [("Everything", {"invalid": list(WRONG)})]
     one = {**FULL, "note": "much too long", "plan": Faceless()}
     client = Keeping()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("PYTEST_CURRENT_TEST")
-        command(lambda: track(Everything(**one)), client).main(["go"], standalone_mode=False)
+    with in_production():
+        cli = command(lambda: track(Everything(**one)), client, notice=False)
+        cli.main(["go"], standalone_mode=False)
     own = {k: v for k, v in RECORDED.items() if k not in ("note", "plan")}
     assert own_events(client.recording) == [("Everything", {**own, "invalid": ["plan", "note"]})]
     assert dropped(client.recording) == 2

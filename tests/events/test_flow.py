@@ -864,6 +864,7 @@ import os, sys
 import click
 from click_telemetry import flow, instrument
 class Client:
+    test_double = True
     def __init__(self): self.names = []
     def record(self, message): self.names.append(message["event"])
     def close(self): pass

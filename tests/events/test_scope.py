@@ -30,7 +30,7 @@ from click_telemetry._foreground.options import DeclarationError
 from click_telemetry._instrument import SCOPES
 from click_telemetry.testing import RecordingClient
 
-from ..harness.flows import Keeping, at_a_prompt, command
+from ..harness.flows import Keeping, at_a_prompt, command, in_production
 from ..harness.interpreter import environment, python
 from ..harness.recording import Recording, entered, in_a_thread, in_threads
 from ..harness.stories import run
@@ -273,15 +273,12 @@ def test_no_fault_of_ours_reaches_the_application() -> None:
 
 
 @pytest.mark.parametrize("is_double", [True, False])
-def test_a_mistake_raises_where_the_client_is_a_test_double(
-    is_double: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mistake_raises_where_the_client_is_a_test_double(is_double: bool) -> None:
     """Any class can be my test double, and any other client never raises."""
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")
     client = Keeping()
     client.test_double = is_double
-    cli = command(lambda: track_warning("No code!"), client)
-    with pytest.raises(DeclarationError) if is_double else nullcontext():
+    cli = command(lambda: track_warning("No code!"), client, notice=False)
+    with in_production(), pytest.raises(DeclarationError) if is_double else nullcontext():
         cli.main(["go"], standalone_mode=False)
     assert len(client.recording.events) == 3
 

@@ -25,6 +25,7 @@ from click_telemetry._recorder import (
     CLIENT,
     LOG,
     OFF,
+    OFFERED,
     PERSONAL,
     SEND,
     SHOWN,
@@ -53,12 +54,32 @@ _LOADED = (consent, destination, sinks)
 WATCHED = {"CLICK_TELEMETRY_WATCH": "http://127.0.0.1:4711"}
 
 
+class Stderr(io.StringIO):
+    """Standard error, a terminal or not."""
+
+    def __init__(self, *, at_terminal: bool) -> None:
+        super().__init__()
+        self._at_terminal = at_terminal
+
+    def isatty(self) -> bool:
+        return self._at_terminal
+
+
+class OwnClient:
+    """A client that is no test double."""
+
+    def record(self, message: dict[str, Any], /) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class Machine:
     """A home, an environment and a declaration that permit sending, until a test changes them.
 
     Attributes:
         environ: the environment.
         options: what the application declares besides its name.
+        at_terminal: whether standard error is a terminal.
     """
 
     def __init__(self, home: Home) -> None:
@@ -70,6 +91,7 @@ class Machine:
             "XDG_CONFIG_DIRS": str(home.path.parent / "xdg"),
         }
         self.options: dict[str, Any] = {}
+        self.at_terminal = True
         home.state().mkdir(parents=True, mode=0o700)
         self.notice.write_bytes(SHOWN)
 
@@ -88,9 +110,12 @@ class Machine:
         assert _LOADED  # pytest's import hook would load pytest again
         with pytest.MonkeyPatch.context() as patch:
             patch.delitem(sys.modules, "_pytest")
+            patch.setattr(sys, "stderr", Stderr(at_terminal=self.at_terminal))
             directories = directories_of("acme", self.environ)
             found = decide(acme(**self.options), self.environ, directories, io.StringIO())
-        assert (found.destination is not None) is (found.mode == SEND)
+        waits = found.reason in ("not_opted_in", "notice_not_shown")
+        sends = (waits and self.options.get("client") is None) or found.mode == SEND
+        assert (found.destination is not None) is sends
         return found.mode, found.reason, found.detail
 
 
@@ -252,10 +277,30 @@ def test_first_reason_of_two_is_shown(first: Case, second: Case, machine: Machin
     assert machine.decide() == off(first[0])
 
 
+@pytest.mark.parametrize("case", OPT_OUTS + CIRCUMSTANCES, ids=named)
+def test_client_of_the_application_obeys_every_reason(case: Case, machine: Machine) -> None:
+    """It is a destination like any other, but needs no write key."""
+    machine.options["client"] = OwnClient()
+    assert machine.decide() == (CLIENT, "", "")
+    case[1](machine)
+    expected = (CLIENT, "", "") if case[0] == "no_destination" else off(case[0])
+    assert machine.decide() == expected
+
+
+@pytest.mark.parametrize("override", OVERRIDES[::2], ids=named)
+def test_log_mode_and_watch_precede_a_client_of_the_application(
+    override: Case, machine: Machine
+) -> None:
+    """Nothing leaves the machine in either, so the client receives nothing."""
+    machine.options["client"] = OwnClient()
+    override[1](machine)
+    assert machine.decide() == (override[0], "", "")
+
+
 @pytest.mark.parametrize("override", OVERRIDES, ids=named)
 @pytest.mark.parametrize("opt_out", OPT_OUTS, ids=named)
 def test_opt_out_cannot_be_overridden(opt_out: Case, override: Case, machine: Machine) -> None:
-    """Not by log mode, `watch`, or a client in the code."""
+    """Not by log mode, `watch`, or a test double."""
     override[1](machine)
     opt_out[1](machine)
     assert machine.decide() == off(opt_out[0])
@@ -263,7 +308,7 @@ def test_opt_out_cannot_be_overridden(opt_out: Case, override: Case, machine: Ma
 
 @pytest.mark.parametrize("override", OVERRIDES, ids=named)
 @pytest.mark.parametrize("circumstance", CIRCUMSTANCES, ids=named)
-def test_log_mode_client_and_watch_override_every_circumstance(
+def test_log_mode_test_double_and_watch_override_every_circumstance(
     circumstance: Case, override: Case, machine: Machine
 ) -> None:
     """A maintainer sees events in a test run, in CI, without a key and before the notice."""
@@ -273,7 +318,7 @@ def test_log_mode_client_and_watch_override_every_circumstance(
 
 
 @pytest.mark.parametrize(("first", "second"), list(combinations(OVERRIDES, 2)), ids=named)
-def test_log_mode_precedes_a_client_and_a_client_precedes_watch(
+def test_log_mode_precedes_a_test_double_and_that_precedes_watch(
     first: Case, second: Case, machine: Machine
 ) -> None:
     """Messages are shown or passed on once."""
@@ -314,6 +359,32 @@ def test_ci_may_be_labelled_instead(machine: Machine) -> None:
     machine.environ["CI"] = "true"
     machine.options["ci"] = "label"
     assert machine.decide() == (SEND, "", "")
+
+
+@pytest.mark.parametrize("client", [None, OwnClient()], ids=["sender", "client"])
+def test_labelled_ci_without_a_terminal_does_not_wait_for_the_notice(
+    client: Any, machine: Machine
+) -> None:
+    """A container of CI is always new: the notice would never have been shown there."""
+    machine.environ["CI"] = "true"
+    machine.options.update(ci="label", client=client)
+    machine.notice.unlink()
+    machine.at_terminal = False
+    assert machine.decide() == (CLIENT if client else SEND, "", "")
+    machine.options["consent"] = "opt-in"
+    assert machine.decide() == off("not_opted_in")
+    machine.options["consent"] = "opt-out"
+    machine.at_terminal = True
+    assert machine.decide() == off("notice_not_shown")
+    machine.environ["CI"] = "false"
+    machine.at_terminal = False
+    assert machine.decide() == off("notice_not_shown")
+
+
+def test_information_how_to_enable_permits_nothing(machine: Machine) -> None:
+    """An application that was opt-in shows its notice before it records."""
+    machine.notice.write_bytes(OFFERED)
+    assert machine.decide() == off("notice_not_shown")
 
 
 @pytest.mark.parametrize("notice", [True, "We count commands."])
@@ -430,15 +501,20 @@ def documented(environ: dict[str, str], conditions: set[str], saved: str) -> tup
         (telemetry == "log", (LOG, "", "")),
         (CLIENT in conditions, (CLIENT, "", "")),
         (WATCH in conditions, (WATCH, "", "")),
-        *((name in conditions, off(name)) for name, _ in CIRCUMSTANCES[:4]),
+        ("test_run" in conditions, off("test_run")),
+        ("ci" in conditions, off("ci")),
+        ("no_destination" in conditions and "own client" not in conditions, off("no_destination")),
+        ("not_storable" in conditions, off("not_storable")),
         ("not_opted_in" in conditions and saved != "enabled", off("not_opted_in")),
         ("notice_not_shown" in conditions and saved != "enabled", off("notice_not_shown")),
+        ("own client" in conditions, (CLIENT, "", "")),
         (True, (SEND, "", "")),
     ]
     return next(decision for applies, decision in sentences if applies)
 
 
-CHANGES = dict([*OPT_OUTS[-1:], *OVERRIDES[1:], *CIRCUMSTANCES])
+OWN: Case = ("own client", lambda machine: machine.options.setdefault("client", OwnClient()))
+CHANGES = dict([*OPT_OUTS[-1:], *OVERRIDES[1:], *CIRCUMSTANCES, OWN])
 ENVIRONMENTS = st.fixed_dictionaries(
     {},
     optional=dict.fromkeys(
@@ -462,7 +538,7 @@ def test_every_decision_is_the_documented_one(
         machine.environ.update(environ)
         if CHOICES[saved]:
             machine.save(CHOICES[saved])
-        for name in conditions:
+        for name in sorted(conditions):  # a test double before any other client
             CHANGES[name](machine)
         assert machine.decide() == documented(environ, conditions, saved)
 

@@ -57,6 +57,7 @@ def test_defaults_are_the_documented_ones() -> None:
         "client": None,
         "consent": "opt-out",
         "notice": True,
+        "notice_url": None,
         "ci": "off",
         "properties": {},
         "auth": None,
@@ -105,6 +106,12 @@ GOOD: list[tuple[str, Any, Any]] = [
     ("notice", True, True),
     ("notice", False, False),
     ("notice", "We count commands.", "We count commands."),
+    ("notice_url", None, None),
+    ("notice_url", "https://acme.example", "https://acme.example"),
+    ("notice_url", "https://acme.example/", "https://acme.example/"),
+    ("notice_url", "https://a-b.example:8443/x/y?z=1#t", "https://a-b.example:8443/x/y?z=1#t"),
+    ("notice_url", "https://acme.example?page=2", "https://acme.example?page=2"),
+    ("notice_url", "https://acme.example#privacy", "https://acme.example#privacy"),
     ("ci", "off", "off"),
     ("ci", "label", "label"),
     ("properties", None, {}),
@@ -265,6 +272,27 @@ BAD: list[tuple[str, Any, str]] = [
     ("notice", None, "notice=False"),
     ("notice", 0, "notice=False"),
     ("notice", b"text", "notice=False"),
+    *(
+        ("notice_url", url, 'notice_url="https://acme.example/telemetry"')
+        for url in (
+            *(
+                "",
+                "https://",
+                "https:///telemetry",
+                "http://acme.example",
+                "acme.example/telemetry",
+            ),
+            *("https://acme.example/a b", "https://acme.example/\x1b[1m", "https://acme.example\n"),
+            *("https://jane:secret@acme.example", "https://acme..example", "https://-.example/"),
+            *(
+                "https://bücher.example",
+                "https://acme.example/ü",
+                "https://acme.example/" + "a" * 180,
+            ),
+            *("HTTPS://acme.example", " https://acme.example", "javascript:alert(1)"),
+            *(42, True, b"https://acme.example", ["https://acme.example"]),
+        )
+    ),
     ("ci", True, "'off', 'label'"),
     ("ci", "on", "'off', 'label'"),
     ("ci", None, "'off', 'label'"),
@@ -552,12 +580,23 @@ TEXTS = st.text(st.characters(exclude_categories=()), max_size=70) | st.from_reg
 )
 
 
-@given(TEXTS, st.none() | TEXTS, st.none() | TEXTS)
+ADDRESSES = st.from_regex(
+    r"https://[a-z0-9.]{0,9}[A-Za-z0-9./:?#@ \n\u00fc-]{0,60}", fullmatch=True
+)
+
+
+@given(TEXTS, *[st.none() | TEXTS] * 2, *[st.none() | TEXTS | ADDRESSES] * 2)
 def test_plain_declaration_is_what_the_full_rule_makes_of_it(
-    app: str, version: str | None, write_key: str | None
+    app: str, version: str | None, write_key: str | None, host: str | None, url: str | None
 ) -> None:
     """The fast path accepts nothing that the full rule refuses or changes."""
-    texts = {"app": app, "version": version, "write_key": write_key}
+    texts = {
+        "app": app,
+        "version": version,
+        "write_key": write_key,
+        "host": host,
+        "notice_url": url,
+    }
     options = {name: text for name, text in texts.items() if text is not None}
 
     def callback() -> None: ...

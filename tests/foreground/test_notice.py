@@ -13,19 +13,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
-from click_telemetry import _recorder
-from click_telemetry._foreground.consent import (
-    STALE_AFTER,
-    notice_text,
-    show,
-    text,
+from click_telemetry._foreground.consent import STALE_AFTER, notice_text, show, text
+from click_telemetry._reader import BASE_PROPERTIES
+from click_telemetry._recorder import (
+    OFFERED,
+    SHOWN,
+    Destination,
+    Directories,
+    Settings,
     was_shown,
 )
-from click_telemetry._recorder import SHOWN
 from click_telemetry._storage import Unusable
 
 from ..harness.declared import acme
@@ -59,13 +61,13 @@ class Terminal:
             pass
         return self._text
 
-    def show(self, path: Path | str, text: str = NOTICE) -> bool:
+    def show(self, path: Path | str, text: str = NOTICE, mark: bytes = SHOWN) -> bool:
         """Show the notice with this terminal for stderr."""
         with (
             open(self.device, "w", encoding="utf-8", closefd=False) as stderr,
             contextlib.redirect_stderr(stderr),
         ):
-            shown = show(str(path), text)
+            shown = show(str(path), text, mark)
             assert self.text.endswith(text) or not shown, "it must be seen before it is marked"
             return shown
 
@@ -108,7 +110,6 @@ def test_notice_is_shown_once(path: Path, terminal: Terminal) -> None:
     assert terminal.show(path)
     assert terminal.text == NOTICE
     assert was_shown(str(path))
-    assert _recorder.was_shown(str(path))
     assert not terminal.show(path)
     assert terminal.text == NOTICE
     assert path.read_bytes() == SHOWN
@@ -121,7 +122,6 @@ def test_notice_is_shown_once(path: Path, terminal: Terminal) -> None:
 def test_only_a_complete_marker_counts(path: Path, content: bytes, terminal: Terminal) -> None:
     """After a torn or claimed one the notice is shown again."""
     assert not was_shown(marked(path, content))
-    assert not _recorder.was_shown(str(path))
     assert terminal.show(path)
     assert terminal.text == NOTICE
     assert path.read_bytes() == SHOWN
@@ -352,21 +352,80 @@ def test_marker_is_private(path: Path, terminal: Terminal) -> None:
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-def test_notice_names_every_way_to_opt_out() -> None:
-    """With the application's own variable, and what shows the data."""
-    shown = text("acme-cli", "ACME_CLI", flag="--no-telemetry", group=None)
-    for words in (
-        *("acme-cli", "--no-telemetry", "ACME_CLI_NO_TELEMETRY=1", "DO_NOT_TRACK=1"),
-        *("ACME_CLI_TELEMETRY=log", "Nothing was recorded this time."),
-    ):
-        assert words in shown
+OPT_OUT = """\
+acme-cli records how it is used, to improve it: each command with the names of
+its options, time, duration, exit code and kind of error; system, versions,
+whether a person or a script runs it, and a random ID. acme-cli may add more,
+such as your choice from a fixed list. All of it is sent to
+events.acme.example.
+  To opt out: --no-telemetry, ACME_CLI_NO_TELEMETRY=1 or DO_NOT_TRACK=1
+  To see it:  ACME_CLI_TELEMETRY=log prints it, and sends nothing
+Nothing was recorded this time.
+
+"""
+WITH_ALL = """\
+acme records how it is used, to improve it: each command with the names of its
+options, time, duration, exit code and kind of error; system, versions, whether
+a person or a script runs it, and a random ID. acme may add more, such as your
+choice from a fixed list. All of it is sent to events.acme.example, with your
+account if you are signed in.
+  To opt out: acme telemetry disable (for one run: --no-telemetry)
+  To see it:  acme telemetry show
+  Read more:  https://acme.example/telemetry
+Nothing was recorded this time.
+
+"""
+OPT_IN = """\
+If you enable it, acme records how it is used, to improve it: each command with
+the names of its options, time, duration, exit code and kind of error; system,
+versions, whether a person or a script runs it, and a random ID. acme may add
+more, such as your choice from a fixed list. All of it goes where acme itself
+sends it.
+  To enable:  save {"enabled": true} in ~/.config/acme/telemetry.json
+  Read more:  https://acme.example/telemetry
+Nothing is recorded unless you enable it.
+
+"""
+HOST, URL = "https://events.acme.example", "https://acme.example/telemetry"
 
 
-def test_notice_names_the_telemetry_commands_where_they_exist() -> None:
-    """As they can be typed."""
-    shown = text("acme", "ACME", flag="--no-telemetry", group="acme telemetry")
-    for words in ("acme telemetry disable", "--no-telemetry", "acme telemetry status"):
-        assert words in shown
+def test_notice_is_true_and_complete() -> None:
+    """What is recorded, who receives it, how to opt out, where to see it and to read more."""
+    assert text("acme-cli", "ACME_CLI", host=HOST, flag="--no-telemetry") == OPT_OUT
+    group = "acme telemetry"
+    options: Any = {"host": HOST, "flag": "--no-telemetry", "group": group, "url": URL}
+    assert text("acme", "ACME", signed_in=True, **options) == WITH_ALL
+
+
+def test_application_that_is_opt_in_explains_how_to_enable() -> None:
+    """With its command, or with the file that the setting is saved in."""
+    setting = "~/.config/acme/telemetry.json"
+    options: Any = {"opt_in": True, "flag": "--no-telemetry", "setting": setting, "url": URL}
+    assert text("acme", "ACME", **options) == OPT_IN
+    shown = text("acme", "ACME", group="acme telemetry", **options)
+    assert "  To enable:  acme telemetry enable\n" in shown
+    assert setting not in shown
+
+
+def test_notice_names_every_kind_of_data_that_is_always_recorded() -> None:
+    """A new base property needs a word in the notice."""
+    words = {
+        "command": ("command", "run_id", "sequence"),
+        "options": ("flags",),
+        "time": ("timestamp",),
+        "duration": ("duration_ms",),
+        "exit code": ("exit_code", "succeeded", "outcome", "user_cancelled"),
+        "kind of error": ("error_class", "error_class_masked"),
+        "system": ("os", "arch", "in_container"),
+        "versions": ("version", "python_version"),
+        "a person or a script": ("is_ci", "is_tty", "cli_context"),
+        "random ID": ("anonymousId", "invocation_id", "session_id"),
+    }
+    covered = {name for names in words.values() for name in names}
+    assert covered >= {*BASE_PROPERTIES, "timestamp", "anonymousId"} - {"dropped"}
+    for opt_in in (True, False):
+        shown = " ".join(text("acme", "ACME", opt_in=opt_in, host=HOST).split())
+        assert [word for word in words if word not in shown] == []
 
 
 @pytest.mark.parametrize("group", [None, "acme telemetry"])
@@ -375,15 +434,26 @@ def test_notice_names_no_flag_where_the_application_has_none(group: str | None) 
     assert "--no-telemetry" not in text("acme", "ACME", flag=None, group=group)
 
 
-@pytest.mark.parametrize("app", ["a", "acme", "acme-cli", "acme-tools"])
-def test_notice_fits_a_terminal_of_80_columns(app: str) -> None:
-    """Six lines at most, and ASCII alone."""
+@pytest.mark.parametrize("app", ["a", "acme", "acme-cli", "acme-tools", "a" * 33])
+@pytest.mark.parametrize("opt_in", [False, True])
+@pytest.mark.parametrize("host", [None, "https://telemetry-eu.services.acme-company.example:8443"])
+def test_notice_fits_a_terminal_of_80_columns(app: str, opt_in: bool, host: str | None) -> None:
+    """Few lines; ASCII alone; no name or address is broken."""
     prefix = app.upper().replace("-", "_")
-    for group in (None, f"{app} telemetry"):
-        lines = text(app, prefix, flag="--no-telemetry", group=group).splitlines()
-        assert len(lines) <= 6
+    for group in (None, f"{app} telemetry", f"python -m {app}.command_line.main telemetry"):
+        options: Any = {"opt_in": opt_in, "host": host, "url": URL, "setting": f"~/.config/{app}"}
+        shown = text(app, prefix, flag="--no-telemetry", group=group, **options)
+        lines = shown.splitlines()
+        assert len(lines) <= (12 if len(app) < 20 else 14)
         assert max(map(len, lines)) <= 80
-        assert all(line.isascii() for line in lines)
+        assert shown.isascii()
+        for whole in (
+            app,
+            URL,
+            *([host[8:]] if host else []),
+            *([] if opt_in else ["--no-telemetry"]),
+        ):
+            assert whole in shown
 
 
 def test_applications_own_text_is_shown_as_it_is(path: Path, terminal: Terminal) -> None:
@@ -392,11 +462,58 @@ def test_applications_own_text_is_shown_as_it_is(path: Path, terminal: Terminal)
     assert terminal.text == "Wir zählen {app} 100%.\n"
 
 
+def of(settings: Settings, host: str | None, *, name: str = "acme", below: Any = None) -> str:
+    """The notice of an application in the home directory `/home/jane`."""
+    root = click.Group(name, commands=[below] if below is not None else [])
+    directories = Directories("/home/jane/.config/acme", "/home/jane/.local/state/acme", "/etc")
+    destination = Destination(host, "key") if host is not None else None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", "/home/jane/")
+        return notice_text(settings, directories, destination, click.Context(root, info_name=name))
+
+
 def test_applications_own_text_replaces_ours() -> None:
     """With a newline at its end, and no other change."""
-    context = click.Context(click.Group("acme"), info_name="acme")
     for own in ("We count {commands}.", "We count {commands}.\n"):
-        assert notice_text(acme(notice=own), context) == "We count {commands}.\n"
+        for consent in ("opt-in", "opt-out"):
+            assert of(acme(notice=own, consent=consent), HOST) == "We count {commands}.\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "host", "words"),
+    [
+        ({}, HOST, "All of it is sent to events.acme.example.\n"),
+        ({}, "http://127.0.0.1:4711", "All of it is sent to 127.0.0.1:4711.\n"),
+        ({"events": ()}, HOST, "and a random ID. All of it is sent to events.acme.example.\n"),
+        ({"events": "completed"}, HOST, "acme may add more, such as your choice from a"),
+        ({"events": ["Exported"]}, HOST, "acme may add more, such as your choice from a"),
+        ({"events": (), "properties": {"team": "x"}}, HOST, "acme may add more, such as"),
+        ({"auth": lambda: None}, HOST, "acme.example, with your account if you are signed in.\n"),
+        ({"notice_url": URL}, HOST, f"  Read more:  {URL}\n"),
+        ({"consent": "opt-in"}, HOST, "in ~/.config/acme/telemetry.json\n"),
+    ],
+)
+def test_notice_is_derived_from_the_declaration(
+    options: dict[str, Any], host: str, words: str
+) -> None:
+    """The host that receives the data, an account, a page to read."""
+    shown = of(acme(**options), host)
+    assert " ".join(words.split()) in " ".join(shown.split())
+    assert ("Read more" in shown) is ("notice_url" in options)
+    assert ("signed in" in shown) is ("auth" in options)
+
+
+def test_notice_of_an_application_with_a_client_names_no_host() -> None:
+    """Only the client knows where the data goes."""
+    shown = of(acme(client=Client()), None)
+    assert "All of it goes where acme itself sends it." in " ".join(shown.split())
+    assert "segment" not in shown
+
+
+class Client:
+    def record(self, message: dict[str, Any], /) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class TelemetryGroup(click.Group):
@@ -406,10 +523,26 @@ class TelemetryGroup(click.Group):
 @pytest.mark.parametrize("flag", [True, False, "hidden"])
 def test_notice_names_the_telemetry_group_by_its_path(flag: bool | str) -> None:
     """Also where it is below another group."""
-    root, below = click.Group("acme"), click.Group("settings")
-    root.add_command(below)
+    below = click.Group("settings")
     below.add_command(TelemetryGroup("telemetry"))
-    context = click.Context(root, info_name="acme")
-    shown = notice_text(acme(no_telemetry_option=flag), context)
+    shown = of(acme(no_telemetry_option=flag), HOST, below=below)
     assert "acme settings telemetry disable" in shown
+    assert "acme settings telemetry show" in shown
     assert ("--no-telemetry" in shown) is bool(flag)
+    shown = of(acme(no_telemetry_option=flag, consent="opt-in"), HOST, below=below)
+    assert "acme settings telemetry enable" in shown
+
+
+@pytest.mark.parametrize(("first", "second"), [(OFFERED, SHOWN), (SHOWN, OFFERED)])
+def test_information_how_to_enable_is_no_notice(
+    first: bytes, second: bytes, path: Path, terminal: Terminal
+) -> None:
+    """An application that was opt-in, and is not any more, informs its users first."""
+    assert [terminal.show(path, mark=mark) for mark in (first, first, second)] == [
+        True,
+        False,
+        True,
+    ]
+    assert was_shown(str(path)) is (second == SHOWN)
+    assert was_shown(str(path), second)
+    assert len(first) == len(second)

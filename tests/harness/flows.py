@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import Any
-from unittest import mock
 
 import click
+import pytest
 
 from click_telemetry import instrument
 from click_telemetry._reader import BASE_PROPERTIES
@@ -65,10 +68,23 @@ def walk(callback: Callable[..., Any], typed: str = "") -> OwnEvents:
 def at_a_prompt(callback: Callable[..., Any], **options: Any) -> OwnEvents:
     """What a command's body records where no test can be detected."""
     client = Keeping()
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
-    with mock.patch.dict(os.environ, environ, clear=True):
-        command(callback, client, **options).main(["go"], standalone_mode=False)
+    with in_production():
+        command(callback, client, notice=False, **options).main(["go"], standalone_mode=False)
     return own_events(client.recording)
+
+
+@contextmanager
+def in_production() -> Iterator[None]:
+    """An empty home without a test suite around it, in this process."""
+    # pytest's import hook would load pytest again.
+    finders = [one for one in sys.meta_path if not type(one).__module__.startswith("_pytest")]
+    with TemporaryDirectory() as home, pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            patch.delenv(name)
+        patch.setenv("HOME", home)
+        patch.setattr(sys, "meta_path", finders)
+        patch.delitem(sys.modules, "_pytest")
+        yield
 
 
 def dropped(client: RecordingClient) -> int:

@@ -27,13 +27,29 @@ def cli(): pass
 def go():
 {body}
 
-instrument(cli, app="acme", client=FileClient())
+instrument(cli, app="acme", client=FileClient(), {options})
 cli()
 """
 
 
+def client_cli(make_cli: Callable[..., Cli], body: str, options: str) -> Cli:
+    """An application with a client that is no test double.
+
+    Args:
+        make_cli: the fixture.
+        body: the lines of its command `go`.
+        options: what it declares besides its name and its client.
+    """
+    source = SOURCE.replace("{body}", textwrap.indent(textwrap.dedent(body), "    "))
+    made: Cli = make_cli(source.replace("{options}", options))
+    return made
+
+
 def at_a_prompt(
-    make_cli: Callable[..., Cli], body: str, env: dict[str, str] | None = None
+    make_cli: Callable[..., Cli],
+    body: str,
+    env: dict[str, str] | None = None,
+    options: str = "notice=False",
 ) -> list[dict[str, Any]]:
     """What a command records outside a test.
 
@@ -41,8 +57,9 @@ def at_a_prompt(
         make_cli: the fixture.
         body: the command's lines.
         env: in addition to an empty home's.
+        options: as in `client_cli`.
     """
-    cli = make_cli(SOURCE.replace("{body}", textwrap.indent(textwrap.dedent(body), "    ")))
+    cli = client_cli(make_cli, body, options)
     events = cli.home.path / "events"
     events.unlink(missing_ok=True)
     ran = cli.run("go", env=env)
