@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+_TRACEBACKS = f"{__package__}._tracebacks"
 KEY = "_click_telemetry"  # in the `__dict__` of commands and contexts
 FLAG = "--no-telemetry"
 WATCH_VARIABLE = "CLICK_TELEMETRY_WATCH"
@@ -316,11 +317,13 @@ def is_overridden(kind: type, method: str) -> bool:
 def pass_on(error: BaseException) -> None:
     """Raise an exception again that a signal handler of the application raised while we ran."""
     if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
-        try:
-            from . import _tracebacks  # after an exception alone
-        except Exception:  # no memory or descriptor is left, or the command broke importing
-            return
-        _tracebacks.raise_from_handler(error)
+        loaded: Any = sys.modules.get(_TRACEBACKS)
+        if loaded is None:
+            try:
+                from . import _tracebacks as loaded  # after an exception alone
+            except Exception:  # no memory or descriptor is left, or the command broke importing
+                return
+        loaded.raise_from_handler(error)
 
 
 # What the hooks observe ---------------------------------------------------------------------------

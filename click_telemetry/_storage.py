@@ -13,6 +13,8 @@ from time import time
 
 from ._instrument import pass_on
 
+from ._instrument import pass_on
+
 if sys.platform != "win32":
     import fcntl
 
@@ -59,8 +61,8 @@ def make_private_directory(path: str) -> None:
     try:
         check_private_directory(path)
         return
-    except FileNotFoundError:
-        pass
+    except FileNotFoundError as error:
+        pass_on(error)
     missing = []
     while not os.path.lexists(path):
         missing.append(path)
@@ -68,7 +70,8 @@ def make_private_directory(path: str) -> None:
     for path in reversed(missing):
         try:
             os.mkdir(path, 0o700)
-        except FileExistsError:
+        except FileExistsError as error:
+            pass_on(error)
             continue  # another first run created it
         os.chmod(path, 0o700)  # a umask of 0777 would lock us out
     check_private_directory(path)
@@ -93,9 +96,10 @@ def can_create(path: str) -> bool:
     try:
         check_private_directory(path)
         return os.access(path, os.W_OK | os.X_OK)
-    except FileNotFoundError:
-        pass
-    except OSError:
+    except FileNotFoundError as error:
+        pass_on(error)
+    except OSError as error:
+        pass_on(error)
         return False
     while True:
         parent = os.path.dirname(path)
@@ -318,12 +322,15 @@ def try_lock(descriptor: int) -> bool:
         try:
             return platforms.try_lock(descriptor)
         except OSError as error:
+            pass_on(error)
             raise NoLocks(*error.args) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except BlockingIOError as error:
+        pass_on(error)
         return False
     except OSError as error:
+        pass_on(error)
         raise NoLocks(*error.args) from error
     return True
 

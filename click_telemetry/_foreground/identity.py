@@ -9,6 +9,7 @@ import os
 from time import sleep
 from typing import Any
 
+from .._instrument import pass_on
 from .._recorder import ID_LIMIT as LIMIT
 from .._recorder import is_random_id
 from .._storage import (
@@ -49,7 +50,8 @@ def read(path: str) -> str | None:
     """The stored ID, or None where there is no valid one."""
     try:
         return parse(read_small(path, limit=LIMIT))
-    except OSError:
+    except OSError as error:
+        pass_on(error)
         return None
 
 
@@ -61,7 +63,8 @@ def read_or_create(path: str) -> str:
     """
     try:
         return _existing(path)
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        pass_on(error)
         return _create(path)
 
 
@@ -73,13 +76,14 @@ def replace(path: str) -> str | None:
     """
     try:
         descriptor = open_private(path, os.O_RDWR)
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        pass_on(error)
         return None
     try:
         try:
             _wait_for_lock(descriptor, path)
-        except NoLocks:
-            pass  # of two that are replaced at once, the last one stays
+        except NoLocks as error:
+            pass_on(error)  # of two that are replaced at once, the last one stays
         return _replace(path)
     finally:
         os.close(descriptor)
@@ -104,9 +108,13 @@ def _create(path: str) -> str:
             os.close(descriptor)
         try:
             os.link(temporary, path)
-        except FileExistsError:
+        except FileExistsError as error:
+            pass_on(error)
             return _existing(path)
-        except OSError:  # a file system without hard links: an empty file, repaired under its lock
+        except OSError as error:
+            pass_on(
+                error
+            )  # a file system without hard links: an empty file, repaired under its lock
             os.close(open_private(path, os.O_WRONLY | os.O_CREAT))
             return _repair(path)
     finally:
@@ -121,7 +129,8 @@ def _existing(path: str) -> str:
 def _valid(path: str) -> str | None:
     try:
         return parse(read_small(path, limit=LIMIT))
-    except TooLarge:
+    except TooLarge as error:
+        pass_on(error)
         return None
 
 
@@ -135,8 +144,8 @@ def _repair(path: str) -> str:
     try:
         _wait_for_lock(descriptor, path)
         return _valid(path) or _replace(path)
-    except NoLocks:
-        pass  # two processes may differ for one run; the last one's ID stays
+    except NoLocks as error:
+        pass_on(error)  # two processes may differ for one run; the last one's ID stays
     finally:
         os.close(descriptor)
     return _replace(path)

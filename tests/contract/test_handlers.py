@@ -94,6 +94,54 @@ def test_exception_of_a_signal_handler_is_the_application_s(
     assert ran.stdout.split(maxsplit=1)[1] == "[]\n"
 
 
+FIRST_RUN = (
+    EVERY_LINE.replace(
+        "import signal, sys\n",
+        """import os, shutil, signal, sys
+sys.stderr.isatty = lambda: True
+
+class Client:
+    def record(self, message): pass
+    def close(self): pass
+
+OPTIONS = {
+    "ID": {"write_key": "key", "notice": False},
+    "notice": {"write_key": "key"},
+    "how to enable": {"write_key": "key", "consent": "opt-in"},
+    "client": {"client": Client(), "notice": False},
+}[sys.argv.pop(1)]
+""",
+    )
+    .replace('write_key="key", notice=False', "**OPTIONS")
+    .replace(
+        "    raised = False\n",
+        """    raised = False
+    shutil.rmtree(os.environ["HOME"] + "/.local", ignore_errors=True)
+""",
+    )
+    .replace(
+        # A run that was interrupted may let the next one take another path, which may be shorter.
+        "if lines_until(stop) != (stop, True)",
+        "for count, raised in [lines_until(stop)] if count >= stop and not raised",
+    )
+)
+
+
+@pytest.mark.parametrize(
+    "step", [29, pytest.param(3, marks=pytest.mark.extended)], ids=["some lines", "many lines"]
+)
+@pytest.mark.parametrize("case", ["ID", "notice", "how to enable", "client"])
+def test_exception_of_a_signal_handler_is_not_lost_in_a_first_run(
+    make_cli: MakeCli, case: str, step: int
+) -> None:
+    """While the ID is made, and while the notice is shown (rule 47)."""
+    cli = make_cli(FIRST_RUN)
+    cli.environ["CLICK_TELEMETRY_SENDER"] = "1"
+    ran = cli.run(case, "function", str(step))
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split(maxsplit=1)[1] == "[]\n"
+
+
 CHILDREN = """
 import atexit, os, signal, sys, time
 import click
