@@ -55,6 +55,7 @@ SETTING_LIMIT = 64 * 1024
 ID_LIMIT = 256  # bytes of the file; an ID and its newline are 37
 SHOWN = b"shown  \n"  # the notice's marker, as long as the one before it
 OFFERED = b"offered\n"  # the same, of an application that is opt-in
+MARKERS = {"notice_not_shown": SHOWN, "not_opted_in": OFFERED}  # of what a run shows once
 SESSION_VARIABLE = "CLICK_TELEMETRY_SESSION_ID"
 
 CI_VARIABLES = (
@@ -577,7 +578,9 @@ def head_of(settings: Settings, environ: Mapping[str, str], anonymous_id: str) -
         # Not getattr: a package may run code for it, load importlib.metadata or warn (as Click's).
         version = getattr(sys.modules.get(settings.package), "__dict__", {}).get("__version__")
         if not isinstance(version, str) or len(version) > MAX_VERSION:
-            version = None
+            from ._foreground import platforms
+
+            version = platforms.installed_version(settings.package)
     session = None
     if SESSION_VARIABLE in known:
         session = environ[SESSION_VARIABLE]
@@ -863,10 +866,8 @@ def _open(root: Scope, context: Any) -> Invocation | None:
         decision = root.decision = consent.of_undecided(root) or decision
     sink: Any
     if decision.mode == OFF:
-        mark = {"notice_not_shown": SHOWN, "not_opted_in": OFFERED}.get(decision.reason)
-        if mark is None or directories is None or settings.notice is False:
-            return None
-        if not was_shown(directories.notice, mark):
+        mark = MARKERS.get(decision.reason) if settings.notice is not False else None
+        if mark and directories is not None and not was_shown(directories.notice, mark):
             from ._foreground import consent  # once, or while it waits for a terminal
 
             consent.show_for(settings, directories, decision, context)
