@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ..harness.pages import page
 from ..harness.processes import APP, WITH_COMMANDS, Cli, Home, as_root
 from ..harness.production import at_a_prompt, client_cli
 from ..harness.senders import due_now, wait_for_end
@@ -172,3 +173,24 @@ def test_labelled_ci_job_records_at_once(make_cli: MakeCli, home: Home) -> None:
     assert len(recorded) == 3
     assert at_a_prompt(make_cli, GO, env={"CI": "true"}, options="notice=True") == []
     assert at_a_prompt(make_cli, GO, options=options) == []
+
+
+# The page on consent ------------------------------------------------------------------------------
+
+
+def test_notice_of_the_page_is_the_real_one(make_cli: MakeCli) -> None:
+    """The snippet and the notice below it belong together."""
+    document = page("docs/consent.md")
+    shown = run_in_terminal(make_cli(document.snippet("notice_url=")), "deploy")
+    (notice,) = document.blocks("text")
+    assert shown.replace("\r\n", "\n") == f"{notice}\ndeployed\n"
+
+
+def test_client_of_the_page_receives_messages(make_cli: MakeCli, home: Home) -> None:
+    """In a person's run, and in no test run."""
+    cli = make_cli(page("docs/consent.md").snippet("class QueueClient"))
+    assert cli.run().stdout.splitlines() == [
+        *("queued: track Command Invoked", "saved", "queued: track Command Completed")
+    ]
+    assert (home.state() / "id").exists()
+    assert cli.run(env={"PYTEST_VERSION": "8"}).stdout == "saved\n"
