@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_TRACEBACKS = f"{__package__}._tracebacks"
 KEY = "_click_telemetry"  # in the `__dict__` of commands and contexts
 FLAG = "--no-telemetry"
 WATCH_VARIABLE = "CLICK_TELEMETRY_WATCH"
@@ -76,9 +75,8 @@ def instrument(command: Any = None, **options: Any) -> Any:
             host, slash, path = value[8:].partition("/")
             plain = plain and host.replace(".", "").isalnum() and value.isascii()
             plain = plain and host[0] != "." != host[-1] and ".." not in host
-            if slash:
-                plain = plain and option == "notice_url" and path.isprintable()
-                plain = plain and " " not in path and len(value) < 65
+            plain = plain and (not slash or option == "notice_url") and path.isprintable()
+            plain = plain and " " not in path and len(value) < 65
         elif option == "destination" and type(value).__module__ == "click_telemetry.destinations":
             others = options.keys().isdisjoint(("auth", "host", "write_key"))
             plain = plain and others and value.transport != ""
@@ -317,7 +315,7 @@ def is_overridden(kind: type, method: str) -> bool:
 def pass_on(error: BaseException) -> None:
     """Raise an exception again that a signal handler of the application raised while we ran."""
     if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
-        loaded: Any = sys.modules.get(_TRACEBACKS)
+        loaded: Any = sys.modules.get(f"{__package__}._tracebacks")
         if loaded is None:
             try:
                 from . import _tracebacks as loaded  # after an exception alone
