@@ -213,21 +213,26 @@ def notice_text(
     own = settings.notice
     if isinstance(own, str):
         return own if own.endswith("\n") else own + "\n"
-    home = os.environ.get("HOME", "").rstrip("/") + "/"
-    setting = directories.setting
+    host = destination.host if destination is not None else None
     group = telemetry_words(context.command)
     return text(
         settings.app,
         settings.prefix,
         opt_in=settings.consent == "opt-in",
-        host=destination.host if destination is not None else None,
+        host=_in_home("file://", host) if host is not None else None,
         adds=settings.events != () or bool(settings.properties),
         signed_in=settings.auth is not None,
         flag=FLAG if settings.no_telemetry_option else None,
         group=" ".join([context.command_path, *group]) if group else None,
-        setting="~/" + setting[len(home) :] if setting.startswith(home) else setting,
+        setting=_in_home("", directories.setting),
         url=settings.notice_url,
     )
+
+
+def _in_home(scheme: str, address: str) -> str:
+    """The address of a file, with `~` for the home directory; any other address as it is."""
+    before = scheme + os.environ.get("HOME", "").rstrip("/") + "/"
+    return f"{scheme}~/{address[len(before) :]}" if address.startswith(before) else address
 
 
 def telemetry_words(command: Any, depth: int = 0) -> list[str]:
@@ -270,7 +275,7 @@ def text(
         app: the application's name.
         prefix: its name as variables write it.
         opt_in: whether nothing is recorded until the person enables it.
-        host: the origin that receives the data; None if a client of the application's own does.
+        host: what receives the data, as `Destination.host`; None for a client of its own.
         adds: whether the application may record more than this library does by itself.
         signed_in: whether it is sent with the account of a person who is signed in.
         flag: what opts out of a run, or None where the application has no such flag.
@@ -279,14 +284,15 @@ def text(
         url: where to read more, or None where the application gives no address.
     """
     begins = f"If you enable it, {app} records" if opt_in else f"{app} records"
-    receiver = (
-        f"is sent to {host.partition('://')[2]}" if host else f"goes where {app} itself sends it"
-    )
+    scheme, separator, receiver = (host or "").partition("://")
+    goes = f"is sent to {receiver}" if separator else f"goes where {app} itself sends it"
+    if scheme == "file":
+        goes = f"is kept in {receiver} on this machine"
     more = f" {app} may add more, such as your choice from a fixed list." if adds else ""
     what = (
         f"{begins} how it is used, to improve it: each command with the names of its options, "
         "time, duration, exit code and kind of error; system, versions, whether a person or a "
-        f"script runs it, and a random ID.{more} All of it {receiver}"
+        f"script runs it, and a random ID.{more} All of it {goes}"
     ) + (", with your account if you are signed in." if signed_in else ".")
     if opt_in:
         saves = f'save {{"enabled": true}} in {setting}'

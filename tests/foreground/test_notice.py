@@ -484,6 +484,9 @@ def test_applications_own_text_replaces_ours() -> None:
     [
         ({}, HOST, "All of it is sent to events.acme.example.\n"),
         ({}, "http://127.0.0.1:4711", "All of it is sent to 127.0.0.1:4711.\n"),
+        ({}, "file:///home/jane/a/b.jsonl", "All of it is kept in ~/a/b.jsonl on this machine."),
+        ({}, "file:///var/acme.jsonl", "All of it is kept in /var/acme.jsonl on this machine."),
+        ({}, "custom:acme.transport:Own", "All of it goes where acme itself sends it."),
         ({"events": ()}, HOST, "and a random ID. All of it is sent to events.acme.example.\n"),
         ({"events": "completed"}, HOST, "acme may add more, such as your choice from a"),
         ({"events": ["Exported"]}, HOST, "acme may add more, such as your choice from a"),
