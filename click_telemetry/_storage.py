@@ -13,8 +13,6 @@ from time import time
 
 from ._instrument import pass_on
 
-from ._instrument import pass_on
-
 if sys.platform != "win32":
     import fcntl
 
