@@ -45,6 +45,7 @@ class Scene(NamedTuple):
 
 PICTURES = {
     "watch.svg": Scene(("click-telemetry watch -- demo-cli deploy --region eu --dry-run",)),
+    "doctor.svg": Scene(("env CI=true click-telemetry doctor -- demo-cli deploy --region eu",)),
     "notice.svg": Scene(("demo-cli deploy --region eu", "demo-cli deploy --region eu")),
     "status.svg": Scene(("demo-cli telemetry status --why",), before=RECORDED),
     "show.svg": Scene(("demo-cli telemetry show",), before=RECORDED, max_lines=36),

@@ -107,10 +107,16 @@ class Evidence(NamedTuple):
 
 def diagnosis_of(evidence: Evidence, trial: Mapping[str, Any] | None) -> Diagnosis:
     """What is known of a command; if that is nothing, the reason why."""
-    if evidence.first is not None:
-        return diagnose(
-            evidence.first, trial, evidence.roots, evidence.undeclared, evidence.problems
-        )
+    first = evidence.first
+    if first is not None:
+        found = diagnose(first, trial, evidence.roots, evidence.undeclared, evidence.problems)
+        others = {one["app"]: None for one in evidence.found if "status" in one}
+        del others[found.app]
+        notes = [
+            Note("other_application", f"{app} ran too", "Examine its command by itself.")
+            for app in others
+        ]
+        return found._replace(notes=[*found.notes, *notes])
     reason, detail, fix = _unknown(evidence)
     app = next((one["app"] for one in [*evidence.found, *evidence.roots] if "app" in one), None)
     return Diagnosis(app, None, "unknown", [Reason(reason, detail, fix)], None, [], known=False)
@@ -239,8 +245,8 @@ def _notes(
 
 
 def _problem_note(problem: str) -> Note:
-    """A sentence of the strict mode, whose fix follows a colon."""
-    detail, _, fix = problem.rpartition(": ")
+    """A sentence of the strict mode, whose fix follows a semicolon, or else a colon."""
+    detail, _, fix = problem.rpartition("; " if "; " in problem else ": ")
     return Note("dropped", detail or problem, fix and fix[0].upper() + fix[1:] + ".")
 
 

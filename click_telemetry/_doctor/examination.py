@@ -28,7 +28,6 @@ from .._instrument import (
 )
 from .._recorder import (
     CI_VARIABLES,
-    SHOWN,
     TEST_VARIABLES,
     command_and_flags,
     directories_of,
@@ -40,9 +39,7 @@ from .._storage import (
     NoLocks,
     can_create,
     check_private_directory,
-    make_private_directory,
     open_private,
-    replace_file,
     try_lock,
 )
 from .channel import EXAMINATIONS, order, put
@@ -187,7 +184,7 @@ def _once(function: Callable[[], object]) -> Callable[[], object]:
 
 
 def _production_environ(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a person's machine: no CI, no test, no opt-out, the notice shown."""
+    """The environment of another machine: no CI, no test, no opt-out, and a home that is empty."""
     home = os.path.join(state_directory(os.environ) or "", "production")
     own = settings.prefix + "_"
     switches = {*CI_VARIABLES, *TEST_VARIABLES, "DO_NOT_TRACK", "NO_ANALYTICS", OFF_VARIABLE}
@@ -198,10 +195,6 @@ def _production_environ(settings: Settings, environ: Mapping[str, str]) -> dict[
         and not name.startswith((own + "TELEMETRY", own + "NO_TELEMETRY", "XDG_"))
     }
     kept |= {"HOME": home, "XDG_CONFIG_DIRS": os.path.join(home, "site")}
-    directories = directories_of(settings.app, kept)
-    if directories is not None and directories.notice.startswith(home):
-        make_private_directory(os.path.dirname(directories.notice))
-        replace_file(directories.notice, SHOWN)
     return kept
 
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 HERE, PRODUCTION = "here", "in production"
 MAX_WIDTH = 100
 """Columns of a sentence: longer lines are hard to read."""
+MAX_TEXT = 400
+"""Characters of one; `--json` has all of them."""
 
 
 # JSON ---------------------------------------------------------------------------------------------
@@ -170,9 +172,12 @@ def _item(mark: str, detail: str, fix: str, where: str = "") -> RenderableType:
     grid = Table.grid(padding=(0, 1, 0, 0))
     grid.add_column(width=2)
     grid.add_column(overflow="fold")
-    first = Text.assemble((f"{where.capitalize()}: " if where else "", "bold"), escape(detail))
+    first = Text.assemble(
+        (f"{where.capitalize()}: " if where else "", "bold"), escape(detail, MAX_TEXT)
+    )
     grid.add_row(Text(mark), first)
-    grid.add_row("", Text.assemble(("Fix: ", "bold"), escape(fix)))
+    if fix:
+        grid.add_row("", Text.assemble(("Fix: ", "bold"), escape(fix, MAX_TEXT)))
     return Padding.indent(grid, 2)
 
 

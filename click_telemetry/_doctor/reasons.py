@@ -139,7 +139,7 @@ def _texts(
         return "telemetry is opt-in, and this person has not enabled it", enable
     if reason == "notice_not_shown":
         return (
-            "the notice has not been shown: it is shown once, and that run records nothing",
+            "the notice has not been shown, and the run that shows it records nothing",
             "Run the application once in a terminal"
             + (", or declare notice=False if it informs its users itself." if not group else "."),
         )

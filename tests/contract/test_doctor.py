@@ -121,7 +121,7 @@ FORMS = [(name, form) for name in SETUPS for form in ("txt", "json")]
 
 
 @pytest.mark.parametrize(("name", "form"), FORMS, ids=["-".join(one) for one in FORMS])
-@pytest.mark.sample(3)
+@pytest.mark.sample(2)
 def test_a_broken_setup_has_one_answer(name: str, form: str, home: Home) -> None:
     """The whole answer is what I read in `tests/golden/doctor`: verdict, reason, fix, details."""
     try:
@@ -175,6 +175,7 @@ def test_every_reason_is_listed_in_the_order_of_consent(doctor: Doctor) -> None:
     assert all(one["detail"] and one["fix"] for one in found["reasons"])
 
 
+@pytest.mark.extended
 def test_an_opt_out_applies_under_doctor(doctor: Doctor) -> None:
     """With DO_NOT_TRACK not even the names of events are collected."""
     script = doctor.script()
@@ -185,6 +186,7 @@ def test_an_opt_out_applies_under_doctor(doctor: Doctor) -> None:
     assert (done.returncode, doctor.notes()[1]) == (1, "deploy")
 
 
+@pytest.mark.extended
 def test_the_applications_functions_are_called_once(doctor: Doctor) -> None:
     """A token is asked for as often as in an ordinary run."""
     options = 'auth=token, host="https://events.example.com", notice=False'
@@ -193,6 +195,7 @@ def test_the_applications_functions_are_called_once(doctor: Doctor) -> None:
     assert doctor.notes().count("asked") == 1
 
 
+@pytest.mark.extended
 def test_a_rejected_key_is_a_reason_until_it_is_accepted(
     doctor: Doctor, server: Server, make_cli: MakeCli
 ) -> None:
@@ -223,7 +226,7 @@ def test_a_rejected_key_is_a_reason_until_it_is_accepted(
     ],
     ids=lambda one: one if isinstance(one, str) else None,
 )
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 def test_what_cannot_be_examined_is_unknown(
     args: tuple[str, ...], reason: str, doctor: Doctor
 ) -> None:

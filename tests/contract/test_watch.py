@@ -574,7 +574,7 @@ SENDS_NOTHING = (
 
 
 @pytest.mark.parametrize("name", SENDS_NOTHING)
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 def test_a_setup_that_sends_nothing_is_not_praised(watch: Watch, name: str) -> None:
     """Two events arrived; the last line states that none would, and names the fix."""
     setup = SETUPS[name]
@@ -587,6 +587,7 @@ def test_a_setup_that_sends_nothing_is_not_praised(watch: Watch, name: str) -> N
     assert "(fix: " in last
 
 
+@pytest.mark.extended
 def test_a_setup_that_sends_is_stated(watch: Watch) -> None:
     """The last line names the host, also with --json, on stderr."""
     script = watch.script(APP.replace('write_key="key"', 'write_key="key", notice=False'))

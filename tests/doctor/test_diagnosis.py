@@ -157,11 +157,21 @@ def test_what_a_maintainer_should_know_is_noted(
 
 def test_what_is_dropped_is_noted_with_its_fix() -> None:
     """The sentence that raises in a test, as a detail and a fix."""
-    problem = "track('Bad'): every event has the property 'command' already: rename it"
-    (note,) = diagnose(examination(), problems=[problem]).notes
-    assert note.note == "dropped"
-    assert note.detail == "track('Bad'): every event has the property 'command' already"
-    assert note.fix == "Rename it."
+    problems = [
+        "track('Bad'): every event has the property 'command' already: rename it",
+        "the property 'x' is dropped: its text has 9,000 characters; record a word",
+    ]
+    assert diagnose(examination(), problems=problems).notes == [
+        ("dropped", "track('Bad'): every event has the property 'command' already", "Rename it."),
+        ("dropped", "the property 'x' is dropped: its text has 9,000 characters", "Record a word."),
+    ]
+
+
+def test_a_second_application_is_noted() -> None:
+    """Its reasons are its own."""
+    evidence = Evidence(["sh"], 0, [examination(), examination(app="beta")])
+    assert [note.note for note in diagnosis_of(evidence, None).notes] == ["other_application"]
+    assert "other_application" in PAGE.section("Notes")
 
 
 def test_a_nested_group_of_the_same_name_is_one_problem() -> None:
