@@ -188,20 +188,49 @@ def deploy(region):
 """The application that the page about testing tests."""
 
 
+def run_snippets(directory: Path, home: Home, snippets: list[str]) -> str:
+    """What pytest prints for snippets that are tests of an application."""
+    for number, block in enumerate(snippets):
+        (directory / f"test_snippet_{number}.py").write_text(block)
+    (directory / "acme").mkdir()
+    (directory / "acme" / "__init__.py").touch()
+    (directory / "acme" / "cli.py").write_text(ACME)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(directory)]
+    run = subprocess.run(
+        command, cwd=directory, env=home.environ, capture_output=True, text=True, check=False
+    )
+    return run.stdout
+
+
 def test_snippets_for_tests_pass_as_tests(tmp_path: Path, home: Home) -> None:
     """They need only the fixtures of the package, and an application."""
-    snippets = [block for block in TESTING.blocks("python") if "def test_" in block]
-    for number, block in enumerate(snippets):
-        (tmp_path / f"test_snippet_{number}.py").write_text(block)
-    (tmp_path / "acme").mkdir()
-    (tmp_path / "acme" / "__init__.py").touch()
-    (tmp_path / "acme" / "cli.py").write_text(ACME)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    tests = [block for block in TESTING.blocks("python") if "def test_" in block]
+    snippets = [block for block in tests if "assert_transparent" not in block]
+    assert len(snippets) == len(tests) - 1 == 3
+    printed = run_snippets(tmp_path, home, snippets)
+    assert f"{len(snippets)} passed" in printed, printed
+
+
+@pytest.mark.extended
+def test_snippet_of_the_kit_passes_and_check_prints_what_is_shown(
+    tmp_path: Path, home: Home
+) -> None:
+    """The same application, from pytest and from a shell."""
+    printed = run_snippets(tmp_path, home, [TESTING.snippet("assert_transparent")])
+    assert "1 passed" in printed, printed
+    (tmp_path / "acme" / "__main__.py").write_text("from acme.cli import cli\ncli()\n")
+    (line,) = TESTING.section("In a shell and in CI").split("$ click-telemetry check -- acme ")[1:]
+    words = line.splitlines()[0].split()
+    check = [str(Path(sys.executable).with_name("click-telemetry")), "check", "--"]
     run = subprocess.run(
-        command, cwd=tmp_path, env=home.environ, capture_output=True, text=True, check=False
+        [*check, sys.executable, "-m", "acme", *words],
+        cwd=tmp_path,
+        env=home.environ,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert f"{len(snippets)} passed" in run.stdout, run.stdout
-    assert len(snippets) >= 3
+    assert (run.stdout, run.returncode) == (TESTING.blocks("text")[0], 0)
 
 
 def test_every_option_is_in_the_table() -> None:

@@ -27,6 +27,7 @@ from .._foreground.options import DeclarationError
 from .._foreground.typer import CommandMaker
 from .._instrument import KEY, OFF_VARIABLE, instrument
 from .._recorder import OFF
+from . import CheckFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -127,10 +128,14 @@ class TelemetryEvents(RecordingClient):
     It raises where the application's code records it. An exception there may be caught (by Click's
     runner, for one), so the next use of `events`, `messages`, `identifies` or `snapshot` raises it
     too, or else the end of the test. `clear` also forgets what was found.
+
+    Attributes:
+        application: what is recorded.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, application: Any = None) -> None:
         super().__init__()
+        self.application = application
         self.audit = Audit()
 
     if not TYPE_CHECKING:
@@ -354,7 +359,7 @@ def record_events(command: Any, **options: Any) -> Iterator[TelemetryEvents]:
         DeclarationError: at the end of the block, for what would be dropped in production and was
             raised by nothing else.
     """
-    events, undo = TelemetryEvents(), _Undo()
+    events, undo = TelemetryEvents(command), _Undo()
     undo.keep(command)
     observers, audit = dict(_instrument._OBSERVERS), scopes.audit
     scopes.take_dropped()  # of code that ran before; an event would report them
@@ -406,3 +411,32 @@ def is_opt_out(variable: str) -> bool:
     return variable in ("DO_NOT_TRACK", "NO_ANALYTICS", OFF_VARIABLE) or variable.endswith(
         ("_NO_TELEMETRY", "_TELEMETRY")
     )
+
+
+def assert_matches_plan(events: Any, cli: Any = None) -> None:
+    """Check that messages are what the application's tracking plan allows, and no more.
+
+    The plan is that of `click-telemetry plan`: its schema lists the commands and their flags, the
+    events with their properties, and refuses what it does not list.
+
+    Args:
+        events: what `telemetry_events` returned; or messages, or events as a `RecordingClient` has
+            them, together with `cli`.
+        cli: the instrumented root command or Typer application that recorded them.
+
+    Raises:
+        CheckFailed: a message is not as planned; the message has the problems, with their fixes.
+        ModuleNotFoundError: jsonschema is not installed; the message names the extra.
+    """
+    from .._plan.collect import collect  # only where a test asks for it
+    from .._plan.message_schema import problems_of  # with it
+
+    root = cli if cli is not None else getattr(events, "application", None)
+    if root is None:
+        raise DeclarationError(
+            "assert_matches_plan needs the application: pass what telemetry_events(cli) returned, "
+            "or assert_matches_plan(messages, cli)"
+        )
+    problems = problems_of(getattr(events, "messages", events), collect(root))
+    if problems:
+        raise CheckFailed("\n".join(problems))

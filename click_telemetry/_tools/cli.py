@@ -13,6 +13,7 @@ COMMANDS = {
     "watch": "watch_command:watch",
     "plan": "._plan.command:plan",
     "report": "._report.command:report",
+    "check": "._kit.command:check",
 }
 """Module and name of each command, in the order of the help; the module is relative to this one."""
 

@@ -26,7 +26,12 @@ from click_telemetry import (
     track,
 )
 from click_telemetry._events import scope
-from click_telemetry.testing import TelemetryEvents, record_events
+from click_telemetry.testing import (
+    CheckFailed,
+    TelemetryEvents,
+    assert_matches_plan,
+    record_events,
+)
 
 Begin = Callable[..., TelemetryEvents]
 
@@ -459,3 +464,55 @@ def test_declared_property_whose_function_fails_raises(telemetry_events: Begin) 
     run(cli, "deploy")
     with pytest.raises(DeclarationError, match=r"1 of the declared properties= are dropped"):
         events.snapshot()
+
+
+# The plan -------------------------------------------------------------------------------------
+
+
+class InvoiceExported(Event):
+    """An invoice was written to a file."""
+
+    format: Literal["pdf", "csv"]
+
+
+PLANNED = instrument(
+    application(lambda: track(InvoiceExported("pdf"))), app="acme", events=(InvoiceExported,)
+)
+
+
+def test_what_is_recorded_matches_the_plan(telemetry_events: Begin) -> None:
+    """The commands, their flags and the declared events."""
+    pytest.importorskip("jsonschema")
+    events = telemetry_events(PLANNED)
+    run(PLANNED, "deploy", "--dry-run")
+    assert len(events.events) == 3
+    assert_matches_plan(events)
+    assert_matches_plan(events.messages, PLANNED)
+    assert_matches_plan(events.events, PLANNED)
+
+
+@pytest.mark.parametrize(
+    ("event", "property_", "value", "problem"),
+    [
+        (1, "format", "docx", "'docx'"),
+        (1, "path", "/home/jane", "'path'"),
+        (0, "command", "acme destroy", "'acme destroy'"),
+    ],
+)
+def test_what_the_plan_does_not_have_is_found(
+    telemetry_events: Begin, event: int, property_: str, value: str, problem: str
+) -> None:
+    """A value outside its list, a property and a command that are not declared."""
+    pytest.importorskip("jsonschema")
+    events = telemetry_events(PLANNED)
+    run(PLANNED, "deploy")
+    events.messages[event]["properties"][property_] = value
+    with pytest.raises(CheckFailed) as caught:
+        assert_matches_plan(events)
+    assert problem in str(caught.value)
+
+
+def test_messages_alone_need_the_application() -> None:
+    """The message names both ways."""
+    with pytest.raises(DeclarationError, match=r"assert_matches_plan\(messages, cli\)"):
+        assert_matches_plan([])
