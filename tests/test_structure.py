@@ -20,7 +20,7 @@ MAX_FILES = 64
 """Of the library itself; the packages below are counted apart."""
 APART = ("_doctor", "_kit", "_plan", "_report", "_sender.transports", "destinations")
 """What only a maintainer's command loads, or the sender for one destination."""
-MAX_FILES_APART = 40
+MAX_FILES_APART = 44
 MAX_LINES = 450
 LONGER = {"_recorder": 986, "_instrument": 606, "_reader": 520, "_spool": 480}
 """A module costs each run 0.3 M instructions or more, whatever is in it, so the plain path has few:
