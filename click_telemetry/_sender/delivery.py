@@ -16,7 +16,7 @@ from .._spool import LOCK
 from .._storage import check_private_directory
 from .queue import Claim, Entry, claim, length, oldest_names, reported_by
 from .retention import Blocked, Retention
-from .state import CONFIGURATION_WAIT, FIRST_WAIT, SenderState
+from .state import CONFIGURATION_WAIT, FIRST_WAIT, SenderState, note, note_request
 from .transports import (
     ACCEPTED,
     MISCONFIGURED,
@@ -130,6 +130,7 @@ class Delivery:
         """Deliver some files together; all of them are acknowledged or none."""
         self._report_dropped(group)
         attempt = Attempt(group)
+        note("claim", files=len(group), messages=sum(len(taken.entries) for taken in group))
         entries = [entry for taken in group for entry in taken.entries]
         introduction = identify(self._anonymous_id, self._state.identified, entries[0].message)
         if introduction is not None:
@@ -173,11 +174,15 @@ class Delivery:
         rejected: list[tuple[DeliveryResult, dict[str, Any]]],
     ) -> DeliveryResult:
         """Post a batch; if the server rejects one of its messages, halve it down to that one."""
-        if not self._may_send():
+        obstacle = self._obstacle()
+        if obstacle:
+            note("withheld", reason=obstacle)
             return DeliveryResult(NOT_SENT)
         if self._transport is None:
             self._transport = self._open_transport(self._job, self._timeout)
+        note_request(self._job["host"], batch)
         result = self._transport.post(batch, attempt.mark)
+        note("response", status=result.status, verdict=result.verdict, error=result.error or None)
         attempt.note(result)
         if result.verdict != SPLIT:
             return result
@@ -217,17 +222,17 @@ class Delivery:
         except OSError:
             return  # `Retention.clean` renames it before anything is sent
 
-    def _may_send(self) -> bool:
-        """Whether the setting, the lock and the spool still permit a request."""
+    def _obstacle(self) -> str:
+        """What forbids a request: the setting, the lock, the time, the spool; empty for nothing."""
         if self._site_setting is not None and is_disabled_for_all(self._site_setting):
-            return False
+            return "administrator"
         if self._setting is not None and read_setting(self._setting) in ("disabled", "unreadable"):
-            return False
-        return (
-            self._is_our_turn()
-            and not self._timeout.is_over
-            and os.access(self._spool, os.W_OK | os.X_OK)
-        )
+            return "setting"
+        if not self._is_our_turn():
+            return "lock"
+        if self._timeout.is_over:
+            return "time"
+        return "" if os.access(self._spool, os.W_OK | os.X_OK) else "read-only"
 
     def _is_our_turn(self) -> bool:
         """Whether the spool is ours alone, and our lock is still the one with the lock's name."""

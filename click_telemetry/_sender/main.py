@@ -10,6 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from .. import __version__
 from .._instrument import opt_out_variable
 from .._launcher import JOB_DESCRIPTOR, LOCK_DESCRIPTOR
 from .._recorder import read_setting
@@ -18,7 +19,7 @@ from .._storage import LOWEST_DESCRIPTOR, purge
 from .delivery import Delivery
 from .queue import claim, holds_lock, oldest_names, take_lock
 from .retention import clean_other_spools, trim_without_lock
-from .state import CONFIGURATION_WAIT, SenderState, is_postponed
+from .state import CONFIGURATION_WAIT, SenderState, is_postponed, note, open_log
 from .transports import load_transport
 from .watchdog import MAX_LIFE, MAX_PAUSE, Watchdog
 
@@ -51,22 +52,36 @@ def main(job: dict[str, Any], pause: float = MAX_PAUSE) -> int:
     lock = _inherited_lock(spool)
     _leave_parent()
     _limit_memory()
+    open_log(_state_directory(spool))
+    note(
+        "start",
+        version=__version__,
+        python=".".join(map(str, sys.version_info[:3])),
+        spool=os.path.basename(spool),
+        deliver=job.get("deliver", True),
+        waits=bool(job.get("after")),
+    )
     if job.get("after"):
         load_transport(job)
         _wait_for_writer(job["after"])
+        note("writer-gone")
         if is_postponed(spool):
+            note("end", reason="postponed")
             return 0
     watchdog = Watchdog(pause)
     if lock is None:
         try:
             lock = take_lock(spool)
         except OSError:
+            note("end", reason="lock-unusable")
             trim_without_lock(spool, watchdog.progress)
             return 0
     if lock is None:
+        note("end", reason="another-sender")
         return 0
     status = work(job, lock, watchdog)
     clean_other_spools(spool, watchdog.progress)
+    note("end", status=status)
     return status
 
 

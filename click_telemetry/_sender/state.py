@@ -1,8 +1,13 @@
-"""What a destination's sender keeps from one process to the next: a small file in the spool.
+"""What a sender keeps: a small file in the spool for the next one, and a log for a person.
 
-Failures, the time before which no sender starts, the anonymous ID that was identified, counts, and
-the files that are counted already and only have to be unlinked. Only the lock's holder writes it;
-`telemetry status` reads it.
+The state: failures, the time before which no sender starts, the anonymous ID that was identified,
+counts, and the files that are counted already and only have to be unlinked. Only the lock's holder
+writes it; `telemetry status` reads it.
+
+The log is what a sender did, a line each, in `debug/sender.log` of the state directory. A person
+creates the directory `debug`; without it nothing is written. The log has no key, no token, no
+content of a message and no text of a server: hosts, counts, words and message IDs. Only senders
+look for it, and it never disturbs one: an error of the disk ends the log.
 """
 
 from __future__ import annotations
@@ -11,10 +16,21 @@ import json
 import os
 import random
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from .._spool import MAX_WAIT, NOT_BEFORE
-from .._storage import is_ahead, open_private, read_small, replace_file, set_time
+from .._storage import (
+    check_private_directory,
+    is_ahead,
+    open_private,
+    read_small,
+    replace_file,
+    set_time,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 FILE = "state.json"
 LIMIT = 64 * 1024
@@ -140,6 +156,9 @@ class SenderState:
         if identified is not None:
             self._values["identified"] = identified
         self._save()
+        counts = {"delivered": delivered, "rejected": rejected, "dropped": dropped}
+        found = {name: count for name, count in counts.items() if count}
+        note("settle", files=len(names), **found, error=error or None)
 
     def hand_over_report(self, before: str, after: str) -> bool:
         """Move the count of dropped events to a file, before the file gets the name that has it.
@@ -184,6 +203,7 @@ class SenderState:
             wait = max(wait, retry_after)
         self._save()
         set_not_before(self._directory, wait)
+        note("failure", error=error[:MAX_WORD], failures=failures, wait=f"{wait:.0f}s")
 
     def _clear_not_before(self) -> None:
         try:
@@ -248,3 +268,118 @@ def _read(path: str) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+# The sender's log ---------------------------------------------------------------------------------
+
+LOG_DIRECTORY = "debug"
+LOG = "sender.log"
+PREVIOUS_LOG = "sender.log.1"
+MAX_LOG = 256 * 1024
+"""Of the log; then it becomes the previous one, which is replaced."""
+MAX_LOG_LINE = 2_000
+"""Characters; a request of many messages names the first ones."""
+
+
+class DebugLog:
+    """A log in a directory, if the directory is there and is this user's alone.
+
+    Args:
+        state: the application's state directory.
+    """
+
+    def __init__(self, state: str) -> None:
+        self._directory = os.path.join(state, LOG_DIRECTORY)
+        self._path = os.path.join(self._directory, LOG)
+        self._descriptor: int | None = None
+        try:
+            check_private_directory(state)
+            check_private_directory(self._directory)
+            self._open()
+        except OSError:
+            self.close()
+
+    def write(self, action: str, facts: dict[str, object]) -> None:
+        """Append a line: when, which process, what it did, and `name=value` for each fact."""
+        if self._descriptor is None:
+            return
+        now = time.time()
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
+        words = [at, str(os.getpid()), action]
+        words += [f"{name}={_word(value)}" for name, value in facts.items() if value is not None]
+        line = " ".join(words)
+        if len(line) > MAX_LOG_LINE:
+            line = line[: MAX_LOG_LINE - 3] + "..."
+        try:
+            self._rotate()
+            os.write(self._descriptor, line.encode("ascii", "replace") + b"\n")
+        except OSError:
+            self.close()
+
+    def close(self) -> None:
+        """Write nothing more."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _open(self) -> None:
+        self._descriptor = open_private(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def _rotate(self) -> None:
+        """Begin a new file where this one is full, or where another sender has begun one."""
+        assert self._descriptor is not None
+        ours = os.fstat(self._descriptor)
+        try:
+            full = ours.st_size >= MAX_LOG and os.path.samestat(ours, os.lstat(self._path))
+        except FileNotFoundError:
+            full = False  # deleted meanwhile; so is what would be appended
+        if full:
+            os.replace(self._path, os.path.join(self._directory, PREVIOUS_LOG))
+        if ours.st_size >= MAX_LOG:
+            self.close()
+            self._open()
+
+
+def _word(value: object) -> str:
+    """A value without blanks and control characters."""
+    return "".join(c if c.isprintable() and c != " " else "_" for c in str(value)) or "-"
+
+
+_log: DebugLog | None = None
+
+
+def open_log(state: str) -> None:
+    """Log what this process does from now on; it is a sender of its own."""
+    global _log
+    _log = DebugLog(state)
+
+
+def note(action: str, **facts: object) -> None:
+    """Log what was done. Nothing happens without a log, as where the command's process delivers."""
+    if _log is not None:
+        _log.write(action, facts)
+
+
+def note_request(host: str, batch: Iterable[dict[str, object]]) -> None:
+    """Log a request, by the origin that it goes to and the IDs of its messages."""
+    if _log is not None:
+        found = urlsplit(host)
+        ids = [str(message.get("messageId")) for message in batch]
+        origin = f"{found.scheme}://{found.netloc.rpartition('@')[2]}"
+        note("request", host=origin, messages=len(ids), ids=",".join(ids))
+
+
+def log_hint(state: str) -> tuple[str, str]:
+    """The log's path, and a sentence on how to get and read it.
+
+    Args:
+        state: the application's state directory.
+    """
+    directory = os.path.join(state, LOG_DIRECTORY)
+    path = os.path.join(directory, LOG)
+    if os.path.isdir(directory):
+        return path, f"Each sender appends what it did to {path}: read it with any pager."
+    return (
+        path,
+        f"Create the directory {directory}: each sender then appends what it did to {LOG}.",
+    )
