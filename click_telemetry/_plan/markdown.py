@@ -268,10 +268,11 @@ def _never(plan: Plan) -> Iterator[str]:
 
 def _destination(plan: Plan) -> Iterator[str]:
     settings, app = plan.settings, plan.settings.app
-    if settings.client is None and settings.write_key is None and settings.auth is None:
+    where = _receiver(settings)
+    if not where:
         yield f"Nowhere: {app} names no destination, and nothing is stored or sent."
         return
-    yield f"To {_host(settings)}, over HTTPS."
+    yield f"To {where}."
     if settings.auth is not None:
         yield "If you are signed in, it goes to the server of your account, with your token."
     if settings.delivery == "detached":
@@ -283,17 +284,27 @@ def _destination(plan: Plan) -> Iterator[str]:
         f"What cannot be delivered is deleted after {_DAYS} days; at most {MAX_FILES:,} files and "
         f"{MAX_BYTES // 1024 // 1024} MiB are kept."
     )
-    yield "The server sees the IP address that a request comes from."
+    if settings.destination is None or settings.destination.is_http:
+        yield "The server sees the IP address that a request comes from."
 
 
-def _host(settings: Settings) -> str:
+def _receiver(settings: Settings) -> str:
+    """Where the messages go; empty if the application declares no destination."""
     if settings.client is not None:
         return "where the application's own client sends it"
-    if callable(settings.host):
-        return "a server that the application chooses when it runs"
-    if settings.host == DEFAULT_HOST:
-        return f"Segment ({settings.host})"
-    return str(settings.host)
+    host: Any = settings.host
+    if settings.destination is not None:
+        host = settings.destination.host
+        if not settings.destination.is_http:
+            path = str(host).removeprefix("file://")
+            return f"a file on this machine, `{path}`" if path != host else f"`{host}`"
+    elif settings.write_key is None and settings.auth is None:
+        return ""
+    if callable(host):
+        return "a server that the application chooses when it runs, over HTTPS"
+    if settings.destination is not None:
+        return f"{host} ({type(settings.destination).__name__}), over HTTPS"
+    return f"Segment ({host}), over HTTPS" if host == DEFAULT_HOST else f"{host}, over HTTPS"
 
 
 def _opt_out(plan: Plan) -> Iterator[str]:

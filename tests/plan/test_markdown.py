@@ -64,6 +64,31 @@ def test_the_page_states_what_is_declared(
     assert [one for one in absent if one in text] == []
 
 
+OTHERS: list[tuple[str, str, bool]] = [
+    ("Segment('key')", "To Segment (https://api.segment.io), over HTTPS.", True),
+    ("Segment('key', 'https://e.example.com')", "To https://e.example.com, over HTTPS.", True),
+    ("Webhook('https://e.example.com/t')", "To https://e.example.com (Webhook), over", True),
+    ("File('~/events.jsonl')", "To a file on this machine, `~/events.jsonl`.", False),
+    ("Custom('acme.telemetry:Transport')", "To `custom:acme.telemetry:Transport`.", False),
+]
+"""A destination, what the page states, and whether a server sees an address."""
+
+
+@pytest.mark.parametrize(("declared", "stated", "is_http"), OTHERS)
+def test_the_page_names_the_destination(
+    declared: str, stated: str, is_http: bool, applications: Applications
+) -> None:
+    """Each kind of destination."""
+    head = (
+        "import click\nfrom click_telemetry import *\nfrom click_telemetry.destinations import *\n"
+        f"@instrumented_group(app='acme', destination={declared})\n"
+        "@click.group()\ndef cli(): pass\n"
+    )
+    text = text_of(applications.plan(GO.format(body="..."), head=head))
+    assert stated in text
+    assert ("The server sees the IP address" in text) == is_http
+
+
 def test_without_a_destination_the_page_states_that_nothing_is_sent(
     applications: Applications,
 ) -> None:
