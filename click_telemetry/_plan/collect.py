@@ -28,12 +28,14 @@ from .model import (
     TRUE,
     UUID,
     WORD,
+    Calls,
+    Names,
     Plan,
     PlannedEvent,
     PlannedFlow,
     Property,
 )
-from .source import ACTIONS, Names
+from .source import ACTIONS
 from .tree import Command, Ownership, command_of, import_root, settings_of_root, walk
 
 if TYPE_CHECKING:
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
     from .._events.flow_plan import FlowPlan
     from .._events.schema import EventProperty
     from .._recorder import Settings
-    from .source import Calls
 
     Schema = dict[str, Any]
 

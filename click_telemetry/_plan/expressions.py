@@ -55,7 +55,6 @@ _API = (
     *("track", "identify", "set_context", "track_error", "track_warning", "track_command", "flow"),
     *("resource", "current", "Flow"),
 )
-_PLUGINS = frozenset(("entry_points", "iter_entry_points", "iter_modules"))
 _ANNOTATED = {"Flow": "flow", "Recorder": "recorder", "Resource": "resource"}
 
 
@@ -79,12 +78,10 @@ class Evaluator(ast.NodeVisitor):
     Attributes:
         functions: the functions that are being visited, the innermost one last.
         module: it is imported.
-        has_plugins: whether it looks for other packages.
     """
 
     def __init__(self, module: ModuleType) -> None:
         self.functions: list[str] = []
-        self.has_plugins = False
         self.module = module
         self.scopes: list[dict[str, Any]] = [{}]
         self._attributes: dict[str, Known] = {}
@@ -100,8 +97,6 @@ class Evaluator(ast.NodeVisitor):
         for alias in node.names:
             if node.module == "click_telemetry" and alias.name in _API:
                 self.scopes[-1][alias.asname or alias.name] = Known("api", alias.name)
-            if alias.name in _PLUGINS:
-                self.has_plugins = True
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         for decorator in node.decorator_list:
@@ -216,12 +211,3 @@ class Evaluator(ast.NodeVisitor):
         if not isinstance(node, ast.Call) or not ast.unparse(node.func).endswith("Choice"):
             return None
         return self.object(node.args[0]) if node.args else UNKNOWN
-
-    def visit_Name(self, node: ast.Name) -> None:
-        if node.id in _PLUGINS:
-            self.has_plugins = True
-
-    def visit_Attribute(self, node: ast.Attribute) -> None:
-        if node.attr in _PLUGINS:
-            self.has_plugins = True
-        self.generic_visit(node)

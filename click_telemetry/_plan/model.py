@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .._events.flow_plan import FlowPlan
     from .._recorder import Settings
-    from .source import Names
     from .tree import Command, Tree
 
 Schema = dict[str, Any]
@@ -83,6 +83,80 @@ class PlannedFlow:
     reasons: tuple[str, ...]
     prompts: dict[str, Any]
     events: tuple[str, ...]
+
+
+# What the source records by calls -----------------------------------------------------------------
+
+
+@dataclass
+class Names:
+    """Names of properties; open if others may occur, since the program makes them as it runs."""
+
+    names: set[str] = field(default_factory=set)
+    is_open: bool = False
+
+    def add(self, other: Names) -> None:
+        """Add those of another place."""
+        self.names |= other.names
+        self.is_open = self.is_open or other.is_open
+
+
+@dataclass
+class FlowCalls:
+    """What is recorded in runs of a flow.
+
+    Attributes:
+        properties: of every event of the flow.
+        moments: the events that `f.event` records, each with its own properties.
+        prompts: by name; the choices that may be answered, True for yes or no, None for no answer.
+        other_prompts: whether there are others, whose names the program makes as it runs.
+    """
+
+    properties: Names = field(default_factory=Names)
+    moments: dict[str, Names] = field(default_factory=dict)
+    other_moments: bool = False
+    prompts: dict[str, Any] = field(default_factory=dict)
+    other_prompts: bool = False
+
+
+@dataclass
+class Calls:
+    """The names in an application's source.
+
+    Attributes:
+        codes: of warnings and errors; None in it stands for one that is made as it runs.
+        commands: custom commands, with their sources; None as in `codes`.
+        context: of `set_context`.
+        definitions: flows that are defined within functions.
+        flows: by name; the empty name for those of a flow that is passed as an argument.
+        has_plugins: whether the application looks for commands of other packages.
+        resources: by kind and method; the empty kind for one that is made as it runs.
+        timed: names of the classes whose blocks are timed; None as in `codes`.
+        tracked: events that are tracked by name.
+        traits: of `identify`; None if it is not called.
+        unnamed: modules that track events by names that they make as they run.
+        unreadable: modules, and why their source cannot be read.
+    """
+
+    codes: dict[str, set[str | None]] = field(default_factory=dict)
+    commands: dict[str | None, set[str]] = field(default_factory=dict)
+    context: Names = field(default_factory=Names)
+    definitions: dict[str, FlowPlan] = field(default_factory=dict)
+    flows: dict[str, FlowCalls] = field(default_factory=dict)
+    has_plugins: bool = False
+    resources: dict[str, dict[str, Names]] = field(default_factory=dict)
+    timed: set[str | None] = field(default_factory=set)
+    tracked: dict[str, Names] = field(default_factory=dict)
+    traits: Names | None = None
+    unnamed: set[str] = field(default_factory=set)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    def flow(self, name: str) -> FlowCalls:
+        """Those of a flow."""
+        return self.flows.setdefault(name, FlowCalls())
+
+
+# The plan -----------------------------------------------------------------------------------------
 
 
 @dataclass

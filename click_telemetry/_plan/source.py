@@ -9,17 +9,19 @@ the program runs cannot be known; what can then be recorded is marked as open.
 from __future__ import annotations
 
 import ast
+import re
 import sys
-from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .._events.flow_plan import FlowPlan
 from .._foreground.names import MAX_WRAPPERS
 from .expressions import UNKNOWN, Evaluator, Known, Parameter
+from .model import Calls, FlowCalls, Names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,97 +30,104 @@ ACTIONS = {"created": "Created", "connected": "Connected", "deleted": "Deleted"}
 """Methods of a resource, and the last words of their events' names."""
 
 
-@dataclass
-class Names:
-    """Names of properties; open if others may occur, since the program makes them as it runs."""
-
-    names: set[str] = field(default_factory=set)
-    is_open: bool = False
-
-    def add(self, other: Names) -> None:
-        """Add those of another place."""
-        self.names |= other.names
-        self.is_open = self.is_open or other.is_open
-
-
-@dataclass
-class FlowCalls:
-    """What is recorded in runs of a flow.
-
-    Attributes:
-        properties: of every event of the flow.
-        moments: the events that `f.event` records, each with its own properties.
-        prompts: by name; the choices that may be answered, True for yes or no, None for no answer.
-        other_prompts: whether there are others, whose names the program makes as it runs.
-    """
-
-    properties: Names = field(default_factory=Names)
-    moments: dict[str, Names] = field(default_factory=dict)
-    other_moments: bool = False
-    prompts: dict[str, Any] = field(default_factory=dict)
-    other_prompts: bool = False
-
-
-@dataclass
-class Calls:
-    """The names in an application's source.
-
-    Attributes:
-        codes: of warnings and errors; None in it stands for one that is made as it runs.
-        commands: custom commands, with their sources; None as in `codes`.
-        context: of `set_context`.
-        definitions: flows that are defined within functions.
-        flows: by name; the empty name for those of a flow that is passed as an argument.
-        has_plugins: whether the application looks for commands of other packages.
-        resources: by kind and method; the empty kind for one that is made as it runs.
-        timed: names of the classes whose blocks are timed; None as in `codes`.
-        tracked: events that are tracked by name.
-        traits: of `identify`; None if it is not called.
-        unnamed: modules that track events by names that they make as they run.
-        unreadable: modules, and why their source cannot be read.
-    """
-
-    codes: dict[str, set[str | None]] = field(default_factory=dict)
-    commands: dict[str | None, set[str]] = field(default_factory=dict)
-    context: Names = field(default_factory=Names)
-    definitions: dict[str, FlowPlan] = field(default_factory=dict)
-    flows: dict[str, FlowCalls] = field(default_factory=dict)
-    has_plugins: bool = False
-    resources: dict[str, dict[str, Names]] = field(default_factory=dict)
-    timed: set[str | None] = field(default_factory=set)
-    tracked: dict[str, Names] = field(default_factory=dict)
-    traits: Names | None = None
-    unnamed: set[str] = field(default_factory=set)
-    unreadable: dict[str, str] = field(default_factory=dict)
-
-    def flow(self, name: str) -> FlowCalls:
-        """Those of a flow."""
-        return self.flows.setdefault(name, FlowCalls())
-
-
 def read(is_own: Callable[[str], bool]) -> Calls:
     """The calls in an application's modules.
 
-    A module that is imported in a function is imported here too, if it is the application's: what
-    it declares belongs to the plan.
+    Only those are read that import this library, or another one of them that does. If such a module
+    is imported in a function, it is imported here too: what it declares belongs to the plan.
 
     Args:
         is_own: whether a module is the application's, by its name.
     """
     calls = Calls()
+    while _import_late(is_own, calls):
+        pass
     passes = _Passes()
-    done: set[str] = set()
-    while True:
-        new = sorted(name for name in [*sys.modules] if name not in done and is_own(name))
-        if not new:
-            break
-        for name in new:
-            done.add(name)
-            module = sys.modules.get(name)
-            if isinstance(module, ModuleType):
-                _read_module(name, module, calls, passes, is_own)
+    for name, path in sorted(_concerned(is_own, calls).items()):
+        reader = _Reader(sys.modules[name], calls, passes)
+        reader.visit(_parsed(path))
     passes.resolve(calls)
+    files = [path for path in _files(is_own).values() if path.endswith(".py")]
+    calls.has_plugins = any(_loads_plugins(path) for path in files)
     return calls
+
+
+@cache
+def _loads_plugins(path: str) -> bool:
+    """Whether a file looks for entry points, by any of the functions that are named so."""
+    try:
+        with open(path, "rb") as file:
+            return re.search(rb"\b(iter_)?entry_points\b", file.read()) is not None
+    except OSError:
+        return False
+
+
+def _concerned(is_own: Callable[[str], bool], calls: Calls) -> dict[str, str]:
+    """The application's modules that have to do with this library, and their files."""
+    files = _files(is_own)
+    for name in [name for name, path in files.items() if not path.endswith(".py")]:
+        del files[name]
+        if any(_is_ours(found) for found in list(vars(sys.modules[name]).values())):
+            calls.unreadable[name] = "its source cannot be read, since it is compiled"
+    found = {name for name, path in files.items() if _LIBRARY in _imported(path)}
+    while True:
+        words = {name.rpartition(".")[2] for name in found}
+        more = {name for name, path in files.items() if words & _imported(path)}
+        if more <= found:
+            return {name: files[name] for name in found}
+        found |= more
+
+
+_LIBRARY = __name__.partition(".")[0]
+
+
+def _is_ours(thing: Any) -> bool:
+    module = getattr(thing, "__module__", None)
+    return isinstance(module, str) and module.partition(".")[0] == _LIBRARY
+
+
+@cache
+def _imported(path: str) -> frozenset[str]:
+    """The last words of the modules and the names that a file imports, and their first words."""
+    tree = _parsed(path)
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names = [alias.name for alias in node.names]
+            names += [getattr(node, "module", None) or ""]
+            found.update(word for name in names for word in (*name.split(".")[:1], name))
+            found.update(name.rpartition(".")[2] for name in names)
+    return frozenset(found - {""})
+
+
+@cache
+def _parsed(path: str) -> ast.Module:
+    """A file's syntax tree; an empty one if it cannot be parsed."""
+    try:
+        with open(path, "rb") as file:
+            return ast.parse(file.read())
+    except (OSError, SyntaxError, ValueError):
+        return ast.Module([], [])
+
+
+def _import_late(is_own: Callable[[str], bool], calls: Calls) -> bool:
+    """Import what the concerned modules import in functions; whether there was anything new."""
+    concerned = _concerned(is_own, calls)
+    words = {_LIBRARY, *(name.rpartition(".")[2] for name in concerned)}
+    new = False
+    for name, path in sorted(_files(is_own).items()):
+        for target in _imported_in_functions(_parsed(path), sys.modules[name]):
+            if target in sys.modules or target in calls.unreadable or not is_own(target):
+                continue
+            file = _file_of(target)
+            if file is None or not words & _imported(file):
+                continue
+            new = True
+            try:
+                import_module(target)
+            except (Exception, SystemExit) as error:
+                calls.unreadable[target] = f"{type(error).__name__}: {error}".partition("\n")[0]
+    return new
 
 
 def objects_of(is_own: Callable[[str], bool]) -> Iterator[Any]:
@@ -142,36 +151,25 @@ def objects_of(is_own: Callable[[str], bool]) -> Iterator[Any]:
                     break
 
 
-def _read_module(
-    name: str, module: ModuleType, calls: Calls, passes: _Passes, is_own: Callable[[str], bool]
-) -> None:
-    path = getattr(module, "__file__", None)
-    if path is None:
-        return  # a namespace package, which has no source
-    tree = _parsed(path)
-    if isinstance(tree, str):
-        calls.unreadable[name] = tree
-        return
-    for target in _imported_in_functions(tree, module):
-        if target not in sys.modules and is_own(target):
-            try:
-                import_module(target)
-            except (Exception, SystemExit) as error:
-                if getattr(error, "name", None) != target:  # else a name in the module above
-                    calls.unreadable[target] = f"{type(error).__name__}: {error}"
-    reader = _Reader(module, calls, passes)
-    reader.visit(tree)
-    calls.has_plugins = calls.has_plugins or reader.has_plugins
+def _files(is_own: Callable[[str], bool]) -> dict[str, str]:
+    """The files of the application's modules that are loaded."""
+    found = {}
+    loaded: list[tuple[str, Any]] = sorted(sys.modules.items())
+    for name, module in loaded:
+        path = getattr(module, "__file__", None)
+        if isinstance(module, ModuleType) and isinstance(path, str) and is_own(name):
+            found[name] = path
+    return found
 
 
-@cache
-def _parsed(path: str) -> ast.Module | str:
-    """A file's syntax tree, or why there is none."""
+def _file_of(target: str) -> str | None:
+    """The file of a module that is not imported; None if there is no such module."""
     try:
-        with open(path, "rb") as file:
-            return ast.parse(file.read())
-    except (OSError, SyntaxError, ValueError) as error:
-        return f"its source cannot be read ({type(error).__name__})"
+        spec = find_spec(target)
+    except (Exception, SystemExit):
+        return None
+    path = spec.origin if spec is not None else None
+    return path if path is not None and path.endswith(".py") else None
 
 
 def _imported_in_functions(tree: ast.Module, module: ModuleType) -> Iterator[str]:

@@ -6,8 +6,10 @@ of `_recorder.command_and_flags`; a test compares them.
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
+import warnings
 from dataclasses import dataclass, field
 from importlib import import_module
 from types import FunctionType, SimpleNamespace
@@ -181,7 +183,9 @@ def walk(command: Any, settings: Settings, is_own: Ownership) -> Tree:
     """
     walker = _Walker(is_own)
     context = walker.context(command, settings.app, None)
-    walker.visit(command, context, settings.app, {}, True, 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Click's, about the application's parameters
+        walker.visit(command, context, settings.app, {}, True, 0)
     return walker.tree
 
 
@@ -344,8 +348,11 @@ _ENDING = ("version_option", "install_callback", "show_callback")
 
 
 def _description(command: Any) -> str:
-    shown: str = command.get_short_help_str(limit=200)
-    return " ".join(shown.split())
+    """The first sentence of the help, without what a version of Click adds to it."""
+    text = command.short_help or inspect.cleandoc(command.help or "")
+    text = " ".join(text.partition("\f")[0].replace("\b", "").strip().partition("\n\n")[0].split())
+    first, end, _ = text.partition(". ")
+    return first + end.strip()
 
 
 def _described(error: BaseException) -> str:

@@ -22,8 +22,7 @@ from click_telemetry._plan.message_schema import (
     reference,
     segment_rules,
 )
-from click_telemetry._plan.model import Plan
-from click_telemetry._plan.source import Calls, Names
+from click_telemetry._plan.model import Calls, Names, Plan
 from click_telemetry._reader import BASE_PROPERTIES, COMPLETED_PROPERTIES
 from click_telemetry.testing import RecordingClient
 
