@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import gc
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +151,6 @@ def _error_properties() -> tuple[Property, Property]:
 
 def _declared(settings: Settings, is_own: Ownership, calls: Calls) -> Iterator[PlannedEvent]:
     """Classes of the application's modules, and those of the option `events`."""
-    gc.collect()  # a dataclass with slots leaves its first class behind
     classes: list[Any] = [one for one in _subclasses(Event) if is_own(one.__module__)]
     listed: tuple[Any, ...] = settings.events or ()
     classes += [one for one in listed if isinstance(one, type) and one not in classes]

@@ -78,7 +78,13 @@ def format_of(path: str) -> str:
     help="A page for users, JSON Schema of every message, or rules of Segment Protocols. By "
     "default what the file's name states, else markdown.",
 )
-@click.option("--output", type=click.Path(dir_okay=False), help="Write it to a file.")
+@click.option(
+    "--output",
+    "outputs",
+    type=click.Path(dir_okay=False),
+    multiple=True,
+    help="Write it to a file. May be repeated.",
+)
 @click.option(
     "--check",
     "checked",
@@ -88,7 +94,11 @@ def format_of(path: str) -> str:
 )
 @click.pass_context
 def plan(
-    ctx: click.Context, target: str, form: str | None, output: str | None, checked: tuple[str, ...]
+    ctx: click.Context,
+    target: str,
+    form: str | None,
+    outputs: tuple[str, ...],
+    checked: tuple[str, ...],
 ) -> None:
     """Print all that an application can send: its tracking plan.
 
@@ -97,7 +107,7 @@ def plan(
 
     The exit status is 1 if a checked file differs, or a command could not be loaded.
     """
-    if output is not None and checked:
+    if outputs and checked:
         raise click.UsageError("Write the file with --output, or compare it with --check.", ctx)
     for stream in (sys.stdout, sys.stderr):
         allow_any_text(stream)
@@ -108,10 +118,10 @@ def plan(
     except CannotLoad as error:
         raise click.UsageError(f"{target}: {error}", ctx) from error
     stale = [path for path in checked if _differs(path, FORMATS[form or format_of(path)](found))]
-    if output is not None:
-        with open(output, "w", encoding="utf-8", newline="\n") as file:
-            file.write(FORMATS[form or format_of(output)](found))
-    elif not checked:
+    for path in outputs:
+        with open(path, "w", encoding="utf-8", newline="\n") as file:
+            file.write(FORMATS[form or format_of(path)](found))
+    if not outputs and not checked:
         click.echo(FORMATS[form or "markdown"](found), nl=False)
     for path in stale:
         click.echo(

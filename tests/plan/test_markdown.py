@@ -47,7 +47,11 @@ DECLARED: list[tuple[str, list[str], list[str]]] = [
     ("host='https://e.example.com'", ["To https://e.example.com, over"], ["Segment ("]),
     ("host=lambda: None", ["a server that the application chooses"], ["Segment ("]),
     ("auth=lambda: None", ["it goes to the server of your account, with your token"], []),
-    ("delivery='inline'", ["waits for the delivery at its end, 0.5 s at most"], ["No command"]),
+    (
+        "delivery='inline', flush_timeout=2",
+        ["waits for the delivery at its end, 2 s at most"],
+        ["No command"],
+    ),
     ("no_telemetry_option=False", ["`ACME_NO_TELEMETRY=1`"], ["--no-telemetry"]),
     ("events='completed'", ["When a command ends (Command Completed):"], ["Invoked"]),
 ]

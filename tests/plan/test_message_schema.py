@@ -382,7 +382,7 @@ def check(drawn: Drawn) -> None:
 
 @settings(
     deadline=None,
-    max_examples=4,
+    max_examples=3,
     phases=WITHOUT_SHRINKING,
     suppress_health_check=list(HealthCheck),
 )

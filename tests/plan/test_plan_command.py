@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
-pytest.importorskip("rich_click")  # the module below imports it
-
+from click_telemetry._instrument import OFF_VARIABLE
 from click_telemetry._plan.command import format_of, written
+from click_telemetry._plan.command import plan as command
 
 from ..harness.planned import Applications
 from ..harness.processes import REPOSITORY, Home
@@ -22,8 +24,10 @@ TARGET = "demo_cli.main:cli"
 COMMITTED = ["TELEMETRY.md", "telemetry.schema.json", "telemetry.segment.json"]
 
 
-def plan(home: Home, *args: str, directory: Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
-    """Run the command."""
+def run_process(
+    home: Home, *args: str, directory: Path = REPOSITORY
+) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
     return subprocess.run(
         [str(BIN), "plan", *args],
         env=home.environ,
@@ -35,42 +39,58 @@ def plan(home: Home, *args: str, directory: Path = REPOSITORY) -> subprocess.Com
     )
 
 
+@pytest.fixture
+def plan(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs the command here, in the repository."""
+    monkeypatch.chdir(REPOSITORY)
+
+    def run(*args: str) -> Result:
+        return CliRunner().invoke(command, args, env={OFF_VARIABLE: "0"})
+
+    return run
+
+
 def test_the_demo_s_plan_is_committed_and_checked(home: Home) -> None:
     """In all three formats, as an application's CI would check it; and nothing is recorded."""
     paths = [f"examples/demo_cli/{name}" for name in COMMITTED]
-    run = plan(home, TARGET, *[word for path in paths for word in ("--check", path)])
+    run = run_process(home, TARGET, *[word for path in paths for word in ("--check", path)])
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
     assert home.files() == []
 
 
-def test_a_stale_file_is_shown_with_the_difference_and_the_fix(home: Home, tmp_path: Path) -> None:
+def test_a_stale_file_is_shown_with_the_difference_and_the_fix(
+    plan: Callable[..., Result], tmp_path: Path
+) -> None:
     """The exit status is 1; the command that is shown makes the file current."""
     stale = tmp_path / "TELEMETRY.md"
     text = (REPOSITORY / "examples/demo_cli/TELEMETRY.md").read_text(encoding="utf-8")
     stale.write_text(text.replace("`replicas`", "`copies`"), encoding="utf-8")
-    run = plan(home, TARGET, "--check", str(stale))
-    assert run.returncode == 1
-    removed, added = (line for line in run.stdout.splitlines() if line[:2] in ("-|", "+|"))
+    run = plan(TARGET, "--check", str(stale))
+    assert run.exit_code == 1
+    removed, added = (line for line in run.output.splitlines() if line[:2] in ("-|", "+|"))
     assert ("copies" in removed, "replicas" in added) == (True, True)
-    command = run.stderr.strip().partition("is stale: click-telemetry plan ")[2].split()
-    assert plan(home, *command).returncode == 0
+    fix = run.output.strip().partition("is stale: click-telemetry plan ")[2].split()
+    assert plan(*fix).exit_code == 0
     assert stale.read_text(encoding="utf-8") == text
-    assert plan(home, TARGET, "--check", str(stale)).returncode == 0
+    assert plan(TARGET, "--check", str(stale)).exit_code == 0
 
 
-def test_a_missing_file_is_stale(home: Home, tmp_path: Path) -> None:
+def test_a_missing_file_is_stale(plan: Callable[..., Result], tmp_path: Path) -> None:
     """A first check names the command that writes it."""
-    run = plan(home, TARGET, "--check", str(tmp_path / "missing.json"))
-    assert run.returncode == 1
-    assert f"--output {tmp_path / 'missing.json'}" in run.stderr
+    run = plan(TARGET, "--check", str(tmp_path / "missing.json"))
+    assert run.exit_code == 1
+    assert f"--output {tmp_path / 'missing.json'}" in run.output
 
 
-def test_each_format_is_printed_and_written(home: Home, tmp_path: Path) -> None:
+def test_each_format_is_printed_and_written(plan: Callable[..., Result], tmp_path: Path) -> None:
     """The same text on standard output, in a file, and in a file whose name states the format."""
     for form, name in zip(("markdown", "jsonschema", "segment"), COMMITTED, strict=True):
         text = (REPOSITORY / "examples/demo_cli" / name).read_text(encoding="utf-8")
-        assert plan(home, TARGET, "--format", form).stdout == text
-        assert plan(home, TARGET, "--output", str(tmp_path / name)).stdout == ""
+        assert plan(TARGET, "--format", form).output == text
+    outputs = [word for name in COMMITTED for word in ("--output", str(tmp_path / name))]
+    assert plan(TARGET, *outputs).output == ""
+    for name in COMMITTED:
+        text = (REPOSITORY / "examples/demo_cli" / name).read_text(encoding="utf-8")
         assert (tmp_path / name).read_text(encoding="utf-8") == text
 
 
@@ -92,7 +112,7 @@ def test_a_command_that_cannot_be_loaded_is_listed_and_the_exit_status_is_1(
         cli.add_command(Lazy("db"))
         """
     )
-    run = plan(home, f"{name}.main:cli", directory=applications.directory)
+    run = run_process(home, f"{name}.main:cli", directory=applications.directory)
     assert run.returncode == 1
     assert run.stdout.startswith("# Telemetry of acme\n")
     assert "| `acme db works` |" in run.stdout
@@ -111,11 +131,13 @@ def test_a_command_that_cannot_be_loaded_is_listed_and_the_exit_status_is_1(
         ([TARGET, "--output", "a", "--check", "b"], "--output, or compare it with --check"),
     ],
 )
-def test_a_wrong_command_line_names_the_fix(args: list[str], problem: str, home: Home) -> None:
+def test_a_wrong_command_line_names_the_fix(
+    args: list[str], problem: str, plan: Callable[..., Result]
+) -> None:
     """The exit status is that of Click's usage errors."""
-    run = plan(home, *args)
-    assert run.returncode == 2
-    assert problem in " ".join(run.stderr.replace("│", " ").split())
+    run = plan(*args)
+    assert run.exit_code == 2
+    assert problem in " ".join(run.output.replace("│", " ").split())
 
 
 def test_the_plan_is_the_same_at_each_run(home: Home) -> None:
@@ -123,7 +145,7 @@ def test_the_plan_is_the_same_at_each_run(home: Home) -> None:
     texts = set()
     for seed in ("1", "2"):
         home.environ["PYTHONHASHSEED"] = seed
-        texts.add(plan(home, "tests.golden.scenario:cli", "--format", "jsonschema").stdout)
+        texts.add(run_process(home, "tests.golden.scenario:cli", "--format", "jsonschema").stdout)
     assert len(texts) == 1
     assert json.loads(texts.pop())["x-app"] == "acme"
 
