@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from click import UsageError
 
 from .._commands.terminal import pluralize
-from .._recorder import LOG, SEND
+from .._recorder import LOG
 from .reasons import Reason, applies_everywhere, decided, in_order, undelivered
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Diagnosis(NamedTuple):
         production: the same for production; None if it could not be examined.
         notes: what else to know.
         known: whether it could be examined at all.
+        has_client: whether a client of the application's own gets the events.
     """
 
     app: str | None
@@ -52,6 +53,7 @@ class Diagnosis(NamedTuple):
     production: Sequence[Reason] | None
     notes: Sequence[Note]
     known: bool = True
+    has_client: bool = False
 
     @property
     def would_send(self) -> bool:
@@ -153,9 +155,16 @@ def _unknown(evidence: Evidence) -> tuple[str, str, str]:
             "Instrument the object that is called. In Typer, that is the typer.Typer itself: "
             "instrument(app, app=…) after its commands.",
         )
+    if evidence.status:
+        return (
+            "crashed",
+            f"{name} ended with exit status {evidence.status} before an instrumented application "
+            "was found",
+            "Correct what its error message names.",
+        )
     return (
         "not_instrumented",
-        f"no instrumented application was found in {name} (exit status {evidence.status})",
+        f"no instrumented application was found in {name}",
         "Put @instrumented_group above its root, and install click-telemetry in its environment. "
         "Programs such as sudo, ssh and docker do not pass the doctor's variables on.",
     )
@@ -191,6 +200,7 @@ def diagnose(
         in_order(here),
         None if production is None else in_order(production),
         [*_notes(examination, roots, events), *map(_problem_note, problems)],
+        has_client=examination["client"],
     )
 
 
@@ -263,9 +273,9 @@ def outside_watch(examination: Mapping[str, Any]) -> str:
     found = diagnose(examination)
     app = found.app
     if found.would_send:
-        if found.mode == SEND:
-            return f"Outside watch: {app} sends to {examination['host']}."
-        return f"Outside watch: {app} passes its events to its own client."
+        if found.has_client:
+            return f"Outside watch: {app} passes its events to its own client."
+        return f"Outside watch: {app} sends to {examination['host']}."
     what = "prints its events" if found.mode == LOG else "would send nothing"
     parts = [f"{one.detail} (fix: {one.fix.rstrip('.')})" for one in found.reasons]
     return f"Outside watch: {app} {what}, since {'; '.join(parts)}."

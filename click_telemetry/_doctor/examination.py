@@ -125,7 +125,9 @@ def examine_leaf(scope: Scope, context: Any, *, production: bool) -> dict[str, A
     group = " ".join([contexts[0].command_path, *words]) if words else ""
     flag = scope.opted_out == "flag"
     here = examine(settings, environ, sys.stdout, flag=flag, group=group)
-    destination = here.decision.destination or find_destination(settings, environ)
+    destination = here.decision.destination
+    if destination is None and settings.client is None:
+        destination = find_destination(settings, environ)
     directories = directories_of(settings.app, environ)
     found: dict[str, Any] = {
         "app": settings.app,
@@ -139,6 +141,7 @@ def examine_leaf(scope: Scope, context: Any, *, production: bool) -> dict[str, A
         "status": report_as_json(report_of(here)),
         "host": destination.host if destination is not None else None,
         "transport": _transport(destination),
+        "client": settings.client is not None,
         "test_double": settings.test_double,
         "declared": _declared(settings),
         "directories": list(_directories(directories)),

@@ -22,7 +22,6 @@ from .._commands.terminal import (
     pluralize,
     shorten_home,
 )
-from .._recorder import CLIENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -145,15 +144,15 @@ def _verdict(diagnosis: Diagnosis, evidence: Evidence) -> Text:
         results.append(("In production", not diagnosis.production))
     parts: list[tuple[str, str]] = []
     for where, sends in results:
-        what = _sends(diagnosis.mode) if sends else "would not send"
+        what = _sends(diagnosis) if sends else "would not send"
         parts += [(f"{where}: ", "bold"), (f"{what}.", "bold green" if sends else "bold red")]
         parts.append((" ", ""))
     done = "ran" if evidence.ran else "ended before its work"
     return Text.assemble(*parts, ("\n" + f"{name} {done}. Nothing was recorded or sent.", "dim"))
 
 
-def _sends(mode: str) -> str:
-    return "would pass its events to its own client" if mode == CLIENT else "would send"
+def _sends(diagnosis: Diagnosis) -> str:
+    return "would pass its events to its own client" if diagnosis.has_client else "would send"
 
 
 def _merged(diagnosis: Diagnosis) -> list[tuple[Reason, str]]:
@@ -185,7 +184,10 @@ def _details(
     examination: Mapping[str, Any], evidence: Evidence, trial: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
     status, home = examination["status"], examination["home"]
-    yield "Destination", _destination(examination["host"], trial.get("connection"))
+    if examination["client"]:
+        yield "Destination", "the application's own client"
+    else:
+        yield "Destination", _destination(examination["host"], trial.get("connection"))
     for one in examination["directories"]:
         if one["mode"] is not None or one["name"] in ("saved setting", "state"):
             rights = f"rights {one['mode']}" if one["mode"] is not None else "not there yet"

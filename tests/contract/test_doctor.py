@@ -213,6 +213,32 @@ def test_a_rejected_key_is_a_reason_until_it_is_accepted(
     assert found["destination"]["connection"]["status"] == 501  # of Python's own server, for HEAD
 
 
+@pytest.mark.extended
+@pytest.mark.parametrize(
+    ("env", "sends", "verdict"),
+    [
+        ({}, True, "Here: would pass its events to its own client. In production: would pass"),
+        ({"CI": "1"}, False, "Here: would not send. In production: would pass its events to"),
+    ],
+)
+def test_a_client_of_its_own_obeys_circumstances(
+    env: dict[str, str], sends: bool, verdict: str, doctor: Doctor
+) -> None:
+    """There is no host, and what is true of a key is not asked for."""
+    source = NOTED.replace(
+        "def token",
+        "class Own:\n    def record(self, message): note('sent')\n"
+        "    def close(self): pass\n\ndef token",
+    )
+    command = [sys.executable, doctor.script(source, "client=Own(), notice=False"), "deploy"]
+    found = doctor.json("--run", "--", *command, env=env)
+    assert (found["would_send"], found["destination"]["host"]) == (sends, None)
+    assert "sent" not in doctor.notes()
+    shown = doctor.run("--", *command, env=env).stdout
+    assert shown.startswith(f"\n{verdict}")
+    assert "the application's own client" in shown
+
+
 # What cannot be examined --------------------------------------------------------------------------
 
 

@@ -48,6 +48,7 @@ def examination(mode: str = "send", switches: tuple[str, ...] = (), **more: Any)
         "home": "/home/me",
         "status": status,
         "host": "https://events.example.com",
+        "client": False,
         "test_double": False,
         "declared": {"app": True, "write_key": True, "auth": False, "host": False},
         "directories": [],
@@ -218,7 +219,10 @@ def test_no_line_is_wider_than_the_terminal(
     ("found", "sentence"),
     [
         (examination(), "Outside watch: acme sends to https://events.example.com."),
-        (examination("client"), "Outside watch: acme passes its events to its own client."),
+        (
+            examination("client", client=True),
+            "Outside watch: acme passes its events to its own client.",
+        ),
         (
             examination("off", ("CI", "ci")),
             "Outside watch: acme would send nothing, since CI=1 opts out (fix: Run `unset CI`); a "
@@ -248,6 +252,7 @@ def test_the_page_lists_every_reason() -> None:
         Evidence(["acme"], 2, [{"roots": [{"app": "acme", "command": "cli", "ran": True}]}]),
         Evidence(["acme"], 0, [{"roots": [{"app": "acme", "command": "cli", "ran": True}]}]),
         Evidence(["acme"], 0, [{"roots": [{"app": "acme", "command": "cli", "ran": False}]}]),
+        Evidence(["acme"], 1),
         Evidence(["acme"], 0),
     ],
 )
