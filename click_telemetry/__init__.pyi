@@ -61,6 +61,7 @@ class _Options(TypedDict, total=False):
     packages: Iterable[str]
     delivery: Literal["detached", "inline"]
     flush_timeout: float
+    sample: float | None
     no_telemetry_option: bool | Literal["hidden"]
     events: Literal["all", "completed"] | Iterable[type[Event] | FlowDefinition | str] | None
 

@@ -25,7 +25,7 @@ BASE_PROPERTIES = frozenset(
     (
         *("invocation_id", "run_id", "session_id", "sequence", "command", "flags", "version"),
         *("os", "arch", "python_version", "is_ci", "is_tty", "cli_context", "in_container"),
-        "dropped",
+        *("dropped", "sample_rate"),
     )
 )
 """On every event; an event's own properties never replace them."""
@@ -233,7 +233,8 @@ class Composer:
                 self._track(name, kept, run, number, then, user)
                 for name, kept, number, then, user in self._held.pop(run, ())
             ]
-            composed.append(self._track(COMMAND_INVOKED, own, run, sequence, at, self._user))
+            if self._head.get("events") != "completed":
+                composed.append(self._track(COMMAND_INVOKED, own, run, sequence, at, self._user))
             return composed
         if "event" in fact:
             name = _text(fact["event"])
@@ -285,6 +286,7 @@ class Composer:
         ci, container = _flag(head["ci"]), _flag(head["container"])
         session, user = _text_or_none(head["session"]), _text_or_none(head.get("user"))
         sequence, at, dropped = _number(head.get("n", 0)), head.get("at"), _dropped(head)
+        sample = _share(head["sample"]) if "sample" in head else None
         ended = head.get("ended", [])
         if type(head.get("open", [])) is not list or type(ended) is not list:
             raise TypeError
@@ -303,6 +305,8 @@ class Composer:
             "in_container": container,
             "invocation_id": _uuid(self._base, INVOCATION_ID, 0),
         }
+        if sample is not None:
+            self._common["sample_rate"] = sample
         for begun in head.get("open", []):
             self._read_begun(begun, at is None)
         for begun in ended:
@@ -431,6 +435,12 @@ def _object(found: object) -> dict[str, Any]:
 
 def _number(found: object) -> int:
     if type(found) is not int or not 0 <= found <= _MAX_NUMBER:
+        raise ValueError
+    return found
+
+
+def _share(found: object) -> float:
+    if type(found) is not float or not 0 < found < 1:
         raise ValueError
     return found
 

@@ -131,6 +131,8 @@ class Settings:
     no_telemetry_option: bool | str = True
     events: tuple[Any, ...] | None = None  # what it tracks, where that is declared
     command_events = "all"  # or "completed"
+    sample: float | None = None  # the share of installations that record
+    head: Mapping[str, Any] = {}  # what the head of each file has of the two
     test_double = False  # the client is one of the application's own tests
     app_known = True  # else it is named after its group, and never sends
 
@@ -259,6 +261,11 @@ def decide(
 
             if consent.waits_for_notice(settings, known):
                 decision.mode, decision.reason = OFF, "notice_not_shown"
+    if settings.sample is not None and decision.mode != OFF:
+        from ._foreground import identity
+
+        if not identity.is_in_sample(identity.read(directories.anonymous_id), settings.sample):
+            return Decision(OFF, "not_sampled")
     return decision
 
 
@@ -601,6 +608,7 @@ def head_of(settings: Settings, environ: Mapping[str, str], anonymous_id: str) -
         "container": container,
         "id": anonymous_id,
         "session": session,
+        **settings.head,
     }
 
 
@@ -889,6 +897,9 @@ def _open(root: Scope, context: Any) -> Invocation | None:
             from ._foreground import identity
 
             anonymous_id = identity.read_or_create(directories.anonymous_id)
+            if not identity.is_in_sample(anonymous_id, settings.sample):
+                root.decision = Decision(OFF, "not_sampled")
+                return None
         from . import _spool  # only what is sent has a spool
 
         new = _spool.Spool

@@ -28,6 +28,7 @@ def test_the_base_properties_never_change() -> None:
         "os",
         "python_version",
         "run_id",
+        "sample_rate",
         "sequence",
         "session_id",
         "version",

@@ -80,6 +80,38 @@ def test_golden_corpus_is_complete() -> None:
     assert len(facts) >= 12
 
 
+def test_sampled_event_has_the_rate() -> None:
+    """Who counts events divides by it; no event of an application without a sample has it."""
+    found = composed(head(sample=0.25), begin(), end())
+    assert [message["properties"]["sample_rate"] for message in found] == [0.25, 0.25]
+    assert "sample_rate" not in composed(head(), begin())[0]["properties"]
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0, 1, -0.1, "0.1", None, True, [0.1]])
+def test_rate_of_another_form_is_no_head(rate: object) -> None:
+    """Events without their rate would be counted wrongly: they are dropped, and counted."""
+    found = compose(NAME, lines([head(sample=rate), begin(), end()]), writer_gone=True)
+    assert (found.messages, found.lost) == ([], 3)
+
+
+def test_one_event_a_command_is_its_end() -> None:
+    """Also of one that vanished; events of its own stay, and a count is not lost."""
+    fewer = head(events="completed")
+    begun, ended = begin(n=2, dropped=3), end(n=3)
+    found = composed(fewer, event("Early", n=1), begun, ended)
+    assert names(found) == ["Early", COMMAND_COMPLETED]
+    assert reports(found) == [3]
+    assert [message["properties"]["sequence"] for message in found] == [1, 3]
+    assert names(composed(fewer, begin())) == [COMMAND_COMPLETED]
+    assert composed(fewer, begin())[0]["properties"]["outcome"] == "unfinished"
+    assert reports(composed(fewer, begin(dropped=2), end())) == [2]
+    assert composed(fewer, begin(), end())[-1] == composed(head(), begin(), end())[-1]
+    assert names(composed(head(events="other"), begin(), end())) == [
+        COMMAND_INVOKED,
+        COMMAND_COMPLETED,
+    ]
+
+
 def test_message_has_every_base_property() -> None:
     """As Segment and the table in docs/data.md list them."""
     (invoked,) = composed(head(), begin(flags=["dry_run"], p={"plan": "pro"}), NEXT)

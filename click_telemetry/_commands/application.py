@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from .._foreground import identity
 from .._foreground.consent import (
     DISABLED,
     ENABLED,
@@ -313,7 +314,6 @@ def _circumstances(application: Application) -> Iterator[Switch]:
     opt_in = settings.consent == "opt-in"
     shown = directories is not None and was_shown(directories.notice)
     informed = enabled or shown or settings.notice is False
-    informed = enabled or shown or settings.notice is False
     if enabled:
         notice = "not required: enabled"
     elif settings.notice is False:
@@ -321,6 +321,8 @@ def _circumstances(application: Application) -> Iterator[Switch]:
     else:
         notice = "shown" if shown else "not required: CI without a terminal"
     overridden = application.decision.mode in (LOG, WATCH) or settings.test_double
+    rate = settings.sample
+    stored = identity.read(directories.anonymous_id) if directories is not None and rate else None
     for key, name, applies, value, otherwise in (
         (
             "test_run",
@@ -366,7 +368,16 @@ def _circumstances(application: Application) -> Iterator[Switch]:
             "not shown yet",
             notice,
         ),
+        (
+            "not_sampled",
+            "sample",
+            not identity.is_in_sample(stored, rate),
+            f"{rate:.4g} of all, and not this one" if rate else "",
+            f"{rate:.4g} of all, and this one" if rate else "every installation",
+        ),
     ):
+        if key == "not_sampled" and rate is None:
+            continue
         if applies:
             yield Switch(key, name, value, NO_EFFECT if overridden else OPTS_OUT)
         else:

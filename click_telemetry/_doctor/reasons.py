@@ -16,7 +16,7 @@ from .._recorder import CLIENT, LOG, PERSONAL, SEND
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-HERE_ONLY = ("test_run", "other_user", "not_storable", "notice_not_shown")
+HERE_ONLY = ("test_run", "other_user", "not_storable", "notice_not_shown", "not_sampled")
 """Reasons of this machine or process that the production environment may still show."""
 FOR_EVERY_MACHINE = ("http_401", "http_403", "http_404", "redirected")
 """Errors of a delivery that every other machine meets too."""
@@ -135,6 +135,11 @@ def _texts(
         return _no_destination(examination["declared"], examination["prefix"])
     if reason == "not_storable":
         return _not_storable(examination)
+    if reason == "not_sampled":
+        return (
+            f"sample= records some installations: {value}",
+            "Use a larger sample=, or see the events with `click-telemetry watch`.",
+        )
     if reason == "not_opted_in":
         return "telemetry is opt-in, and this person has not enabled it", enable
     if reason == "notice_not_shown":

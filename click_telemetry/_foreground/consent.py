@@ -157,6 +157,7 @@ REASONS = {
     "not_storable": "the state directory cannot be used",
     "not_opted_in": "telemetry is opt-in for this application, and is not enabled",
     "notice_not_shown": "the notice has not been shown yet",
+    "not_sampled": "the application samples, and this installation is outside the sample",
 }
 
 _CLAIMED = b"claimed\n"  # as long as what replaces it: on a full disk that still fits

@@ -124,6 +124,7 @@ def declared_state(
     state.prefix = variable_prefix(state.app)
     state.settings = Settings(state, checked)
     state.settings.declared = effective
+    state.settings.head = head_of(state.settings)
     # Most clients do not have the attribute. This is the only place that reads it.
     state.settings.test_double = getattr(checked.get("client"), "test_double", False) is True
     state.settings.app_known = app is not None or package != "__main__"
@@ -167,6 +168,12 @@ def _check_below(root: Any, state: CommandState, declared: Mapping[str, Any]) ->
                     f"{state.app!r} otherwise than its root, whose options apply to "
                     f"everything below it: remove the declaration of {name!r}"
                 )
+
+
+def head_of(settings: Settings) -> dict[str, Any]:
+    """What the head of a file has of what is declared: of a sample, and of fewer events."""
+    head: dict[str, Any] = {} if settings.sample is None else {"sample": settings.sample}
+    return head if settings.command_events == "all" else {**head, "events": "completed"}
 
 
 def exclude(command: Any) -> Any:

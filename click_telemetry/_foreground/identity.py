@@ -163,3 +163,17 @@ def _wait_for_lock(descriptor: int, path: str) -> None:
             return
         sleep(LOCK_PAUSE)
     raise Unusable(f"{path} is being repaired by another process")
+
+
+def is_in_sample(anonymous_id: str | None, rate: float | None) -> bool:
+    """Whether an installation is one of those that record.
+
+    The last 48 bits of the ID are random. A higher rate contains the installations of a lower one.
+
+    Args:
+        anonymous_id: a random UUID; None before the first run that records.
+        rate: the share of installations, or None for all.
+    """
+    if anonymous_id is None or rate is None:
+        return True
+    return int(anonymous_id[-12:], 16) < rate * 2**48

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 OPTIONS = (
     *("app", "version", "write_key", "host", "destination", "client", "consent", "notice"),
     *("notice_url", "ci", "properties", "auth", "packages", "delivery", "flush_timeout"),
-    *("no_telemetry_option", "events"),
+    *("no_telemetry_option", "events", "sample"),
 )
 MAX_APP = 64
 """Characters."""
@@ -306,6 +306,17 @@ def _flag_choice(value: object) -> bool | Literal["hidden"]:
     raise DeclarationError(f'no_telemetry_option must be True, "hidden" or False, not {value!r}')
 
 
+def _sample(rate: object) -> float | None:
+    if rate is None or (rate == 1 and rate is not True):
+        return None
+    if isinstance(rate, (int, float)) and not isinstance(rate, bool) and 0 < rate < 1:
+        return float(rate)
+    raise DeclarationError(
+        "sample must be the share of installations that record, more than 0 and at most 1, not "
+        f"{rate!r}: write sample=0.1"
+    )
+
+
 def _events(events: Any) -> tuple[tuple[Any, ...] | None, str]:
     """What the application tracks, None if it does not declare it; and which command events."""
     if events is None or (isinstance(events, str) and events in COMMAND_EVENTS):
@@ -408,4 +419,5 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "flush_timeout": _seconds,
     "no_telemetry_option": _flag_choice,
     "events": _events,
+    "sample": _sample,
 }

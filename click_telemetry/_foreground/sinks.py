@@ -29,7 +29,7 @@ from .._recorder import (
     read_file,
 )
 from .._spool import Spool
-from .identity import random_id, read_or_create
+from .identity import is_in_sample, random_id, read_or_create
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,6 +100,8 @@ def find(
         if settings.test_double or directories is None:
             return ClientSink(settings.client), _stored_id(directories)
         anonymous_id = read_or_create(directories.anonymous_id)
+        if not is_in_sample(anonymous_id, settings.sample):
+            return None, ""  # the first run, whose decision knew no ID yet
         return ClientSink(settings.client, directories.state), anonymous_id
     if decision.mode == LOG:
         state = directories.state if directories is not None else None

@@ -74,7 +74,7 @@ def _example(plan: Plan) -> Any:
     command = max(shown, key=lambda one: bool(_own_flags(plan, one)), default=None)
     head = {"v": 1, "app": settings.app, "version": settings.version, "library": "0.2.0"}
     head |= {"python": 0x030D00F0, "platform": "linux", "machine": "x86_64", "ci": 0, "agent": ""}
-    head |= {"tty": 7, "container": 0, "id": _EXAMPLE_ID, "session": None}
+    head |= {"tty": 7, "container": 0, "id": _EXAMPLE_ID, "session": None, **settings.head}
     composer = Composer(_EXAMPLE_DIGITS)
     composer.feed(head)
     path = settings.app if command is None else command.path
@@ -90,7 +90,9 @@ def _of_each_command(plan: Plan) -> Iterator[str]:
     begins = "begins (Command Invoked) and when it ends" if _begins(plan) else "ends"
     yield f"When a command {begins} (Command Completed):"
     yield ""
-    yield from _table(("what", "as"), _COMMAND_ROWS)
+    rate = plan.settings.sample
+    sampled = () if rate is None else (("the share of installations that record", "`sample_rate`"),)
+    yield from _table(("what", "as"), (*_COMMAND_ROWS, *sampled))
     yield ""
     yield (
         f"With them goes a random ID of this installation (`anonymousId`). {plan.settings.app} "

@@ -7,6 +7,7 @@ are listed in `$defs.command.enum`, their flags in `x-commands`. `problems_of` c
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -40,8 +41,9 @@ BASE = (
     Property("session_id", UUID, "the same for starts that started one another", True),
     Property("sequence", {"type": "integer", "minimum": 1}, "the place of the event", True),
     Property("dropped", COUNT, "how many events or properties were left out before"),
+    Property("sample_rate", {}, "the share of installations that record"),
 )
-"""The properties of every event, as `_reader` composes them."""
+"""The properties of every event, as `_reader` composes them; `sample_rate` only of a sample."""
 
 
 def message_schema(plan: Plan) -> Schema:
@@ -111,9 +113,18 @@ def _unknown_paths(plan: Plan) -> Schema:
     return {"type": "string", "pattern": rf"^({groups})( \S+)+$"}
 
 
+def base_of(plan: Plan) -> list[Property]:
+    """The properties of every event of an application."""
+    rate = plan.settings.sample
+    found = [one for one in BASE if one.name != "sample_rate"]
+    if rate is not None:
+        found.append(replace(BASE[-1], schema={"const": rate}, is_required=True))
+    return found
+
+
 def _base(plan: Plan) -> Schema:
     """The properties of every event."""
-    found: dict[str, Schema] = {one.name: _described(one) for one in BASE}
+    found: dict[str, Schema] = {one.name: _described(one) for one in base_of(plan)}
     known: Schema = {"$ref": "#/$defs/command"}
     if plan.tree.open_groups:
         known = {"anyOf": [known, {"$ref": "#/$defs/command_of_unknown_group"}]}
@@ -124,7 +135,7 @@ def _base(plan: Plan) -> Schema:
     return {
         "type": "object",
         "properties": found,
-        "required": [one.name for one in BASE if one.is_required],
+        "required": [one.name for one in base_of(plan) if one.is_required],
         "allOf": [*_flags(plan)],
     }
 
@@ -256,9 +267,9 @@ def segment_rules(plan: Plan) -> Schema:
     rules = [_rule("COMMON", "", "What every event has.", {"properties": {"properties": base}})]
     for event in plan.events.values():
         own = {one.name: _described(one) for one in event.properties}
-        required = [one.name for one in (*BASE, *event.properties) if one.is_required]
+        required = [one.name for one in (*base_of(plan), *event.properties) if one.is_required]
         if _has_conditions(event):
-            required = [one.name for one in BASE if one.is_required]
+            required = [one.name for one in base_of(plan) if one.is_required]
         properties: Schema = {
             "type": "object",
             "properties": {**own, **{name: {} for name in sorted(base)}},
@@ -342,7 +353,7 @@ def _undeclared(message: Mapping[str, Any], plan: Plan) -> list[str]:
     event = plan.events.get(message.get("event", ""))
     if event is None or event.is_open or plan.common_is_open:
         return []
-    known = {*plan.common, *(one.name for one in (*BASE, *event.properties))}
+    known = {*plan.common, *(one.name for one in (*base_of(plan), *event.properties))}
     return sorted({*message.get("properties", {})} - known)
 
 

@@ -201,7 +201,8 @@ def test_by_default_no_switch_has_an_effect(examine: Examiner) -> None:
 def test_every_reason_has_a_switch(examine: Examiner) -> None:
     """`status --why` has a line for whatever decides; an excluded command is not this one."""
     keys = {key for key, *_ in examine().switches}
-    assert set(REASONS) - {"variable", "excluded", "unreadable_setting"} <= keys
+    declared = {"not_sampled"}  # a switch only where the application samples
+    assert set(REASONS) - {"variable", "excluded", "unreadable_setting"} - declared <= keys
     assert examine(setting="unreadable").switch("unreadable_setting") == (
         "cannot be read",
         OPTS_OUT,

@@ -41,6 +41,7 @@ from click_telemetry._recorder import (
 from click_telemetry.testing import RecordingClient
 
 from ..harness.declared import acme
+from ..harness.facts import ANONYMOUS
 from ..harness.interpreter import environment, python
 from ..harness.processes import Home
 
@@ -184,6 +185,15 @@ OPT_OUTS: list[Case] = [
 ]
 """A person's opt-outs, in the order in which they are shown."""
 
+
+def outside_sample(machine: Machine) -> None:
+    """The application samples, and the stored ID is one of those that are left out."""
+    option("sample", 0.5)(machine)
+    stored = machine.home.state() / "id"
+    stored.write_text(f"{ANONYMOUS[:-12]}{'f' * 12}\n")
+    stored.chmod(0o600)
+
+
 CIRCUMSTANCES: list[Case] = [
     ("test_run", variable("PYTEST_VERSION", "8")),
     ("ci", variable("CI", "true")),
@@ -191,6 +201,7 @@ CIRCUMSTANCES: list[Case] = [
     ("not_storable", lambda machine: machine.home.state().chmod(0o777)),
     ("not_opted_in", option("consent", "opt-in")),
     ("notice_not_shown", lambda machine: machine.notice.unlink()),
+    ("not_sampled", outside_sample),
 ]
 """The circumstances that permit no recording, in the order in which they are shown."""
 
@@ -507,6 +518,7 @@ def documented(environ: dict[str, str], conditions: set[str], saved: str) -> tup
         ("not_storable" in conditions, off("not_storable")),
         ("not_opted_in" in conditions and saved != "enabled", off("not_opted_in")),
         ("notice_not_shown" in conditions and saved != "enabled", off("notice_not_shown")),
+        ("not_sampled" in conditions, off("not_sampled")),
         ("own client" in conditions, (CLIENT, "", "")),
         (True, (SEND, "", "")),
     ]

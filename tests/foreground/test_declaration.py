@@ -54,6 +54,7 @@ def test_defaults_are_the_documented_ones() -> None:
         "write_key": None,
         "host": "https://api.segment.io",
         "destination": None,
+        "sample": None,
         "client": None,
         "consent": "opt-out",
         "notice": True,
@@ -125,6 +126,9 @@ GOOD: list[tuple[str, Any, Any]] = [
     ("delivery", "inline", "inline"),
     ("flush_timeout", 5, 5.0),
     ("flush_timeout", 0.001, 0.001),
+    ("sample", None, None),
+    ("sample", 1, None),
+    ("sample", 0.1, 0.1),
     ("no_telemetry_option", True, True),
     ("no_telemetry_option", False, False),
     ("no_telemetry_option", "hidden", "hidden"),
@@ -194,6 +198,7 @@ class Broken(Mapping[str, Any]):
 
 
 BAD: list[tuple[str, Any, str]] = [
+    *(("sample", rate, "write sample=0.1") for rate in (0, -0.1, 1.1, "0.1", True, 10)),
     ("destination", "segment", 'Webhook("https://events.example.com/acme")'),
     # app: directories and variables are named after it (row 89)
     ("app", "", "is empty"),

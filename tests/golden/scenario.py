@@ -60,6 +60,7 @@ Unnamed.__module__ = "somewhere.else"
     write_key="key",
     notice=False,
     properties={"own_team": "factory"},
+    sample=float(os.environ.get("SAMPLE", "1")),
 )
 @click.group()
 def cli() -> None:

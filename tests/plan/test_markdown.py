@@ -8,7 +8,7 @@ import re
 import pytest
 
 from click_telemetry._plan.markdown import page
-from click_telemetry._plan.message_schema import BASE, problems_of
+from click_telemetry._plan.message_schema import base_of, message_schema, problems_of
 from click_telemetry._plan.model import Plan
 from click_telemetry._reader import COMPLETED_PROPERTIES
 
@@ -34,8 +34,20 @@ def test_the_example_is_a_message_of_the_plan(applications: Applications) -> Non
 
 def test_every_property_of_a_command_is_listed(applications: Applications) -> None:
     """Whatever leaves with a command."""
-    shown = set(re.findall(r"`(\w+)`", page(applications.plan(GO.format(body="...")))))
-    assert shown >= {one.name for one in BASE} | COMPLETED_PROPERTIES
+    plan = applications.plan(GO.format(body="..."))
+    shown = set(re.findall(r"`(\w+)`", page(plan)))
+    assert shown >= {one.name for one in base_of(plan)} | COMPLETED_PROPERTIES
+    assert "sample_rate" not in shown
+
+
+def test_rate_of_a_sample_is_listed_and_in_the_schema(applications: Applications) -> None:
+    """Only where the application declares one; each event has it."""
+    plan = applications.plan(GO.format(body="..."), options="sample=0.25")
+    assert "`sample_rate`" in page(plan)
+    assert '"sample_rate": 0.25' in page(plan)
+    base = message_schema(plan)["$defs"]["base"]
+    assert base["properties"]["sample_rate"]["const"] == 0.25
+    assert "sample_rate" in base["required"]
 
 
 DECLARED: list[tuple[str, list[str], list[str]]] = [
