@@ -33,6 +33,8 @@ FILES_AT_ONCE = 32
 """Files that one statement reads: enough for all cores, few to repeat if one is damaged."""
 COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 """By the first bytes of a file: a download may have been decompressed and keep its name."""
+PLAIN = "uncompressed"
+"""The name of no compression, in every version of DuckDB."""
 NO_MESSAGE = b"unreadable\n"
 """Written for what cannot be read, so that it is counted as a bad line."""
 
@@ -269,7 +271,7 @@ class _Loader:
         self.names: dict[str, str] = {}
         empty = os.path.join(directory, "empty")
         open(empty, "xb").close()
-        connection.execute(f"CREATE TABLE events AS {_SELECT}", [[empty], "none"])
+        connection.execute(f"CREATE TABLE events AS {_SELECT}", [[empty], PLAIN])
 
     def load_all(self, files: Sequence[str], stdin: BinaryIO | None) -> None:
         """Read every file."""
@@ -297,7 +299,7 @@ class _Loader:
                 for file in files:
                     self._load([file], compression)
             elif files[0] not in self.names or self.names[files[0]] == STDIN:
-                self._load([self._repaired(files[0], compression)], "none")
+                self._load([self._repaired(files[0], compression)], PLAIN)
             else:
                 raise
 
@@ -336,8 +338,8 @@ def _compression(path: str) -> str:
         with open(path, "rb") as file:
             start = file.read(4)
     except OSError:
-        return "none"  # it is reported when it is read
-    return next((name for magic, name in COMPRESSIONS.items() if start.startswith(magic)), "none")
+        return PLAIN  # it is reported when it is read
+    return next((name for magic, name in COMPRESSIONS.items() if start.startswith(magic)), PLAIN)
 
 
 def _number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
