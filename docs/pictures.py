@@ -1,7 +1,8 @@
 """Draws the pictures of the documentation: `uv run python docs/pictures.py`.
 
 Each picture has a terminal of its own, with an empty home; what its commands print becomes an SVG.
-Nothing leaves the machine: the only way out is a proxy that does not exist.
+Nothing leaves the machine: the only way out is a proxy that does not exist. `demo-cli` has no
+write key, so what a person sees of an application that has one is shown with `acme`, below.
 """
 
 from __future__ import annotations
@@ -26,7 +27,36 @@ NO_WAY_OUT = "http://127.0.0.1:9"
 SIMULATE = (
     f"sh -c 'PYTHONPATH={DOCS.parent} {sys.executable} -m tests.harness.simulation > events.jsonl'"
 )
-RECORDED = ("demo-cli deploy", "demo-cli deploy --region eu --dry-run")
+RECORDED = ("acme deploy", "acme deploy --region eu --dry-run")
+
+ACME = """\
+#!{python}
+import click
+from click_telemetry import instrumented_group, telemetry_group
+
+
+@instrumented_group(
+    app="acme",
+    version="2.1.0",
+    write_key="YOUR_SEGMENT_WRITE_KEY",
+    host="https://events.acme.example",
+    notice_url="https://acme.example/telemetry",
+)
+@click.group()
+def cli():
+    pass
+
+
+@cli.command()
+@click.option("--region", default="eu")
+@click.option("--dry-run", is_flag=True)
+def deploy(region, dry_run):
+    click.echo(f"Deploying to {{region}}")
+
+
+cli.add_command(telemetry_group())
+cli(prog_name="acme")
+"""
 
 
 class Scene(NamedTuple):
@@ -45,13 +75,11 @@ class Scene(NamedTuple):
 
 PICTURES = {
     "watch.svg": Scene(("click-telemetry watch -- demo-cli deploy --region eu --dry-run",)),
-    "doctor.svg": Scene(("env CI=true click-telemetry doctor -- demo-cli deploy --region eu",)),
-    "notice.svg": Scene(("demo-cli deploy --region eu", "demo-cli deploy --region eu")),
-    "status.svg": Scene(("demo-cli telemetry status --why",), before=RECORDED),
-    "show.svg": Scene(("demo-cli telemetry show",), before=RECORDED, max_lines=36),
-    "disable.svg": Scene(
-        ("demo-cli telemetry disable", "demo-cli telemetry status"), before=RECORDED
-    ),
+    "doctor.svg": Scene(("env CI=true click-telemetry doctor -- acme deploy --region eu",)),
+    "notice.svg": Scene(("acme deploy --region eu", "acme deploy --region eu")),
+    "status.svg": Scene(("acme telemetry status --why",), before=RECORDED),
+    "show.svg": Scene(("acme telemetry show",), before=RECORDED, max_lines=36),
+    "disable.svg": Scene(("acme telemetry disable", "acme telemetry status"), before=RECORDED),
     "report.svg": Scene(("click-telemetry report events.jsonl",), before=(SIMULATE,), max_lines=46),
 }
 
@@ -65,7 +93,7 @@ def run_on_terminal(command: str, home: str) -> str:
     if pid == 0:
         environ = {
             "HOME": home,
-            "PATH": os.environ["PATH"],
+            "PATH": f"{home}/bin:{os.environ['PATH']}",
             "TERM": "xterm-256color",
             "COLUMNS": str(WIDTH),
             "LINES": "40",
@@ -90,6 +118,10 @@ def draw(name: str, scene: Scene) -> None:
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     # A sender may still run when its home is deleted; it ends then.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
+        acme = Path(home, "bin", "acme")
+        acme.parent.mkdir()
+        acme.write_text(ACME.format(python=sys.executable), encoding="utf-8")
+        acme.chmod(0o700)
         for command in scene.before:
             run_on_terminal(command, home)
         for number, command in enumerate(scene.shown):

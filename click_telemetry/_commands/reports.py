@@ -244,7 +244,7 @@ def _report_lines(report: StatusReport) -> Iterator[str]:
     yield _line("Anonymous ID", report.anonymous_id or NONE)
     if report.anonymous_id:
         app = application.settings.app
-        yield _line("", f"the maintainers of {app} can delete by it what was sent", dim=True)
+        yield _line("", f"give it to {app}'s maintainers to have sent data deleted", dim=True)
     yield _line("Stored in", application.path(directories.state))
     if not report.spools:
         yield _line("Queue", "empty")

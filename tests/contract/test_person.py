@@ -14,7 +14,7 @@ import pytest
 from ..harness.processes import APP, Cli, Home
 from ..harness.senders import sender_processes
 from ..harness.server import Server
-from ..harness.terminal import run_in_terminal
+from ..harness.terminal import Terminal, run_in_terminal
 
 needs_demo = pytest.mark.skipif(find_spec("rich_click") is None, reason="the demo uses rich-click")
 
@@ -133,6 +133,20 @@ def test_log_mode_shows_each_message_and_changes_nothing_else(home: Home) -> Non
     assert len({m["anonymousId"] for m in messages}) == 1
     assert home.files() == []
     assert sender_processes(home) == []
+
+
+@needs_demo
+def test_demo_stores_and_sends_nothing(home: Home) -> None:
+    """It has no write key: no notice on a terminal, no file, no process, in no run."""
+    for _ in range(2):
+        terminal = Terminal([DEMO, "deploy", "--dry-run"], home.environ, home.path)
+        assert terminal.close() == 0
+        assert terminal.shown.startswith("Deploying to eu")
+        assert "records" not in terminal.shown
+    assert home.files() == []
+    assert sender_processes(home) == []
+    found = json.loads(demo(home, "telemetry", "status", "--json").stdout)
+    assert (found["reason"], found["hosts"]) == ("no_destination", [])
 
 
 @needs_demo

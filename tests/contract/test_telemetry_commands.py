@@ -122,7 +122,7 @@ def test_status_shows_what_is_queued_and_why(offline: Cli, home: Home) -> None:
         "Telemetry for acme is on: commands are recorded, but they cannot be delivered at present.",
         "  Destination    http://127.0.0.1:9\n",
         f"  Anonymous ID   {found['anonymous_id']}\n"
-        "                 the maintainers of acme can delete by it what was sent\n",
+        "                 give it to acme's maintainers to have sent data deleted\n",
         "2 messages in 1 file",
         "could not be reached",
         "not before",

@@ -21,13 +21,14 @@ from demo_cli.status import internals, status
 from demo_cli.wait import wait
 
 
-@instrumented_group(app="demo", version="1.4.0", write_key="demo-write-key")
+@instrumented_group(app="demo", version="1.4.0")
 @click.group(
     cls=LazyGroup,
     name="demo-cli",
     lazy_subcommands={"db": "demo_cli.db:db"},
     context_settings={"help_option_names": ["--help", "-h"], "rich_help_config": HELP_CONFIG},
-    epilog="Nothing here is real: the commands only print.",
+    epilog="Nothing here is real: the commands only print, and send no event. To see the events: "
+    "`click-telemetry watch -- demo-cli deploy`, or `DEMO_TELEMETRY=log demo-cli deploy`.",
 )
 @click.version_option("1.4.0", prog_name="demo-cli")
 @click.option(
