@@ -227,7 +227,7 @@ def _report_lines(report: StatusReport) -> Iterator[str]:
     decision, directories = application.decision, application.directories
     mode = f"off: {application.off_reason()}." if decision.mode == OFF else _MODES[decision.mode]
     if report.delivery_problem:
-        mode = "on: commands are recorded, but they cannot be delivered at present."
+        mode = "on: commands are recorded, and cannot be delivered now."
     yield click.style(f"Telemetry for {application.settings.app} is {mode}", bold=True)
     yield ""
     if directories is None:

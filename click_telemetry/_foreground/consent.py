@@ -304,7 +304,9 @@ def text(
             no = f"{group} disable" + (f" (for one run: {flag})" if flag else "")
         else:
             no = (f"{flag}, " if flag else "") + f"{prefix}_NO_TELEMETRY=1 or DO_NOT_TRACK=1"
-        see = f"{group} show" if group else f"{prefix}_TELEMETRY=log prints it, and sends nothing"
+        # `show` shows the queue, which a client does not have.
+        shows = f"{group} show" if group and host else ""
+        see = shows or f"{prefix}_TELEMETRY=log prints it, and sends nothing"
         lines = [("To opt out:", no), ("To see it:", see)]
         end = "Nothing was recorded this time."
     if url:

@@ -119,7 +119,7 @@ def test_status_shows_what_is_queued_and_why(offline: Cli, home: Home) -> None:
     assert found["delivery_problem"] == "the server could not be reached"
     text = offline.run("telemetry", "status").stdout
     for part in (
-        "Telemetry for acme is on: commands are recorded, but they cannot be delivered at present.",
+        "Telemetry for acme is on: commands are recorded, and cannot be delivered now.",
         "  Destination    http://127.0.0.1:9\n",
         f"  Anonymous ID   {found['anonymous_id']}\n"
         "                 give it to acme's maintainers to have sent data deleted\n",

@@ -511,6 +511,9 @@ def test_notice_of_an_application_with_a_client_names_no_host() -> None:
     shown = of(acme(client=Client()), None)
     assert "All of it goes where acme itself sends it." in " ".join(shown.split())
     assert "segment" not in shown
+    shown = of(acme(client=Client()), None, below=TelemetryGroup("telemetry"))
+    assert "To opt out: acme telemetry disable" in shown
+    assert "To see it:  ACME_TELEMETRY=log" in shown  # a client has no queue
 
 
 class Client:
