@@ -91,9 +91,8 @@ def collect(root: Any, calls: Calls | None = None) -> Plan:
     plan.common = {one.name: one for one in sorted(_common(settings, calls), key=lambda p: p.name)}
     plan.common_is_open = calls.context.is_open
     plan.traits = calls.traits
-    plan.unknown += [
-        f"{module} tracks events whose names are made as it runs" for module in calls.unnamed
-    ]
+    plan.custom_is_open = None in calls.commands
+    plan.unknown += calls.unknown
     plan.unknown.sort()
     return plan
 

@@ -68,11 +68,14 @@ def _introduction(plan: Plan) -> Iterator[str]:
 
 
 def _example(plan: Plan) -> Any:
-    """The end of a command, composed as the sender does."""
+    """The end of a command, composed as the sender does.
+
+    Its versions are always the same, so that no release makes the page stale.
+    """
     settings = plan.settings
     shown = [one for one in plan.commands.values() if "<" not in one.path]
     command = max(shown, key=lambda one: bool(_own_flags(plan, one)), default=None)
-    head = {"v": 1, "app": settings.app, "version": settings.version, "library": "0.2.0"}
+    head = {"v": 1, "app": settings.app, "version": "1.2.3", "library": "0.2.0"}
     head |= {"python": 0x030D00F0, "platform": "linux", "machine": "x86_64", "ci": 0, "agent": ""}
     head |= {"tty": 7, "container": 0, "id": _EXAMPLE_ID, "session": None, **settings.head}
     composer = Composer(_EXAMPLE_DIGITS)

@@ -56,8 +56,8 @@ def message_schema(plan: Plan) -> Schema:
         "context": _context(app),
         "track": _track(plan),
     }
-    if plan.tree.open_groups:
-        definitions["command_of_unknown_group"] = _unknown_paths(plan)
+    if plan.tree.open_groups or plan.custom_is_open:
+        definitions["unknown_command"] = _unknown_paths(plan)
     if plan.traits is not None:
         definitions["identify"] = _identify(plan)
     for event in plan.events.values():
@@ -101,16 +101,19 @@ def _open_paths(plan: Plan) -> list[tuple[str, str]]:
 
 
 def _unknown_paths(plan: Plan) -> Schema:
-    """The paths of commands below a group whose own name cannot be known."""
-    groups = (
-        "|".join(
-            f"{re.escape(group)} ({'|'.join(kinds)})"
-            for group, kinds in sorted(plan.tree.open_groups.items())
-        )
-        .replace("\\ ", " ")
-        .replace("\\-", "-")
-    )
-    return {"type": "string", "pattern": rf"^({groups})( \S+)+$"}
+    """Paths that cannot be listed: below a group whose name is unknown, and of custom commands."""
+    paths = [
+        rf"{_escaped(group)} ({'|'.join(kinds)})( \S+)+"
+        for group, kinds in sorted(plan.tree.open_groups.items())
+    ]
+    if plan.custom_is_open:
+        paths.append(rf"{_escaped(plan.settings.app)} /?[\w.:-]+( [\w.:-]+){{0,3}}")
+    return {"type": "string", "pattern": f"^({'|'.join(paths)})$"}
+
+
+def _escaped(path: str) -> str:
+    """A path in a pattern of JSON Schema, where fewer characters are escaped than in Python's."""
+    return re.escape(path).replace("\\ ", " ").replace("\\-", "-")
 
 
 def base_of(plan: Plan) -> list[Property]:
@@ -126,8 +129,8 @@ def _base(plan: Plan) -> Schema:
     """The properties of every event."""
     found: dict[str, Schema] = {one.name: _described(one) for one in base_of(plan)}
     known: Schema = {"$ref": "#/$defs/command"}
-    if plan.tree.open_groups:
-        known = {"anyOf": [known, {"$ref": "#/$defs/command_of_unknown_group"}]}
+    if plan.tree.open_groups or plan.custom_is_open:
+        known = {"anyOf": [known, {"$ref": "#/$defs/unknown_command"}]}
     found["command"] = {**found["command"], **known}
     names = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
     found["flags"] = {**found["flags"], **names}
@@ -261,7 +264,7 @@ def segment_rules(plan: Plan) -> Schema:
     """
     base = _base(plan)["properties"]
     base["command"] = {"enum": [*plan.commands, *(path for path, _ in _open_paths(plan))]}
-    if plan.tree.open_groups:
+    if plan.tree.open_groups or plan.custom_is_open:
         base["command"] = {"anyOf": [base["command"], _unknown_paths(plan)]}
     base["flags"] = {"type": "array", "items": {"enum": _all_flags(plan)}}
     rules = [_rule("COMMON", "", "What every event has.", {"properties": {"properties": base}})]

@@ -134,7 +134,7 @@ class Calls:
         timed: names of the classes whose blocks are timed; None as in `codes`.
         tracked: events that are tracked by name.
         traits: of `identify`; None if it is not called.
-        unnamed: modules that track events by names that they make as they run.
+        unknown: what is named as the program runs, as sentences.
         unreadable: modules, and why their source cannot be read.
     """
 
@@ -148,7 +148,7 @@ class Calls:
     timed: set[str | None] = field(default_factory=set)
     tracked: dict[str, Names] = field(default_factory=dict)
     traits: Names | None = None
-    unnamed: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
     unreadable: dict[str, str] = field(default_factory=dict)
 
     def flow(self, name: str) -> FlowCalls:
@@ -171,6 +171,7 @@ class Plan:
         flows: by name.
         common: the properties of all events that the application adds.
         common_is_open: whether `set_context` may add others.
+        custom_is_open: whether there are custom commands whose names cannot be known.
         traits: of a signed-in user; None if the application does not call `identify`.
         unknown: what cannot be known, as sentences.
         problems: commands that cannot be loaded and sources that cannot be read.
@@ -183,6 +184,7 @@ class Plan:
     flows: dict[str, PlannedFlow] = field(default_factory=dict)
     common: dict[str, Property] = field(default_factory=dict)
     common_is_open: bool = False
+    custom_is_open: bool = False
     traits: Names | None = None
     unknown: list[str] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)

@@ -337,7 +337,7 @@ class _Reader(Evaluator):
             properties = node.args[1] if len(node.args) > 1 else _keyword(node, "properties")
             self._calls.tracked.setdefault(name, Names()).add(_keys(properties))
         elif len(node.args) > 1 or isinstance(first, (ast.JoinedStr, ast.BinOp)):
-            self._calls.unnamed.add(self.module.__name__)
+            self._note("tracks events")
 
     def _identify(self, node: ast.Call) -> None:
         if self._calls.traits is None:
@@ -364,11 +364,16 @@ class _Reader(Evaluator):
         name = self.text(node.args[0] if node.args else _keyword(node, "name"))
         source = node.args[1] if len(node.args) > 1 else _keyword(node, "source")
         found = self.text(source) if source is not None else "command"
-        sources = self._calls.commands.setdefault(name if isinstance(name, str) else None, set())
+        if not isinstance(name, str):
+            self._note("has custom commands")
+            name = None
+        sources = self._calls.commands.setdefault(name, set())
         sources.add(found if isinstance(found, str) else "")
 
     def _resource(self, node: ast.Call) -> None:
         kind = self.text(node.args[0] if node.args else None)
+        if not isinstance(kind, str):
+            self._note("has resources")
         self._calls.resources.setdefault(kind if isinstance(kind, str) else "", {})
 
     def _flow(self, node: ast.Call) -> None:
@@ -376,6 +381,7 @@ class _Reader(Evaluator):
         name = self.text(node.args[0] if node.args else None)
         options = {one.arg: one.value for one in node.keywords}
         if not isinstance(name, str):
+            self._note("has flows")
             return
         own = ("steps", "reasons", "aborts", "step_events", "when")
         self._calls.flow(name).properties.add(_keywords(node, *own))
@@ -389,6 +395,10 @@ class _Reader(Evaluator):
             step_events=self.object(options.get("step_events", ast.Constant(False))) is not False,
         )
         self._calls.definitions.setdefault(name, plan)
+
+    def _note(self, what: str) -> None:
+        """Note that something has a name that is not written in the source."""
+        self._calls.unknown.add(f"{self.module.__name__} {what} whose names are made as it runs")
 
     def _words(self, node: ast.expr | None) -> list[Any]:
         if isinstance(node, (ast.List, ast.Tuple, ast.Set)):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,10 +31,12 @@ from click_telemetry.testing import RecordingClient
 
 from ..golden import recorded
 from ..harness.demo import CTRL_C, SESSIONS
+from ..harness.flows import Keeping, in_production
 from ..harness.generated_program import Plan as Drawn
 from ..harness.generated_program import Program
 from ..harness.keyboard import Keyboard
 from ..harness.planned import Applications
+from ..harness.processes import Home
 from ..harness.program_plans import programs
 from ..harness.programs import WITHOUT_SHRINKING, run_here
 
@@ -329,11 +334,13 @@ def test_a_typed_event_validates_as_it_leaves(
     module = root.commands["go"].callback.__globals__
     given = {"pages": 7, "share": 0.5, "kind": "pdf", "size": module["Size"].LARGE, "note": "x"}
     given |= {"on": module["DAY"], "at": module["TIME"], **values}
-    client = KeepingClient()
-    instrument(root, client=client)
+    kept = Keeping()
+    instrument(root, client=kept, notice=False)
     module["GIVEN"].update(given)
-    at_a_prompt(root)
-    assert [one["event"] for one in client.messages][1:-1] == ["Invoice Read"]
+    with in_production():
+        root.main(["go"], standalone_mode=False)
+    client = kept.recording
+    assert [one["event"] for one in client.events][1:-1] == ["Invoice Read"]
     assert problems_of(client.messages, plan) == []
     changed = copy.deepcopy(client.messages[1])
     for name, value in {"pages": "7", "size": 3, "note": "x" * 17, "tags": ["c"]}.items():
@@ -341,29 +348,73 @@ def test_a_typed_event_validates_as_it_leaves(
         assert problems_of([changed], plan) != [], name
 
 
-class KeepingClient:
-    """Keeps messages, and is no test double: a mistake does not raise."""
+SCRIPT = """
+import click
+from click_telemetry import *
+from helper_of_script import Broken, boom
 
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
+@instrumented_group(app="acme", version="1", packages=["helper_of_script"])
+@click.group()
+@click.option("--color/--no-color")
+def cli(color):
+    set_context(cloud="fly")
+    identify("user-42", {"plan": "pro"})
 
-    def record(self, message: Message, /) -> None:
-        """Keep it."""
-        self.messages.append(message)
+cli.add_command(boom)
 
-    def close(self) -> None:
-        """Nothing is to be done."""
-
-
-def at_a_prompt(root: Any) -> None:
-    """Run `go` where no test can be detected."""
-    patch = pytest.MonkeyPatch()
-    patch.delenv("PYTEST_CURRENT_TEST")
-    patch.setattr("sys.argv", ["acme"])
+@cli.command()
+@click.option("--name")
+def tools(name):
+    for tool in ("search", "edit files"):
+        with track_command(tool, source="mcp"):
+            track("Tool Called", {"kind": tool})
+    vm = resource("Machine", name)
+    vm.created(region="eu")
+    vm.deleted()
     try:
-        root.main(["go"], standalone_mode=False)
-    finally:
-        patch.undo()
+        open("/nowhere/at/all")
+    except OSError as error:
+        track_error(error, code="config")
+
+if __name__ == "__main__":
+    cli()
+"""
+HELPER = """
+import click
+
+class Broken(Exception): pass
+
+@click.command()
+def boom(): raise Broken("secret")
+"""
+
+
+def test_what_a_script_sends_validates_against_the_plan_of_its_module(
+    tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real process runs it as a script; the names of its tools are made as it runs."""
+    (tmp_path / "helper_of_script.py").write_text(HELPER)
+    (tmp_path / "acme_script.py").write_text(SCRIPT)
+    monkeypatch.chdir(tmp_path)
+    plan = load("acme_script:cli")
+    messages: list[Message] = []
+    for words in (["--no-color", "tools", "--name", "my-secret"], ["boom"], ["tools", "--name="]):
+        run = subprocess.run(
+            [sys.executable, "acme_script.py", *words],
+            env={**home.environ, "ACME_TELEMETRY": "log"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        lines = [line for line in run.stderr.splitlines() if line.startswith('{"type"')]
+        messages += map(json.loads, lines)
+    assert len(messages) > 20
+    assert problems_of(messages, plan) == []
+    assert {message["properties"]["command"] for message in messages if "event" in message} == {
+        *("acme tools", "acme boom", "acme search", "acme edit files")
+    }
+    messages[1]["properties"]["command"] = "acme what a person typed, at length, here"
+    assert problems_of(messages[1:2], plan) != []
 
 
 # Generated programs -------------------------------------------------------------------------------

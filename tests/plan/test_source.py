@@ -208,15 +208,23 @@ def test_what_cannot_be_known_is_listed(applications: Applications) -> None:
             with flow("Invoice Pay") as f:
                 f.event(name)
                 f.prompt(name, "Which?")
+            with flow(name):
+                resource(name, 1).created()
+            with track_command(name): pass
         """,
         broken="from click_telemetry import track\n1 / 0",
         unrelated="1 / 0",
     )
     module = plan.settings.package
+    made = "whose names are made as it runs"
     assert plan.unknown == [
-        f"{module}.main tracks events whose names are made as it runs",
-        "the flow Invoice Pay has events whose names are made as it runs",
+        f"{module}.main has custom commands {made}",
+        f"{module}.main has flows {made}",
+        f"{module}.main has resources {made}",
+        f"{module}.main tracks events {made}",
+        f"the flow Invoice Pay has events {made}",
     ]
+    assert plan.custom_is_open
     assert plan.problems == {f"{module}.broken": "ZeroDivisionError: division by zero"}
     assert plan.events["Invoice Read"].is_open
     assert plan.common_is_open
