@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from click import UsageError
 
 from .._commands.terminal import pluralize
+from .._foreground.options import MAX_TIMEOUT
 from .._recorder import LOG
 from .reasons import Reason, applies_everywhere, decided, in_order, undelivered
 
@@ -245,6 +246,16 @@ def _notes(
             "no_version",
             "the version on every event is null",
             'Declare version="…", or __version__ in the root package.',
+        )
+    declared, queued = examination["declared"], examination["status"]["queue"]["messages"]
+    if declared["delivery"] == "inline" and queued:
+        yield Note(
+            "inline_timeout",
+            f"{pluralize(queued, 'message')} of earlier commands wait, although delivery is inline "
+            f"(flush_timeout={declared['flush_timeout']:g} s)",
+            f"Raise flush_timeout=, up to {MAX_TIMEOUT}, and run `{examination['group']} flush`."
+            if examination["group"]
+            else f"Raise flush_timeout=, up to {MAX_TIMEOUT}.",
         )
     for event in events:
         yield Note(

@@ -213,6 +213,7 @@ def _declared(settings: Settings) -> dict[str, Any]:
         "ci": settings.ci,
         "consent": settings.consent,
         "delivery": settings.delivery,
+        "flush_timeout": settings.flush_timeout,
     }
 
 

@@ -291,7 +291,7 @@ def test_two_applications_of_one_name_are_found(doctor: Doctor) -> None:
 
 @pytest.mark.parametrize("case", ["nothing", "unlocked", "another directory", "writable by others"])
 def test_a_variable_alone_never_stops_a_command(case: str, home: Home, make_cli: MakeCli) -> None:
-    """What a doctor leaves in an environment, or an attacker sets, has no effect on my command."""
+    """What a doctor leaves in an environment has no effect on my command (row 106)."""
     state = home.path.parent / "state"
     state.mkdir(mode=0o700)
     order = state / "doctor"

@@ -364,9 +364,10 @@ def test_an_opt_out_of_one_of_two_applications_is_shown_below_the_table(watch: W
     run = watch.run("--", *script, "start", "demo-cli", "status", env={"DEMO_NO_TELEMETRY": "1"})
     assert run.returncode == 0
     assert "2 events arrived from acme through" in run.stdout
-    assert run.stdout.splitlines()[-1].startswith(
-        "demo recorded nothing: DEMO_NO_TELEMETRY opts out"
-    )
+    *_, reason, _, acme, demo = run.stdout.splitlines()
+    assert reason.startswith("demo recorded nothing: DEMO_NO_TELEMETRY opts out")
+    assert acme.startswith("Outside watch: acme would send nothing, since the notice ")
+    assert demo.startswith("Outside watch: demo would send nothing, since DEMO_NO_TELEMETRY=1 ")
 
 
 @pytest.mark.extended

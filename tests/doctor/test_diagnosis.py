@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from click_telemetry._doctor.reasons import ORDER
 from click_telemetry._foreground.consent import REASONS
 
 from ..harness.pages import page
+from ..harness.processes import REPOSITORY
 from ..harness.setups import ANSWERS, stable
 
 PAGE = page("docs/doctor.md")
@@ -35,7 +37,7 @@ def examination(mode: str = "send", switches: tuple[str, ...] = (), **more: Any)
         "setting_problem": None,
         "paths": {"setting": "/home/me/.config/acme/telemetry.json", "state": "/home/me/state"},
         "destinations": [{**DESTINATION, **more.pop("destination", {})}],
-        "queue": {"files": 0, "messages": 0, "oldest": None},
+        "queue": {"files": 0, "messages": more.pop("queued", 0), "oldest": None},
     }
     return {
         "app": "acme",
@@ -50,7 +52,14 @@ def examination(mode: str = "send", switches: tuple[str, ...] = (), **more: Any)
         "host": "https://events.example.com",
         "client": False,
         "test_double": False,
-        "declared": {"app": True, "write_key": True, "auth": False, "host": False},
+        "declared": {
+            "app": True,
+            "write_key": True,
+            "auth": False,
+            "host": False,
+            "delivery": more.pop("delivery", "detached"),
+            "flush_timeout": 1.0,
+        },
         "directories": [],
         "storage_problem": "",
         "lock_problem": "",
@@ -143,6 +152,7 @@ def test_production_is_not_this_machine() -> None:
         (examination(commands=[{"command": "acme db", "nested": True}]), [], [], "nested_group"),
         (examination(), [{"app": "acme", "command": n} for n in ("a", "b")], [], "same_name"),
         (examination(versions={"app": None}), [], [], "no_version"),
+        (examination(queued=3, delivery="inline"), [], [], "inline_timeout"),
         (examination(), [], ["Invoice Exported"], "undeclared_event"),
     ],
 )
@@ -237,6 +247,13 @@ def test_watch_states_what_happens_without_it(found: dict[str, Any], sentence: s
 
 
 # The page -----------------------------------------------------------------------------------------
+
+
+def test_the_page_lists_every_note() -> None:
+    """With its fix."""
+    notes = PAGE.table_names("| note | when | fix |")
+    source = (REPOSITORY / "click_telemetry/_doctor/diagnosis.py").read_text(encoding="utf-8")
+    assert {*notes} == {*re.findall(r'Note\(\s*"(\w+)"', source)}
 
 
 def test_the_page_lists_every_reason() -> None:
