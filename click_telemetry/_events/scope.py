@@ -160,7 +160,8 @@ def enclosing_session(root: Scope) -> str | None:
     if token is None:
         enclosing = SCOPE.get()  # the root has not been entered yet
     else:
-        enclosing = None if token.old_value is token.MISSING else token.old_value
+        # Not `token.MISSING`: a sub-interpreter of Python 3.13 has none.
+        enclosing = token.old_value if hasattr(token.old_value, "root") else None
     return None if enclosing is None else session_id(enclosing)
 
 
