@@ -175,6 +175,7 @@ def _delivery(rows: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
         "delays_measured": int(delays["measured"] or 0),
         "delay_p50_s": delays["p50_s"],
         "delay_p95_s": delays["p95_s"],
+        "health": [_renamed(row, report_count="reports") for row in rows["health"]],
     }
 
 

@@ -2,8 +2,9 @@
 
 A question selects from *relations* whose columns are the same everywhere: `runs`, one row for each
 run; `flow_events`, the starts and ends of flows; `tracks`, one row for each event; `delays`;
-`dropped_events`. `LOCAL` makes them of the table `events` of `read`, once; `warehouse` writes them
-as common table expressions over the tables that Segment loads. No name from an event becomes SQL.
+`dropped_events`; `health`. `LOCAL` makes them of the table `events` of `read`, once; `warehouse`
+writes them as common table expressions over the tables that Segment loads. No name from an event
+becomes SQL.
 
 A question uses what every dialect has. A percentile is the smallest value that at least that part
 of all values does not exceed (nearest rank), by a sum over a histogram: the warehouses' own
@@ -17,8 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     import duckdb
 
-RUNS, FLOW_EVENTS, TRACKS, DELAYS, DROPPED = (
-    *("runs", "flow_events", "tracks", "delays", "dropped_events"),
+RUNS, FLOW_EVENTS, TRACKS, DELAYS, DROPPED, HEALTH = (
+    *("runs", "flow_events", "tracks", "delays", "dropped_events", "health"),
 )
 """The relations."""
 
@@ -232,6 +233,23 @@ ORDER BY event_count DESC, event_text
         "SELECT COALESCE(SUM(dropped), 0) AS dropped FROM dropped_events",
     ),
     Question(
+        "health",
+        "What senders report once a day, by the version of the library.",
+        HEALTH,
+        (),
+        """
+SELECT library_version, COUNT(*) AS report_count, COUNT(DISTINCT anonymous_id) AS users,
+  SUM(delivered_count) AS delivered, SUM(rejected_count) AS rejected,
+  SUM(dropped_count) AS dropped, SUM(failure_count) AS failed_attempts,
+  CAST(1.0 * SUM(delay_ms * delivered_count) / NULLIF(SUM(delivered_count), 0) AS BIGINT)
+    AS mean_delay_ms,
+  MAX(max_delay_ms) AS longest_delay_ms, MAX(queue_age_ms) AS oldest_queued_ms
+FROM health
+GROUP BY library_version
+ORDER BY report_count DESC, library_version
+""",
+    ),
+    Question(
         "sampling",
         "Runs by sample rate, and how many they stand for (the column exists if any are sampled).",
         RUNS,
@@ -284,6 +302,7 @@ SELECT event AS event_text, id, anonymous_id FROM events WHERE NOT event IS NULL
 """,
     DELAYS: "SELECT delay FROM events",
     DROPPED: "SELECT dropped FROM events WHERE dropped > 0",
+    HEALTH: "SELECT * FROM events WHERE event = 'Telemetry Health'",
 }
 """The relations on the table `events` of `read`."""
 

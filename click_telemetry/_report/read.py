@@ -45,11 +45,16 @@ PROPERTIES = (
 )
 """The properties that questions need, as texts: an event may contain any type under any name."""
 
+HEALTH = (
+    *("library_version", "delivered_count", "rejected_count", "dropped_count", "failure_count"),
+    *("delay_ms", "max_delay_ms", "queue_age_ms"),
+)
+"""Those of `Telemetry Health`, by which a sender reports how delivery works; all but one count."""
+
 _COLUMNS = (
     "{type: 'VARCHAR', event: 'VARCHAR', messageId: 'VARCHAR', anonymousId: 'VARCHAR', "
     "timestamp: 'VARCHAR', originalTimestamp: 'VARCHAR', sentAt: 'VARCHAR', receivedAt: 'VARCHAR', "
-    f"properties: 'STRUCT({', '.join(f'{name} VARCHAR' for name in PROPERTIES)})', "
-    "context: 'STRUCT(library STRUCT(version VARCHAR))'}"
+    f"properties: 'STRUCT({', '.join(f'{name} VARCHAR' for name in PROPERTIES + HEALTH)})'}}"
 )
 
 # The client's clock is compared with itself where that is possible: `timestamp` of an export is
@@ -97,7 +102,8 @@ SELECT
   properties.reason AS reason,
   GREATEST(TRY_CAST(properties.dropped AS BIGINT), 0) AS dropped,
   TRY_CAST(properties.sample_rate AS DOUBLE) AS sample_rate,
-  context.library.version AS library
+  properties.library_version AS library_version,
+  {", ".join(f"TRY_CAST(properties.{name} AS BIGINT) AS {name}" for name in HEALTH[1:])}
 FROM lines
 """
 

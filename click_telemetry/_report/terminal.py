@@ -281,11 +281,23 @@ def delivery(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         if measured
         else "unknown: the messages have no sentAt and no receivedAt"
     )
+    health = [
+        (
+            f"Senders of library {name(row['library_version']) or 'unknown'}",
+            f"{row['users']:,} users: {row['delivered'] or 0:,} delivered after "
+            f"{format_milliseconds(row['mean_delay_ms']) or 'unknown'} on average and "
+            f"{format_milliseconds(row['longest_delay_ms']) or 'unknown'} at most; "
+            f"{row['rejected'] or 0:,} rejected, {row['dropped'] or 0:,} dropped, "
+            f"{row['failed_attempts'] or 0:,} failed attempts",
+        )
+        for row in found["health"]
+    ]
     return [
         ("From event to delivery", delay),
         ("Events dropped before delivery", f"{found['dropped']:,}"),
         ("Runs whose process vanished", f"{found['unfinished']:,}"),
         ("Runs without an end yet", f"{found['without_end']:,}"),
+        *health,
     ]
 
 

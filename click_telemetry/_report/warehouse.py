@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import sqlglot
 from sqlglot import exp
 
-from .questions import DELAYS, DROPPED, FLOW_EVENTS, OUTCOMES, QUESTIONS, RUNS, TRACKS
+from .questions import DELAYS, DROPPED, FLOW_EVENTS, HEALTH, OUTCOMES, QUESTIONS, RUNS, TRACKS
+from .read import HEALTH as HEALTH_PROPERTIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,6 +101,9 @@ def _relation(question: Question, flows: Sequence[str], since: datetime | None) 
     if question.relation == DELAYS:
         difference = "DATE_DIFF('second', original_timestamp, sent_at)"
         return f"SELECT DISTINCT id, {difference} AS delay FROM tracks {when}"
+    if question.relation == HEALTH:
+        columns = ", ".join(HEALTH_PROPERTIES)
+        return f"SELECT DISTINCT id, anonymous_id, {columns} FROM telemetry_health {when}"
     assert question.relation == DROPPED
     # It is nearly always the first event of an invocation that reports them.
     return f"SELECT DISTINCT id, dropped FROM {INVOKED} {when}"

@@ -21,6 +21,9 @@ from typing import NamedTuple
 from ..harness.simulation import exported, simulate
 
 SEED = 7
+GENERATED = 8
+"""Files of simulated users; the others are copies of these, with other IDs."""
+IDS = ("messageId", "anonymousId", "run_id", "invocation_id", "session_id")
 SESSIONS = 60
 EVENTS_OF_A_FILE = 250_000
 COMMAND = (str(Path(sys.executable).with_name("click-telemetry")), "report", "--json")
@@ -44,8 +47,8 @@ class Measured(NamedTuple):
     memory: int
 
 
-def write_file(number: int, directory: str, events: int) -> int:
-    """One file of an export, with users of its own; the number of its events."""
+def write_file(number: int, directory: str, events: int) -> None:
+    """One file of an export, with users of its own."""
     rng = random.Random(number)
     written = 0
     path = os.path.join(directory, f"{number:05}.json.gz")
@@ -55,7 +58,25 @@ def write_file(number: int, directory: str, events: int) -> int:
             written += 1
             if written == events:
                 break
-    return written
+
+
+def copy_file(number: int, directory: str) -> None:
+    """A copy of a generated file whose IDs no other file has."""
+    source = os.path.join(directory, f"{number % GENERATED:05}.json.gz")
+    content = gzip.decompress(Path(source).read_bytes())
+    for name in IDS:
+        content = content.replace(f'"{name}":"'.encode(), f'"{name}":"{number:x}-'.encode())
+    path = os.path.join(directory, f"{number:05}.json.gz")
+    Path(path).write_bytes(gzip.compress(content, compresslevel=1))
+
+
+def generate(directory: str, files: int) -> None:
+    """Write the files of an export."""
+    first = min(files, GENERATED)
+    with multiprocessing.Pool() as pool:
+        parts = [(number, directory, EVENTS_OF_A_FILE) for number in range(first)]
+        pool.starmap(write_file, parts, chunksize=1)
+        pool.starmap(copy_file, [(one, directory) for one in range(first, files)], chunksize=1)
 
 
 def measure(directory: str, files: int) -> Measured:
@@ -89,11 +110,7 @@ def main(millions: list[float]) -> None:
     """Print the table."""
     counts = [max(1, round(million * 10**6 / EVENTS_OF_A_FILE)) for million in millions]
     with tempfile.TemporaryDirectory() as directory:
-        start = time.monotonic()
-        with multiprocessing.Pool() as pool:
-            parts = [(number, directory, EVENTS_OF_A_FILE) for number in range(max(counts))]
-            total = sum(pool.starmap(write_file, parts, chunksize=1))
-        print(f"generated {total:,} events in {time.monotonic() - start:.0f} s")
+        generate(directory, max(counts))
         print("| events | gzipped | seconds | CPU seconds | peak memory | events a second |")
         print("|---|---|---|---|---|---|")
         for count in counts:

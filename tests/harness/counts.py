@@ -60,6 +60,7 @@ def counted(messages: Iterable[Message]) -> dict[str, Any]:
         "events": dict(Counter(message["event"] for message in tracks)),
         "versions": dict(Counter(message["properties"]["version"] for message in runs.values())),
         "dropped": sum(message["properties"].get("dropped", 0) for message in tracks),
+        "health": _health(tracks),
     }
 
 
@@ -80,6 +81,20 @@ def _command(messages: list[Message], total: int) -> dict[str, Any]:
         "p50_ms": took[(50 * len(took) + 99) // 100 - 1] if took else None,
         "p95_ms": took[(95 * len(took) + 99) // 100 - 1] if took else None,
     }
+
+
+def _health(tracks: list[Message]) -> tuple[int, ...]:
+    """Reports, delivered and failed attempts, and the mean and the longest delay."""
+    found = [one["properties"] for one in tracks if one["event"] == "Telemetry Health"]
+    delivered = sum(one["delivered_count"] for one in found)
+    total = sum(one["delay_ms"] * one["delivered_count"] for one in found)
+    return (
+        len(found),
+        delivered,
+        sum(one["failure_count"] for one in found),
+        round(total / max(delivered, 1)),
+        max((one["max_delay_ms"] for one in found), default=0),
+    )
 
 
 def _flows(tracks: list[Message]) -> dict[str, tuple[int, dict[tuple[Any, ...], int]]]:
@@ -127,4 +142,17 @@ def reported(report: dict[str, Any]) -> dict[str, Any]:
         "events": {row["event"]: row["count"] for row in report["events"]},
         "versions": {row["version"]: row["runs"] for row in report["versions"]},
         "dropped": report["delivery"]["dropped"],
+        "health": next(
+            (
+                (
+                    row["reports"],
+                    row["delivered"],
+                    row["failed_attempts"],
+                    row["mean_delay_ms"],
+                    row["longest_delay_ms"],
+                )
+                for row in report["delivery"]["health"]
+            ),
+            (0, 0, 0, 0, 0),
+        ),
     }

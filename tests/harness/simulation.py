@@ -12,7 +12,7 @@ import json
 import random
 import sys
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
 from click_telemetry._reader import Composer
@@ -65,6 +65,8 @@ def simulate(seed: int, users: Iterable[int], sessions: int = 12) -> Iterator[Me
         person = _person(seed, user)
         for _ in range(person.rng.randrange(1, 2 * sessions)):
             yield from _invocation(person)
+        if user % 4 == 0:
+            yield _health(person)
 
 
 def _person(seed: int, user: int) -> Person:
@@ -148,6 +150,31 @@ def _command_line(session: Session) -> tuple[str, list[str]]:
     flags = sorted(word[2:].replace("-", "_") for word in path if word.startswith("--"))
     words = path[: next((i for i, word in enumerate(path) if word.startswith("--")), len(path))]
     return " ".join(["demo", *(word for word in words if "." not in word)]), flags
+
+
+def _health(person: Person) -> Message:
+    """What a sender reports once a day."""
+    rng = person.rng
+    delay = rng.randrange(1_000, 100_000)
+    return {
+        "type": "track",
+        "event": "Telemetry Health",
+        "properties": {
+            "library_version": "0.2.0",
+            "period_hours": 24,
+            "delivered_count": rng.randrange(1, 100),
+            "rejected_count": 0,
+            "dropped_count": rng.randrange(3),
+            "failure_count": rng.randrange(5),
+            "delay_ms": delay,
+            "max_delay_ms": 3 * delay,
+            "queue_age_ms": delay,
+        },
+        "messageId": _uuid(rng),
+        "anonymousId": person.head["id"],
+        "timestamp": _iso(datetime.fromtimestamp(FIRST_DAY + 86400 * DAYS, timezone.utc)),
+        "context": {"library": {"name": "click_telemetry", "version": "0.2.0"}},
+    }
 
 
 def exported(message: Message, rng: random.Random) -> Message:
