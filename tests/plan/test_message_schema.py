@@ -353,7 +353,7 @@ import click
 from click_telemetry import *
 from helper_of_script import Broken, boom
 
-@instrumented_group(app="acme", version="1", packages=["helper_of_script"])
+@instrumented_group(app="acme", version="1")
 @click.group()
 @click.option("--color/--no-color")
 def cli(color):
