@@ -88,10 +88,9 @@ class Evidence(NamedTuple):
 
     @property
     def roots(self) -> list[Mapping[str, Any]]:
-        """The instrumented commands of all processes, each once for a process."""
-        found = [one["roots"] for one in self.found if "roots" in one and "status" in one]
-        found = found or [one["roots"] for one in self.found if "roots" in one]
-        return [root for roots in found for root in roots]
+        """The instrumented commands of the first application's process, or else of every one."""
+        examined = [self.first] if self.first is not None else self.found
+        return [root for one in examined for root in one.get("roots", ())]
 
     @property
     def events(self) -> list[str] | None:

@@ -185,6 +185,12 @@ def test_a_second_application_is_noted() -> None:
     assert "other_application" in PAGE.section("Notes")
 
 
+def test_a_script_may_run_one_application_twice() -> None:
+    """The same program in two processes is no second application."""
+    one = examination(roots=[{"app": "acme", "command": "cli", "ran": True}])
+    assert diagnosis_of(Evidence(["sh"], 0, [one, one]), None).notes == []
+
+
 def test_a_nested_group_of_the_same_name_is_one_problem() -> None:
     """It is not reported as a second application too."""
     found = examination(commands=[{"command": "acme db", "nested": True}])
