@@ -46,7 +46,8 @@ def doctor(
     """Explain whether COMMAND would send its events, here and in production, and if not, why.
 
     COMMAND starts in its own environment and ends before its work: its options are parsed, and the
-    callbacks of its groups run. Nothing is recorded, sent or stored, and no notice is shown.
+    callbacks of its groups run. Nothing is recorded, sent or stored, and no notice is shown. A
+    program that is not instrumented runs in full.
 
     The exit status is 0 if COMMAND would send, 1 if it would not, 2 if that is unknown.
     """
