@@ -20,6 +20,8 @@ VERSION = 1
 
 COMMAND_INVOKED = "Command Invoked"
 COMMAND_COMPLETED = "Command Completed"
+TELEMETRY_HEALTH = "Telemetry Health"  # the sender composes it
+OUR_EVENTS = (COMMAND_INVOKED, COMMAND_COMPLETED, TELEMETRY_HEALTH)
 
 BASE_PROPERTIES = frozenset(
     (

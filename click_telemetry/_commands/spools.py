@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._foreground import identity
 from .._reader import compose
-from .._sender.delivery import identify
+from .._sender.delivery import identify, next_report
 from .._sender.queue import FILE_LIMIT, MESSAGE_LIMIT, length, oldest_names, parse
 from .._sender.state import SenderState
 from .._spool import LOCK, MAX_WAIT, NOT_BEFORE
@@ -153,7 +153,8 @@ def messages_to_send(spool: SpoolReport, anonymous_id: str | None) -> list[dict[
     if not messages:
         return []
     introduction = identify(anonymous_id, spool.state.identified, messages[0])
-    return messages if introduction is None else [introduction, *messages]
+    report = next_report(spool.state, spool.directory, anonymous_id, messages[0], time())
+    return [one for one in (introduction, *messages, report) if one is not None]
 
 
 def stored_id(directories: Directories | None) -> str | None:

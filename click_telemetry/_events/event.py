@@ -14,7 +14,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .._instrument import pass_on
-from .._reader import BASE_PROPERTIES, COMMAND_COMPLETED, COMMAND_INVOKED
+from .._reader import BASE_PROPERTIES, OUR_EVENTS
 from .schema import EventProperty, Mismatch, UnsupportedAnnotation
 from .scope import NOOP, current_recorder
 from .state import Track
@@ -200,7 +200,7 @@ def _values(event: Event) -> dict[str, Any]:
 
 def _declare(cls: type[Event], name: str) -> None:
     wrong = name_problem(f"the name of {cls.__name__}", name)
-    if wrong is None and name in (COMMAND_INVOKED, COMMAND_COMPLETED):
+    if wrong is None and name in OUR_EVENTS:
         wrong = f"{cls.__name__} is named {name!r}, which is an event of ours: rename it"
     if wrong is not None:
         raise declaration_error(wrong)

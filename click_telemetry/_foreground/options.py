@@ -350,10 +350,10 @@ def _check_event(event: Any) -> None:
         )
     if isinstance(event, str):
         from .._events.text import name_problem  # for names alone
-        from .._reader import COMMAND_COMPLETED, COMMAND_INVOKED  # likewise
+        from .._reader import OUR_EVENTS  # likewise
 
         problem = name_problem("events: the name", event)
-        if problem is None and event in (COMMAND_INVOKED, COMMAND_COMPLETED):
+        if problem is None and event in OUR_EVENTS:
             problem = f"events has {event!r}, which is recorded of each command: remove it"
         if problem is not None:
             raise DeclarationError(problem)

@@ -33,6 +33,7 @@ from .model import (
     PlannedEvent,
     PlannedFlow,
     Property,
+    health_event,
 )
 from .source import ACTIONS
 from .tree import Command, Ownership, command_of, import_root, settings_of_root, walk
@@ -84,6 +85,7 @@ def collect(root: Any, calls: Calls | None = None) -> Plan:
         *_resources(calls),
         *_errors(calls),
         *_named(settings, calls),
+        *([health_event(settings.sample)] if settings.client is None else []),
     ]
     for event in sorted(found, key=lambda one: (one.kind != "command", one.name)):
         known = plan.events.get(event.name)

@@ -157,6 +157,9 @@ def _flags(plan: Plan) -> Iterator[Schema]:
 
 
 def _event(event: PlannedEvent, *, is_open: bool) -> Schema:
+    if event.kind == "health":
+        own = {one.name: _described(one) for one in event.properties}
+        return {"description": event.description, **_closed(own)}
     found: Schema = {"allOf": [{"$ref": "#/$defs/base"}, *event.rules]}
     if event.description:
         found = {"description": event.description, **found}
@@ -270,7 +273,8 @@ def segment_rules(plan: Plan) -> Schema:
     rules = [_rule("COMMON", "", "What every event has.", {"properties": {"properties": base}})]
     for event in plan.events.values():
         own = {one.name: _described(one) for one in event.properties}
-        required = [one.name for one in (*base_of(plan), *event.properties) if one.is_required]
+        common = [] if event.kind == "health" else base_of(plan)
+        required = [one.name for one in (*common, *event.properties) if one.is_required]
         if _has_conditions(event):
             required = [one.name for one in base_of(plan) if one.is_required]
         properties: Schema = {

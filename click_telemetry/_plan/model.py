@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .._reader import TELEMETRY_HEALTH
+
 if TYPE_CHECKING:
     from .._events.flow_plan import FlowPlan
     from .._recorder import Settings
@@ -52,7 +54,8 @@ class PlannedEvent:
         name: its name.
         description: what it is; empty if that is not declared.
         properties: its own, by name.
-        kind: `command`, `declared`, `flow`, `resource`, `error` or `named`.
+        kind: `command`, `declared`, `flow`, `resource`, `error`, `named`, or `health`, whose event
+            has the properties of no other one.
         is_open: whether it may have other properties, whose names cannot be known.
         rules: further rules of JSON Schema about the properties.
     """
@@ -63,6 +66,30 @@ class PlannedEvent:
     kind: str
     is_open: bool = False
     rules: tuple[Schema, ...] = ()
+
+
+def health_event(sample: float | None) -> PlannedEvent:
+    """What the sender itself sends once a day, with other events.
+
+    Args:
+        sample: the share of installations that record, or None for all.
+    """
+    properties = [
+        Property("library_version", {"type": "string"}, "of click_telemetry", True),
+        Property("period_hours", COUNT, "since the last one", True),
+        Property("delivered_count", COUNT, "events that were delivered since then", True),
+        Property("rejected_count", COUNT, "events that the server rejected", True),
+        Property("dropped_count", COUNT, "events that were too old, too many or too large", True),
+        Property("failure_count", COUNT, "attempts to deliver that failed", True),
+        Property("delay_ms", COUNT, "from an event to its delivery, on average", True),
+        Property("max_delay_ms", COUNT, "the longest of these delays", True),
+        Property("queue_age_ms", COUNT, "how long the oldest event has been queued", True),
+    ]
+    if sample is not None:
+        rate = {"const": sample}
+        properties.append(Property("sample_rate", rate, "the share that records", True))
+    about = "How delivery from this machine works; sent once a day, with other events."
+    return PlannedEvent(TELEMETRY_HEALTH, about, tuple(properties), "health")
 
 
 @dataclass(frozen=True)

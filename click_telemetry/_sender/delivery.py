@@ -7,15 +7,18 @@ whether what is accepted can be unlinked afterwards.
 from __future__ import annotations
 
 import os
+from datetime import datetime, timezone
 from time import time
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, uuid5
 
+from .. import __version__
+from .._reader import TELEMETRY_HEALTH
 from .._recorder import is_disabled_for_all, read_setting
 from .._spool import LOCK
 from .._storage import check_private_directory
-from .queue import Claim, Entry, claim, length, oldest_names, reported_by
-from .retention import Blocked, Retention
+from .queue import Claim, Entry, claim, length, oldest_names, parse, reported_by
+from .retention import MAX_AMBIGUITY, Blocked, Retention
 from .state import CONFIGURATION_WAIT, FIRST_WAIT, SenderState, note, note_request
 from .transports import (
     ACCEPTED,
@@ -28,7 +31,7 @@ from .transports import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from .transports import Transport
     from .watchdog import Timeout, Watchdog
@@ -40,6 +43,8 @@ MAX_BYTES = 400_000
 """Of one request's messages; Segment rejects a request over 500 KB."""
 ROOM_FOR_IDENTIFY = 2_000
 """Bytes, besides one message."""
+HEALTH_PERIOD = 24 * 3600.0
+"""Of the event that reports how delivery from this installation works; seconds between two."""
 
 
 class Delivery:
@@ -131,8 +136,14 @@ class Delivery:
         self._report_dropped(group)
         attempt = Attempt(group)
         note("claim", files=len(group), messages=sum(len(taken.entries) for taken in group))
-        entries = [entry for taken in group for entry in taken.entries]
-        introduction = identify(self._anonymous_id, self._state.identified, entries[0].message)
+        own = [entry for taken in group for entry in taken.entries]
+        entries = [*own]
+        report = next_report(self._state, self._spool, self._anonymous_id, own[0].message, time())
+        if report is not None and not self._state.save_report(report):
+            report = None
+        if report is not None:
+            entries.append(Entry(report, length(report)))
+        introduction = identify(self._anonymous_id, self._state.identified, own[0].message)
         if introduction is not None:
             entries.insert(0, Entry(introduction, length(introduction)))
         rejected: list[tuple[DeliveryResult, dict[str, Any]]] = []
@@ -145,6 +156,7 @@ class Delivery:
                     return False
         except Withdrawn:
             return self._send_rest(attempt)
+        refused = {id(message) for _, message in rejected}
         self._state.commit(
             [str(taken.name) for taken in group],
             delivered=len(entries) - len(rejected) - attempt.left_out,
@@ -154,6 +166,8 @@ class Delivery:
             unreported=sum(taken.unreported for taken in group)
             + sum(reported_by(message) for _, message in rejected),
             identified=None if introduction is None else self._anonymous_id,
+            delays=delays([one.message for one in own if id(one.message) not in refused], time()),
+            reported=report is not None,
         )
         self._retention.acknowledge(group)
         return True
@@ -350,3 +364,70 @@ def identify(
             "library": {"name": "click_telemetry"},
         },
     }
+
+
+def next_report(
+    state: SenderState, spool: str, anonymous_id: str | None, first: Mapping[str, Any], now: float
+) -> dict[str, Any] | None:
+    """The report of health that is to be sent with the next messages, or None.
+
+    It is saved before the first attempt, so that every attempt sends the same message. The first
+    one comes a day after the first delivery.
+
+    Args:
+        state: of the spool's sender.
+        spool: its directory.
+        anonymous_id: the installation's, or None if there is no stored one.
+        first: the first of the messages that it is sent with.
+        now: seconds since the epoch.
+    """
+    counts = state.health
+    if anonymous_id is None or not counts:
+        return None
+    saved = state.report
+    is_ours = saved is not None and saved.get("anonymousId") == anonymous_id
+    if saved is not None and is_ours and delays([saved], now)[0] <= MAX_AMBIGUITY:
+        return saved
+    elapsed = now - counts["at"]
+    if elapsed < HEALTH_PERIOD:
+        return None
+    context = first["context"]
+    properties: dict[str, Any] = {
+        "library_version": __version__,
+        "period_hours": round(elapsed / 3600),
+        "delivered_count": int(counts["delivered"]),
+        "rejected_count": int(counts["rejected"]),
+        "dropped_count": int(counts["dropped"]),
+        "failure_count": int(counts["failures"]),
+        "delay_ms": round(counts["delay"] / max(counts["delivered"], 1) * 1000),
+        "max_delay_ms": round(counts["max_delay"] * 1000),
+        "queue_age_ms": round(_oldest_age(spool, now) * 1000),
+    }
+    rate = first.get("properties", {}).get("sample_rate")
+    if rate is not None:
+        properties["sample_rate"] = rate
+    identity = f"click_telemetry health {anonymous_id} {spool} {now}"
+    at = datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="milliseconds")
+    return {
+        "type": "track",
+        "event": TELEMETRY_HEALTH,
+        "properties": properties,
+        "messageId": str(uuid5(NAMESPACE_OID, identity)),
+        "anonymousId": anonymous_id,
+        "timestamp": at.replace("+00:00", "Z"),
+        "context": {**context, "library": {"name": "click_telemetry", "version": __version__}},
+    }
+
+
+def delays(messages: Iterable[Mapping[str, Any]], now: float) -> list[float]:
+    """Seconds from each event to now; 0 if a clock was wrong."""
+    times = [str(message.get("timestamp")).replace("Z", "+00:00") for message in messages]
+    return [max(now - datetime.fromisoformat(at).timestamp(), 0.0) for at in times]
+
+
+def _oldest_age(spool: str, now: float) -> float:
+    """Seconds since the oldest file was created; 0 without files, and if a clock was wrong."""
+    for name in oldest_names(spool)[:1]:
+        parsed = parse(name)
+        return max(now - parsed.created / 1e9, 0.0) if parsed is not None else 0.0
+    return 0.0

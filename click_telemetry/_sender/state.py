@@ -32,6 +32,9 @@ from .._storage import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 FILE = "state.json"
 LIMIT = 64 * 1024
 
@@ -41,12 +44,15 @@ CONFIGURATION_WAIT = 3600.0
 """Seconds: after a failure, doubled for each further one; and where a person must act."""
 
 MAX_WORD = 80
+MAX_REPORT = 4096
+"""Characters of a word, and of a report of health as JSON."""
 MAX_COUNT = 10**12
 
 _KEYS = (
     *("delivered", "delivered_at", "rejected", "dropped", "failures", "failed_at", "last_error"),
-    *("identified", "unreported", "reporting", "settled"),
+    *("identified", "unreported", "reporting", "settled", "health", "report"),
 )
+_HEALTH = ("at", "delivered", "rejected", "dropped", "failures", "delay", "max_delay")
 
 
 class SenderState:
@@ -117,6 +123,29 @@ class SenderState:
         """The names of files that have been counted and must not be sent again."""
         return _names(self._values.get("settled"))
 
+    @property
+    def health(self) -> dict[str, float]:
+        """What was counted since `at`, the last report of health; empty before any delivery.
+
+        `delay` is the sum of all seconds from an event to its delivery, `max_delay` the longest.
+        """
+        found = self._values.get("health")
+        counts = found if isinstance(found, dict) else {}
+        values = {name: _number(counts.get(name)) for name in _HEALTH}
+        return values if values["at"] else {}
+
+    @property
+    def report(self) -> dict[str, Any] | None:
+        """A report of health that was composed and may have been sent; None if there is none."""
+        found = self._values.get("report")
+        is_report = isinstance(found, dict) and isinstance(found.get("messageId"), str)
+        return found if is_report and len(json.dumps(found)) <= MAX_REPORT else None
+
+    def save_report(self, report: dict[str, Any]) -> bool:
+        """Save a report of health before its first attempt; whether it may be sent."""
+        self._values["report"] = report
+        return self._save()
+
     def commit(
         self,
         names: list[str],
@@ -127,6 +156,8 @@ class SenderState:
         dropped: int = 0,
         unreported: int = 0,
         identified: str | None = None,
+        delays: Sequence[float] = (),
+        reported: bool = False,
     ) -> None:
         """Count the result for some files before they are unlinked.
 
@@ -140,8 +171,18 @@ class SenderState:
             dropped: events that were dropped now; a later message reports them.
             unreported: events that were dropped and counted earlier and still need a report.
             identified: the anonymous ID that was identified.
+            delays: seconds from each event to its delivery.
+            reported: whether a report of health was among the messages.
         """
         self._values["settled"] = names
+        self._count_health(
+            delivered=len(delays),
+            delay=sum(delays),
+            rejected=rejected,
+            dropped=dropped,
+            max_delay=max(delays, default=0.0),
+            reported=reported,
+        )
         self._add("delivered", delivered)
         self._add("rejected", rejected)
         self._add("dropped", dropped)
@@ -191,6 +232,7 @@ class SenderState:
             retry_after: seconds that the server asked for.
             constant: whether to wait for exactly `first` seconds after every failure.
         """
+        self._count_health(failures=1)
         failures = self.failures + 1
         self._values["failures"] = failures
         self._values["last_error"] = error[:MAX_WORD]
@@ -204,6 +246,22 @@ class SenderState:
         self._save()
         set_not_before(self._directory, wait)
         note("failure", error=error[:MAX_WORD], failures=failures, wait=f"{wait:.0f}s")
+
+    def _count_health(
+        self, *, max_delay: float = 0.0, reported: bool = False, **counted: float
+    ) -> None:
+        """Add to what the next report of health contains; it begins with a delivery."""
+        now, counts = time.time(), self.health
+        if reported:
+            self._values.pop("report", None)
+        begins = not counts and counted.get("delivered")
+        if begins or reported or (counts and counts["at"] > now):
+            counts = {**dict.fromkeys(_HEALTH, 0.0), "at": now}
+        if counts:
+            for name, count in counted.items():
+                counts[name] = min(counts[name] + count, MAX_COUNT)
+            counts["max_delay"] = max(counts["max_delay"], max_delay)
+            self._values["health"] = counts
 
     def _clear_not_before(self) -> None:
         try:
@@ -256,6 +314,11 @@ def set_not_before(directory: str, wait: float) -> None:
 def is_postponed(directory: str) -> bool:
     """Whether a failure has postponed the next sender beyond now."""
     return is_ahead(os.path.join(directory, NOT_BEFORE), MAX_WAIT)
+
+
+def _number(found: object) -> float:
+    is_number = isinstance(found, (int, float)) and not isinstance(found, bool)
+    return float(found) if is_number and 0 <= found <= MAX_COUNT else 0.0  # type: ignore[operator, arg-type]
 
 
 def _names(found: object) -> list[str]:

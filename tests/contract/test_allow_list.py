@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 
 import pytest
+
+from click_telemetry._reader import TELEMETRY_HEALTH
 
 from ..golden.scenario import LINES, paths
 from ..harness.processes import REPOSITORY, Home
@@ -51,6 +54,9 @@ def test_keys_that_are_sent_are_the_listed_ones(home: Home, server: Server) -> N
     ]
     wait_until(lambda: sender_processes(home) == [])
     due_now(home)
+    for state in home.state().glob("spool/*/state.json"):  # a day has passed since the first one
+        stored = json.loads(state.read_text())
+        state.write_text(json.dumps({**stored, "health": {**stored["health"], "at": 1.0}}))
     # Its sender delivers what the killed one recorded. Every ID is in such a sample.
     run(home, server, "machine", "", SAMPLE="0.999999999")
     wait_until(
@@ -60,6 +66,7 @@ def test_keys_that_are_sent_are_the_listed_ones(home: Home, server: Server) -> N
     for message in server.messages:
         sent |= paths(message)
     assert sorted(sent - set(LISTED)) == []  # list a new key, and document it in docs/data.md
+    assert TELEMETRY_HEALTH in [message.get("event") for message in server.messages]
     assert sorted(set(LISTED) - sent) == []  # it is sent no longer
 
 
