@@ -151,9 +151,13 @@ class Client(Protocol):
     Its methods are called in the foreground, in the order of `sequence`, one call at a time for an
     invocation. An exception that they raise is caught, and the event counted as dropped.
 
+    It receives messages where a destination would: not in CI or in a test run, and not before the
+    notice was shown.
+
     A client of the application's own tests, such as `RecordingClient`, also has `test_double`, an
-    attribute that is True: then a mistake in what is recorded raises. It is read once, at the
-    declaration, and False where the client does not have it.
+    attribute that is True: then it receives messages in all of these, and a mistake in what is
+    recorded raises. It is read once, at the declaration, and False where the client does not have
+    it.
     """
 
     def record(self, message: dict[str, Any], /) -> None:
