@@ -47,7 +47,8 @@ class SenderJob(NamedTuple):
 
 def encode(job: SenderJob) -> bytes:
     """A job as the line that a sender reads, as `_launcher.job` writes it."""
-    line = {**job._asdict(), "package": PACKAGE, "paths": package_roots()}
+    # No writer is waited for (`after`): the command that asks has none.
+    line = {**job._asdict(), "after": None, "package": PACKAGE, "paths": package_roots()}
     return json.dumps(line).encode("ascii") + b"\n"
 
 
