@@ -52,7 +52,7 @@ def instrument(command: Any = None, **options: Any) -> Any:
     """Instrument a group with all that is below it, or a one-command application, in place.
 
     Args:
-        command: a Click group or command of any class.
+        command: a Click group or command of any class, or a Typer application.
         **options: as in the README's table of options.
 
     Returns:
