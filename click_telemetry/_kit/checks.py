@@ -328,7 +328,7 @@ def assert_fast_offline(
     are not instrumented: the network calls of the command's own process, of which there must be no
     more, and the time. The fastest of three runs may take half as long again, and half a second
     more, which a busy machine does not exceed; a shorter wait is found by its network call.
-    With `delivery="inline"` a command waits on purpose, `flush_timeout` at most: that is reported.
+    With `delivery="inline"` a command waits on purpose, for `flush_timeout` at most.
 
     Args:
         cli: as for `assert_transparent`.

@@ -252,6 +252,51 @@ def test_instrument_that_blocks_without_a_call_is_found_by_its_time(make_app: Ma
         assert_fast_offline(make_app(BLOCKS), *GO, input="pw\n")
 
 
+TYPER = """
+import typer
+from click_telemetry import instrument
+app = typer.Typer()
+
+@app.command()
+def go(name: str = "x"):
+    print("out", name)
+    raise typer.Exit(3)
+
+@app.command()
+def stop():
+    raise typer.Abort()
+
+{broken}
+instrument(app, app="acme", version="2.1.0", write_key="key")
+"""
+
+
+@pytest.mark.extended
+def test_typer_application_is_checked(tmp_path: Path) -> None:
+    """Its declaration installs nothing in the run without telemetry either."""
+    pytest.importorskip("typer")
+    script = tmp_path / "typer_app.py"
+    script.write_text(TYPER.format(broken=""))
+    for line in (("go", "--name", "private-name"), ("stop",), ("go", "--help"), ("--help",)):
+        assert_transparent(f"{script}:app", *line)
+    assert_no_leaks(f"{script}:app", "go", "--name", "private-name", secrets=["private-name"])
+    script.write_text(TYPER.format(broken=TYPER_SWALLOWS))
+    with pytest.raises(CheckFailed, match=r"^exit status 0 with telemetry, exit status 3 without"):
+        assert_transparent(f"{script}:app", "go")
+
+
+TYPER_SWALLOWS = """
+from click_telemetry import _instrument
+whole = _instrument.Hook.__call__
+def swallowing(hook, *args, **kwargs):
+    try:
+        return whole(hook, *args, **kwargs)
+    except typer.Exit:
+        return None
+_instrument.Hook.__call__ = swallowing
+"""
+
+
 # What can be run ------------------------------------------------------------------------------
 
 OBJECT = click.Group("object")
