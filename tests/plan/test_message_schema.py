@@ -297,7 +297,7 @@ class Invoice(Event, name="Invoice Read"):
     share: float
     kind: Literal["pdf", "ada@example.com"]
     size: Size
-    note: Annotated[str, 16]
+    note: Annotated[str, 15]
     on: datetime.date
     at: datetime.datetime
     tags: tuple[Literal["a", "b"], ...] = ()
