@@ -123,7 +123,7 @@ def test_sender_is_loaded_when_the_command_ends(
 def test_sender_delivers_a_command_that_vanishes(
     end: str, make: Callable[..., Cli], home: Home, server: Server
 ) -> None:
-    """However the process ends, its file's lock is free; the sender ends, too."""
+    """However the process ends, its file's lock is free; the sender ends, too (row 107)."""
     process = start(make(end))
     loaded_child(home)
     (home.path / "go").touch()
