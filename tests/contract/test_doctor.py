@@ -121,7 +121,7 @@ FORMS = [(name, form) for name in SETUPS for form in ("txt", "json")]
 
 
 @pytest.mark.parametrize(("name", "form"), FORMS, ids=["-".join(one) for one in FORMS])
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 def test_a_broken_setup_has_one_answer(name: str, form: str, home: Home) -> None:
     """The whole answer is what I read in `tests/golden/doctor`: verdict, reason, fix, details."""
     try:
