@@ -17,7 +17,7 @@ from click_telemetry._report.read import database, find_files, load
 from click_telemetry._tools.cli import cli
 
 from ..harness.pages import page
-from ..harness.simulation import exported, simulate
+from ..harness.simulation import Message, exported, simulate
 from ..harness.warehouse import create, tables
 from .conftest import Write
 
@@ -41,15 +41,28 @@ def rows(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, ob
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
+def sampled(rng: random.Random) -> list[Message]:
+    """The messages of 40 users, as an export has them."""
+    messages = [exported(message, rng) for message in simulate(5, range(40))]
+    for message in messages:
+        message["properties"]["sample_rate"] = 0.25
+    return messages
+
+
+def too_early(messages: list[Message]) -> list[Message]:
+    """Second ends of runs: each was reported as unfinished before it ended."""
+    ends = [one for one in messages if one["properties"].get("outcome") == "failure"][:5]
+    assert ends
+    return [{**end, "properties": {**end["properties"], "outcome": "unfinished"}} for end in ends]
+
+
 @pytest.fixture(scope="module")
 def loaded() -> duckdb.DuckDBPyConnection:
     """Segment's tables of 40 users, some of whose events were loaded twice."""
     rng = random.Random(5)
-    messages = [exported(message, rng) for message in simulate(5, range(40))]
-    for message in messages:
-        message["properties"]["sample_rate"] = 0.25
+    messages = sampled(rng)
     connection = duckdb.connect()
-    create(connection, tables([*messages, *rng.sample(messages, 100)]))
+    create(connection, tables([*messages, *rng.sample(messages, 100), *too_early(messages)]))
     return connection
 
 
@@ -57,13 +70,11 @@ def test_segment_s_tables_give_the_answers_of_the_report(
     loaded: duckdb.DuckDBPyConnection, write: Write
 ) -> None:
     """I get the same numbers from my warehouse as from the files."""
-    rng = random.Random(5)
-    messages = [exported(message, rng) for message in simulate(5, range(40))]
+    messages = sampled(random.Random(5))
     for message in messages:
-        message["properties"]["sample_rate"] = 0.25
         # A warehouse's tables have no corrected time that the questions use.
         message["timestamp"] = message["originalTimestamp"]
-    path = write("events.jsonl", messages)
+    path = write("events.jsonl", [*too_early(messages), *messages])
     with database() as connection:
         load(connection, find_files([str(path)]))
         expected = questions.ask(connection, FLOWS)
