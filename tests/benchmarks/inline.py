@@ -56,9 +56,11 @@ class Result(NamedTuple):
     delivered: bool
 
 
-def programs(directory: Path, works: list[float], against: str | None) -> list[Program]:
+def programs(
+    directory: Path, works: list[float], against: str | None, **options: object
+) -> list[Program]:
     """The applications, for each time that a command may take."""
-    inline = instrumented(write_key="key", notice=False, delivery="inline")
+    inline = instrumented(write_key="key", notice=False, delivery="inline", **options)
     sources: list[tuple[str, str, str | None]]
     sources = [("bare", BARE, None), ("inline", inline, None)]
     if against is not None:
@@ -114,7 +116,9 @@ def main() -> None:
     parser.add_argument(
         "--work", type=float, nargs="+", default=[0, 0.5], help="seconds (default: 0 0.5)"
     )
+    parser.add_argument("--timeout", type=float, help="flush_timeout (default: the library's)")
     options = parser.parse_args()
+    declared = {} if options.timeout is None else {"flush_timeout": options.timeout}
     print(
         f"Python {platform.python_version()}, {platform.system()}, {os.cpu_count()} cores, load "
         f"{os.getloadavg()[0]:.1f} at the start, {options.busy} busy processes; "
@@ -123,7 +127,7 @@ def main() -> None:
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         origin = stack.enter_context(endpoints())["healthy"]
-        found = programs(directory, options.work, options.against)
+        found = programs(directory, options.work, options.against, **declared)
         for number, program in enumerate(found):
             run(program, directory / f"warm-{number}", origin)  # bytecode is cached
         for _ in range(options.busy):
