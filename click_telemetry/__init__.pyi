@@ -61,9 +61,9 @@ class _Options(TypedDict, total=False):
     packages: Iterable[str]
     delivery: Literal["detached", "inline"]
     flush_timeout: float
-    sample: float | None
     no_telemetry_option: bool | Literal["hidden"]
     events: Literal["all", "completed"] | Iterable[type[Event] | FlowDefinition | str] | None
+    sample: float | None
 
 # The parameters of `click.Group`. A class with parameters of its own takes two decorators:
 # @instrumented_group(app=…) above @click.group(cls=…, …).
