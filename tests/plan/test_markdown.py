@@ -139,6 +139,13 @@ def test_the_page_lists_what_the_source_records(
     assert [one for one in present if one not in text] == []
 
 
+def test_what_is_never_recorded_is_named(applications: Applications) -> None:
+    """Excluded commands, and those whose names stay unknown."""
+    source = "exclude(cli.command('receiver')(lambda: None))\ncli.command('go')(lambda: None)\n"
+    text = text_of(applications.plan(source))
+    assert "Never recorded, with all below them: `acme receiver`." in text
+
+
 def test_texts_of_the_application_cannot_break_a_table(applications: Applications) -> None:
     """A column's end within a help text is escaped; each row has as many cells as its heading."""
     plan = applications.plan(
