@@ -397,6 +397,7 @@ def test_what_a_script_sends_validates_against_the_plan_of_its_module(
     (tmp_path / "acme_script.py").write_text(SCRIPT)
     monkeypatch.chdir(tmp_path)
     plan = load("acme_script:cli")
+    assert list(plan.commands) == ["acme <dynamic>", "acme <plugin>", "acme boom", "acme tools"]
     messages: list[Message] = []
     for words in (["--no-color", "tools", "--name", "my-secret"], ["boom"], ["tools", "--name="]):
         run = subprocess.run(
