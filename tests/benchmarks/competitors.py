@@ -16,6 +16,32 @@ INLINE = instrumented(write_key="key", notice=False, delivery="inline")
 FROZEN = "import sys; sys.frozen = True\n" + OURS
 """As a frozen application delivers: in its own process."""
 
+HOST = "https://events.example.com"
+"""Of the destinations below; the endpoint's address takes its place."""
+
+
+def delivering(destination: str) -> str:
+    """Ours, to another destination than Segment.
+
+    Args:
+        destination: of `click_telemetry.destinations`, as it is declared.
+    """
+    name = destination.partition("(")[0]
+    return BARE.replace(
+        "\n\n@click.group()",
+        "\nfrom click_telemetry import instrumented_group"
+        f"\nfrom click_telemetry.destinations import {name}"
+        '\n\n@instrumented_group(app="acme", version="2.1.0", notice=False, '
+        f"destination={destination})\n@click.group()",
+        1,
+    )
+
+
+TO_POSTHOG = delivering(f'PostHog("key", "{HOST}")')
+TO_OPENTELEMETRY = delivering(f'OpenTelemetry("{HOST}")')
+TO_WEBHOOK = delivering(f'Webhook("{HOST}/acme", {{"X-Api-Key": "key"}})')
+TO_FILE = delivering('File("~/events.jsonl")')
+
 SEGMENT = BARE.replace(
     "import click\n",
     """\

@@ -30,7 +30,19 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from .applications import BARE, COMMAND
-from .competitors import FROZEN, INLINE, OPENTELEMETRY, OURS, POSTHOG, SEGMENT
+from .competitors import (
+    FROZEN,
+    HOST,
+    INLINE,
+    OPENTELEMETRY,
+    OURS,
+    POSTHOG,
+    SEGMENT,
+    TO_FILE,
+    TO_OPENTELEMETRY,
+    TO_POSTHOG,
+    TO_WEBHOOK,
+)
 from .endpoints import endpoints
 from .whole_process import wait_until_idle
 
@@ -59,6 +71,10 @@ ROWS = {
     "ours": ("click_telemetry", OURS, ""),
     "inline": ("click_telemetry, delivery inline", INLINE, ""),
     "frozen": ("click_telemetry, frozen", FROZEN, ""),
+    "to-posthog": ("click_telemetry, to PostHog", TO_POSTHOG, ""),
+    "to-opentelemetry": ("click_telemetry, to OpenTelemetry", TO_OPENTELEMETRY, ""),
+    "to-webhook": ("click_telemetry, to a webhook", TO_WEBHOOK, ""),
+    "to-file": ("click_telemetry, to a file", TO_FILE, ""),
     "segment": (
         "segment-analytics-python, track twice and shutdown()",
         SEGMENT,
@@ -119,6 +135,7 @@ class Runner:
             (directory / f"app-{name}.py").write_text(source, encoding="utf-8")
             # A host from the environment counts on loopback alone; this one stands in the code.
             named = source.replace("write_key='key'", f"write_key='key', host={UNRESOLVED!r}")
+            named = named.replace(HOST, UNRESOLVED)
             (directory / f"app-{name}-unresolved.py").write_text(named, encoding="utf-8")
 
     def run(self, cell: Cell) -> float:
