@@ -175,6 +175,28 @@ def test_file_that_another_process_has_locked_is_tried_again_later(
     assert deliver(queue, job(queue, path)) is True
 
 
+def test_file_that_was_renamed_meanwhile_is_not_written_to(tmp_path: Path) -> None:
+    """Another sender renamed or deleted it while this one waited for its lock."""
+    import fcntl
+
+    path = tmp_path / "events.jsonl"
+    with path.open("w") as held:
+        path.chmod(0o600)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        results: list[str] = []
+        posting = transport(path)
+        thread = threading.Thread(
+            target=lambda: results.append(posting.post([{"n": 1}], int).verdict)
+        )
+        thread.start()
+        time.sleep(0.1)
+        path.unlink()
+        fcntl.flock(held, fcntl.LOCK_UN)
+        thread.join()
+    assert results == [ACCEPTED]
+    assert written(path) == [{"n": 1}]
+
+
 def test_senders_of_several_applications_share_a_file(tmp_path: Path) -> None:
     """Each line is whole, and renaming loses none of the batches that are kept."""
     path = tmp_path / "events.jsonl"
