@@ -95,22 +95,22 @@ BUDGETS = {
     ),
     "no write key": Budget(
         NO_WRITE_KEY,
-        Counts(3,       82_300,           90,      10,   125,           62,        2,         6.8),
+        Counts(3,       83_500,           90,      10,   125,           62,        2,         6.8),
         Counts(instructions=6.0),
     ),
     "log": Budget(
         LOG,
-        Counts(9,      167_700,          207,      20,   375,          180,        3,        14.2),
+        Counts(9,      171_000,          207,      20,   375,          180,        3,        14.2),
         Counts(instructions=14.0),
     ),
     "recorded, a sender runs": Budget(
         HELD,
-        Counts(4,      106_300,          115,      12,   250,          137,       29,         9.7),
+        Counts(4,      107_500,          115,      12,   250,          137,       29,         9.7),
         Counts(4,       75_000, system_calls=200, file_calls=29, instructions=8.0),
     ),
     "recorded": Budget(
         RECORDED,
-        Counts(5,      117_100,          125,      12,   285,          180,       29,        10.9),
+        Counts(5,      118_400,          125,      12,   285,          180,       29,        10.9),
         Counts(4,       75_000, system_calls=200, file_calls=29, instructions=8.0),
     ),
 }
