@@ -1,6 +1,6 @@
 """Usage telemetry for Click applications: the public names, each loaded at its first use."""
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"
 
 _MODULES = {
     "instrument": "_instrument",
