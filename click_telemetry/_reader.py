@@ -422,9 +422,9 @@ def _ending(fact: dict[str, Any]) -> dict[str, Any]:
 
 
 def _own(fact: dict[str, Any]) -> dict[str, Any]:
-    """A fact's own properties; `dropped` is ours alone."""
+    """A fact's own properties; `dropped` and `sample_rate` are ours alone."""
     own = _object(fact.get("p"))
-    return {key: own[key] for key in own if key != "dropped"}
+    return {key: own[key] for key in own if key not in ("dropped", "sample_rate")}
 
 
 def _object(found: object) -> dict[str, Any]:

@@ -21,6 +21,8 @@ DOCUMENTS = [
     *sorted((REPOSITORY / "docs").glob("*.md")),
     REPOSITORY / "README.md",
     REPOSITORY / "CONTRIBUTING.md",
+    REPOSITORY / "SECURITY.md",
+    *sorted((REPOSITORY / "examples").rglob("*.md")),
 ]
 
 GLOSSARY = (REPOSITORY / "docs" / "glossary.md").read_text(encoding="utf-8")

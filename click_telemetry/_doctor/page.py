@@ -6,6 +6,7 @@ outside is escaped. Colour never carries meaning alone.
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from time import time
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from .._commands.terminal import (
     pluralize,
     shorten_home,
 )
+from .._sender.state import log_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -82,6 +84,7 @@ def as_json(
         "delivery": {key: current[0][key] for key in (*delivery, "not_before")}
         if current
         else None,
+        "sender_log": _log(examination),
         "versions": examination["versions"],
         "commands": examination["commands"],
         "roots": evidence.roots,
@@ -202,6 +205,8 @@ def _details(
             yield "Last error", describe_delivery_error(current[0]["last_error"])
         if current[0]["not_before"]:
             yield "Next attempt", f"not before {current[0]['not_before']}"
+        if current[0]["last_error"]:
+            yield "Sender's log", _log_line(_log(examination), home)
     versions = examination["versions"]
     yield "Application", f"{examination['app']} {versions['app'] or '(its version is null)'}"
     yield (
@@ -218,6 +223,20 @@ def _details(
             f"a recorded run imports {pluralize(cost['modules'], 'module')} more, "
             f"{cost['milliseconds']} ms this time",
         )
+
+
+def _log(examination: Mapping[str, Any]) -> str | None:
+    for one in examination["directories"]:
+        if one["name"] == "state":
+            return log_path(one["path"])
+    return None  # there is no path for a directory
+
+
+def _log_line(path: str | None, home: str) -> str:
+    """Where the senders' log is, or what to create so that they write one."""
+    if path is None or os.path.exists(path):
+        return shorten_home(path or "", home)
+    return f"none; create {shorten_home(os.path.dirname(path), home)} for one"
 
 
 def _destination(host: str | None, connection: Mapping[str, Any] | None) -> str:

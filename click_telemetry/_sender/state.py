@@ -432,17 +432,10 @@ def note_request(host: str, batch: Iterable[dict[str, object]]) -> None:
         note("request", host=origin, messages=len(ids), ids=",".join(ids))
 
 
-def log_hint(state: str) -> tuple[str, str]:
-    """The log's path, and a sentence on how to get and read it.
+def log_path(state: str) -> str:
+    """The path of the senders' log; they write it if its directory is there.
 
     Args:
         state: the application's state directory.
     """
-    directory = os.path.join(state, LOG_DIRECTORY)
-    path = os.path.join(directory, LOG)
-    if os.path.isdir(directory):
-        return path, f"Each sender appends what it did to {path}: read it with any pager."
-    return (
-        path,
-        f"Create the directory {directory}: each sender then appends what it did to {LOG}.",
-    )
+    return os.path.join(state, LOG_DIRECTORY, LOG)

@@ -63,7 +63,7 @@ def test_a_run_is_a_pair_of_events() -> None:
     first, second = sink.events
     assert (first["event"], second["event"]) == (COMMAND_INVOKED, COMMAND_COMPLETED)
     base = {name: value for name, value in first["properties"].items() if name != "sequence"}
-    assert set(base) == BASE_PROPERTIES - {"sequence", "dropped"}
+    assert set(base) == BASE_PROPERTIES - {"sequence", "dropped", "sample_rate"}
     assert base["command"] == "acme deploy"
     assert base["flags"] == ["dry_run", "region"]
     assert base["version"] == "2.1.0"

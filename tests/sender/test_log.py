@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from click_telemetry._sender.state import MAX_LOG, MAX_LOG_LINE, DebugLog, log_hint
+from click_telemetry._sender.state import MAX_LOG, MAX_LOG_LINE, DebugLog, log_path
 
 from ..harness.facts import begin, end, event, events
 from ..harness.processes import WITH_COMMANDS, Cli, Home
@@ -156,15 +156,6 @@ def test_line_is_one_line_of_bounded_length(tmp_path: Path) -> None:
     assert last.endswith(b" end reason=a_b_c_[0m_?")
 
 
-def test_hint_names_the_directory_or_the_log(tmp_path: Path) -> None:
-    """`doctor` prints it."""
-    path, sentence = log_hint(str(tmp_path))
-    assert sentence.startswith(f"Create the directory {tmp_path}/debug:")
-    (tmp_path / "debug").mkdir()
-    assert log_hint(str(tmp_path))[0] == path == f"{tmp_path}/debug/sender.log"
-    assert path in log_hint(str(tmp_path))[1]
-
-
 def test_purge_deletes_the_log(make_cli: Callable[..., Cli], home: Home, server: Server) -> None:
     """A command's sender writes it, and `telemetry purge` leaves nothing of it."""
     cli = make_cli(WITH_COMMANDS)
@@ -174,6 +165,6 @@ def test_purge_deletes_the_log(make_cli: Callable[..., Cli], home: Home, server:
     assert cli.run("deploy").returncode == 0
     server.wait_for(2)
     wait_for_end(home)
-    assert actions(directory / "sender.log")[-1] == "end"
+    assert actions(Path(log_path(str(home.state()))))[-1] == "end"
     assert cli.run("telemetry", "purge").returncode == 0
     assert not directory.exists()

@@ -1,4 +1,4 @@
-"""What demo-cli tells of itself, in one place: its events, and what people go through."""
+"""The events and flows that demo-cli records itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Direction(str, Enum):
 
     @classmethod
     def of(cls, before: Plan, after: Plan) -> Direction:
-        """Tell the direction from one plan to another."""
+        """Return the direction from one plan to another."""
         plans = list(Plan)
         return cls.UPGRADE if plans.index(after) > plans.index(before) else cls.DOWNGRADE
 

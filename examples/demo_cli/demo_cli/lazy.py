@@ -1,4 +1,4 @@
-"""A group that imports a subcommand when somebody names it, or asks for its help."""
+"""A group that imports a subcommand when it is named, or when its help is shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the root options say, for every command below them."""
+"""The values of the root options, for every command below them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import rich_click as click
 
 @dataclass(frozen=True)
 class Session:
-    """One run of demo-cli: whose profile it uses, and how much it tells."""
+    """One run of demo-cli: its profile, and how much it prints."""
 
     profile: str
     verbosity: int
