@@ -259,8 +259,9 @@ def _destination_lines(application: Application) -> Iterator[str]:
     if not application.destinations:
         yield _line("Destination", NONE)
     for known in application.destinations:
+        kind = "" if known.kind == "segment" else f"{known.kind}, "
         when = " while you are signed in" if known.identified else ""
-        yield _line("Destination", escape(known.destination.host, 50) + when)
+        yield _line("Destination", kind + escape(known.destination.host, 80) + when)
 
 
 def _spool_lines(spool: SpoolReport) -> Iterator[str]:
@@ -269,8 +270,6 @@ def _spool_lines(spool: SpoolReport) -> Iterator[str]:
         yield _line("Former queue", "for another write key or host than the current one:")
     elif known.identified:
         yield _line("Signed in", f"with your account, at {escape(known.destination.host, 50)}:")
-    elif known.kind != "segment":
-        yield _line("Destination", f"{known.kind}, {escape(known.destination.host, 80)}")
     if spool.oldest is None:
         yield _line("Queue", "empty")
     else:

@@ -174,6 +174,20 @@ def test_status_never_states_that_events_are_sent_while_they_are_not(
     assert "  Destination    none\n" in acme.run("telemetry", "status").stdout
 
 
+def test_status_names_a_destination_that_is_not_segment_once(acme: Cli, home: Home) -> None:
+    """Its kind, and where it is."""
+    source = acme.script.read_text()
+    path = home.path / "events.jsonl"
+    head = "from click_telemetry.destinations import File\n"
+    changed = source.replace('write_key="key"', f"destination=File({str(path)!r})")
+    assert changed != source
+    acme.script.write_text(head + changed)
+    acme.run("deploy")
+    lines = acme.run("telemetry", "status").stdout.splitlines()
+    (line,) = [line for line in lines if "Destination" in line]
+    assert line.startswith("  Destination    file, file:///")
+
+
 def test_status_shows_what_was_rejected(acme: Cli, server: Server, home: Home) -> None:
     """Messages that the server rejects are counted, with a description of its response."""
     server.reply = Reply(400)
