@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import click
@@ -32,6 +33,8 @@ from click_telemetry.testing import (
     assert_matches_plan,
     record_events,
 )
+
+from ..harness.planned import Applications
 
 Begin = Callable[..., TelemetryEvents]
 
@@ -469,26 +472,38 @@ def test_declared_property_whose_function_fails_raises(telemetry_events: Begin) 
 # The plan -------------------------------------------------------------------------------------
 
 
+PLANNED = """
+from typing import Literal
+
 class InvoiceExported(Event):
-    """An invoice was written to a file."""
+    "An invoice was written to a file."
 
     format: Literal["pdf", "csv"]
 
+@cli.command()
+@click.option("--dry-run", is_flag=True)
+def deploy(dry_run):
+    track(InvoiceExported("pdf"))
+"""
 
-PLANNED = instrument(
-    application(lambda: track(InvoiceExported("pdf"))), app="acme", events=(InvoiceExported,)
-)
+
+@pytest.fixture
+def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[click.Group]:
+    """An application in a package of its own."""
+    applications = Applications(tmp_path, monkeypatch)
+    yield applications.root(PLANNED, options="events=()")
+    applications.close()
 
 
-def test_what_is_recorded_matches_the_plan(telemetry_events: Begin) -> None:
+def test_what_is_recorded_matches_the_plan(telemetry_events: Begin, planned: click.Group) -> None:
     """The commands, their flags and the declared events."""
     pytest.importorskip("jsonschema")
-    events = telemetry_events(PLANNED)
-    run(PLANNED, "deploy", "--dry-run")
+    events = telemetry_events(planned)
+    run(planned, "deploy", "--dry-run")
     assert len(events.events) == 3
     assert_matches_plan(events)
-    assert_matches_plan(events.messages, PLANNED)
-    assert_matches_plan(events.events, PLANNED)
+    assert_matches_plan(events.messages, planned)
+    assert_matches_plan(events.events, planned)
 
 
 @pytest.mark.parametrize(
@@ -500,12 +515,17 @@ def test_what_is_recorded_matches_the_plan(telemetry_events: Begin) -> None:
     ],
 )
 def test_what_the_plan_does_not_have_is_found(
-    telemetry_events: Begin, event: int, property_: str, value: str, problem: str
+    telemetry_events: Begin,
+    planned: click.Group,
+    event: int,
+    property_: str,
+    value: str,
+    problem: str,
 ) -> None:
     """A value outside its list, a property and a command that are not declared."""
     pytest.importorskip("jsonschema")
-    events = telemetry_events(PLANNED)
-    run(PLANNED, "deploy")
+    events = telemetry_events(planned)
+    run(planned, "deploy")
     events.messages[event]["properties"][property_] = value
     with pytest.raises(CheckFailed) as caught:
         assert_matches_plan(events)

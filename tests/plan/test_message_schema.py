@@ -106,11 +106,15 @@ def restored(value: Any, under: str = "") -> Any:
     return SAMPLES.get(value, "ed43c1f4-7f1b-4bf4-b50a-53e6d79b1dc5" if is_id else "x")
 
 
+SCENARIO = (recorded.DIRECTORY.parent / "scenario.py").read_text(encoding="utf-8")
+"""It gets a package of its own: in `tests`, modules of other tests would belong to it."""
+
+
 @pytest.mark.parametrize("name", sorted(path.stem for path in recorded.DIRECTORY.glob("*.json")))
-def test_every_recorded_message_validates(name: str) -> None:
+def test_every_recorded_message_validates(name: str, applications: Applications) -> None:
     """What arrived of real processes: users, resources, errors, processes that vanished."""
     is_demo = name.startswith("demo-")
-    plan = demo_plan() if is_demo else load("tests.golden.scenario:cli")
+    plan = demo_plan() if is_demo else applications.plan(SCENARIO, head="")
     messages = [restored(message) for message in recorded.read(name)]
     assert problems_of(messages, plan) == []
 
