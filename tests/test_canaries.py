@@ -131,6 +131,7 @@ def test_nothing_private_comes_out_however_a_command_ends(body: str, typed: str)
 # Positive controls ----------------------------------------------------------------------
 
 
+@pytest.mark.extended
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(TREES.filter(lambda plan: plan["typed"] == "declared"), st.integers(min_value=0))
 def test_a_deliberate_leak_is_found(plan: dict[str, Any], seed: int) -> None:

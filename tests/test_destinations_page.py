@@ -54,6 +54,7 @@ def test_snippet_is_a_working_application(name: str, application: Callable[[str]
     assert events == ["Command Invoked", "Command Completed"]
 
 
+@pytest.mark.sample(1)
 @declares
 def test_watch_shows_the_events_of_every_destination(
     name: str, application: Callable[[str], Cli], home: Home
@@ -71,6 +72,7 @@ def test_watch_shows_the_events_of_every_destination(
     assert home.files() == []
 
 
+@pytest.mark.sample(1)
 @declares
 def test_doctor_examines_every_destination(name: str, application: Callable[[str], Cli]) -> None:
     """Its transport is imported as the sender imports it; a missing module is a reason."""
@@ -140,6 +142,7 @@ class TestCustom:
 
         return run
 
+    @pytest.mark.extended
     def test_events_are_in_the_database(self, run: Callable[..., list[Any]], home: Home) -> None:
         """The sender finds the package by its path, and isolates the transport all the same."""
         (home.path / "sqlite3.py").write_text("raise SystemExit('planted')")

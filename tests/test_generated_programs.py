@@ -99,6 +99,7 @@ def lines_in(path: Path) -> list[Record]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+@pytest.mark.extended
 @contract
 @settings(
     deadline=None,

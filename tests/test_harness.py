@@ -60,6 +60,7 @@ def test_kept_cases_are_evenly_spaced(total: int, keep: int, expected: set[int])
     assert sampled(total, keep) == expected
 
 
+@pytest.mark.extended
 def test_each_case_runs_by_default_or_is_extended() -> None:
     """No case of a sampled test is lost between the two parts of `.ci/run`."""
     path = "tests/contract/test_disk.py"

@@ -630,6 +630,7 @@ LIKE_OURS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.extended
 @settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(JSON | LIKE_OURS | st.builds(lambda x: head(open=[x]), LIKE_OURS), max_size=6))
 def test_any_json_is_read_without_harm(facts: list[Any]) -> None:

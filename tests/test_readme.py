@@ -46,6 +46,7 @@ def test_first_snippet_is_a_working_application(tmp_path: Path, home: Home) -> N
     assert home.files() == []
 
 
+@pytest.mark.extended
 def test_table_on_the_first_screen_is_the_real_one(tmp_path: Path, home: Home) -> None:
     """It is what `watch` shows of the first snippet, but for times."""
     pytest.importorskip("rich_click")

@@ -319,6 +319,7 @@ BOOLEANS = (
 )
 
 
+@pytest.mark.extended
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     values=st.fixed_dictionaries(
@@ -498,6 +499,7 @@ JSON = st.recursive(
 ).map(lambda value: json.dumps(value).encode())
 
 
+@pytest.mark.extended
 @given(content=st.binary(max_size=40) | JSON)
 def test_exactly_what_cannot_be_read_has_a_problem(
     content: bytes, tmp_path_factory: pytest.TempPathFactory

@@ -158,6 +158,7 @@ cli(prog_name="acme")
 """
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("words", "status", "stdout", "stderr"),
     [

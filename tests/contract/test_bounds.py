@@ -44,6 +44,7 @@ def test_ten_thousand_events_are_two_hundred_and_a_count(run: Callable[..., Any]
     assert (completed["outcome"], completed["dropped"]) == ("success", 9_800)
 
 
+@pytest.mark.extended
 def test_large_events_leave_room_for_the_pair(run: Callable[..., Any]) -> None:
     """Each event that did not fit in the file is counted."""
     arrived = run(
@@ -73,6 +74,7 @@ def test_large_events_before_the_command_begins_leave_room_for_it(run: Callable[
     assert [m["event"] for m in arrived[-2:]] == ["Command Invoked", "Command Completed"]
 
 
+@pytest.mark.extended
 def test_thousand_leaves_in_one_chain_are_a_thousand_pairs(
     make_cli: MakeCli, server: Server, home: Home
 ) -> None:
@@ -100,6 +102,7 @@ def test_thousand_leaves_in_one_chain_are_a_thousand_pairs(
     assert {m["properties"].get("outcome") for m in arrived} == {None, "success"}
 
 
+@pytest.mark.extended
 def test_fifty_threads_lose_nothing_below_the_bound(run: Callable[..., Any]) -> None:
     """Each event once, each sequence once."""
     arrived = run(

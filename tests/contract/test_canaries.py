@@ -125,6 +125,7 @@ def wait_for_ends(home: Home) -> None:
     wait_until(lambda: sender_processes(home) == [])
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("line", ["deploy", "fail"])
 def test_nothing_private_is_in_the_sender_s_command_line_or_environment(
     person: Person, server: Server, line: str
@@ -168,6 +169,7 @@ def test_nothing_private_is_logged(person: Person, line: str) -> None:
     assert person.canaries.found_in("log", *logged) == []
 
 
+@pytest.mark.extended
 def test_a_deliberate_leak_is_found_on_disk_in_requests_and_in_the_log(
     person: Person, server: Server
 ) -> None:

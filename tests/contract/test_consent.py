@@ -36,7 +36,7 @@ def make_unreachable(home: Home, how: str) -> None:
     paths[how].symlink_to(home.path / "dotfiles that are not mounted")
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("how", ["file", "folder", "configuration", "plain file"])
 def test_setting_that_cannot_be_reached_is_an_opt_out(
     how: str, make_cli: MakeCli, home: Home
@@ -88,7 +88,7 @@ def test_write_key_of_the_environment_alone_is_not_used(make_cli: MakeCli, home:
     assert len(home.spooled()) == 1
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("kind", ["link", "writable by others"])
 @pytest.mark.parametrize("level", ["telemetry", "spool", "destination"])
 def test_directory_that_is_not_private_is_not_used_and_purge_reports_it(
@@ -134,6 +134,7 @@ def test_client_gets_the_stored_id_and_the_stored_resources(make_cli: MakeCli, h
     assert second[1]["properties"]["connect_count"] == 1
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("environ", "options"),
     [

@@ -58,6 +58,7 @@ def test_burst_of_commands_joins_one_request(cli: Cli, server: Server, home: Hom
     assert len(server.requests) <= 4
 
 
+@pytest.mark.extended
 def test_one_identify_for_one_id(cli: Cli, server: Server, home: Home) -> None:
     """The sender composes it, once, without traits."""
     for wanted in (2, 4):
@@ -145,6 +146,7 @@ def test_living_command_is_not_unfinished(cli: Cli, server: Server, home: Home) 
         process.communicate()
 
 
+@pytest.mark.extended
 def test_sender_killed_after_the_server_accepted_sends_the_same_again(
     cli: Cli, server: Server, home: Home
 ) -> None:
@@ -167,6 +169,7 @@ def test_sender_killed_after_the_server_accepted_sends_the_same_again(
     assert server.events == PAIR * 2
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("default_delay")
 def test_sender_holds_the_lock_that_it_inherited(cli: Cli, server: Server, home: Home) -> None:
     """The lock is held while it sleeps and delivers, and free after its end or a kill."""
@@ -201,6 +204,7 @@ def test_sender_gets_nothing_that_others_can_read(cli: Cli, server: Server, home
     assert os.getsid(pid) != os.getsid(0)
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("default_delay")
 def test_inherited_descriptor_is_not_kept_open(cli: Cli, server: Server, home: Home) -> None:
     """The lock of `( flock 9; cmd ) 9>lock` is free when the command has ended."""
@@ -241,6 +245,7 @@ def test_program_that_continues_never_waits_for_our_child(
     assert len(server.wait_for(6)) == 6
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("default_delay")
 def test_disabling_stops_what_is_queued(cli: Cli, server: Server, home: Home) -> None:
     """The sender reads the saved setting right before it sends."""
@@ -252,6 +257,7 @@ def test_disabling_stops_what_is_queued(cli: Cli, server: Server, home: Home) ->
     assert len(home.spooled()) == 1
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("trap", ["requests.py", "sitecustomize.py", "segment/__init__.py"])
 def test_module_planted_in_the_cwd_or_on_the_path_is_not_executed(
     trap: str, cli: Cli, server: Server, home: Home

@@ -39,6 +39,7 @@ def ours():
 """
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("closed", ["", "<&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_our_descriptors_are_ten_or_more_and_not_inherited(
     closed: str, make: MakeCli, server: Server, home: Home
@@ -83,6 +84,7 @@ CLOSING = {
 }
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("body", CLOSING.values(), ids=CLOSING)
 def test_command_that_closes_our_descriptor_is_recorded_no_further(
     body: str, make: MakeCli, server: Server, home: Home
@@ -131,6 +133,7 @@ def test_daemon_that_closes_everything_writes_to_none_of_our_files(
     assert (home.path / "own").read_bytes() == b""
 
 
+@pytest.mark.extended
 @needs_strace
 def test_cost_of_a_run_does_not_grow_with_the_queue(make: MakeCli, home: Home) -> None:
     """The same system calls with ten files in the queue and with a thousand."""

@@ -61,6 +61,7 @@ def names(server: Server) -> list[str]:
     return [m["event"] for m in server.messages if m["type"] == "track"]
 
 
+@pytest.mark.sample(1)
 @needs_root
 @pytest.mark.parametrize("used", [False, True], ids=["first run", "later"])
 def test_full_disk(
@@ -157,6 +158,7 @@ def test_directory_that_may_not_be_written_to(
         place.chmod(0o700)
 
 
+@pytest.mark.extended
 def test_state_directory_that_may_not_be_written_to_needs_no_writing(
     unprivileged: tuple[str, ...], make_cli: MakeCli, home: Home, server: Server
 ) -> None:
@@ -174,6 +176,7 @@ def test_state_directory_that_may_not_be_written_to_needs_no_writing(
         home.state().chmod(0o700)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("most", [3, 4, 5, 8, 10, 11, 12])
 def test_no_descriptor_is_left(most: int, make_cli: MakeCli, home: Home) -> None:
     """EMFILE from our first descriptor on, or from a later one."""
@@ -189,6 +192,7 @@ def test_no_descriptor_is_left(most: int, make_cli: MakeCli, home: Home) -> None
         assert [message["event"] for message in messages_of(path)] == PAIR
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     "environ",
     [
@@ -238,6 +242,7 @@ def test_relative_xdg_directory_is_ignored(
     assert (home.state() / "id").exists()
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("umask", [0, 0o777], ids=oct)
 def test_files_are_private_under_any_umask(
     umask: int, make_cli: MakeCli, home: Home, server: Server
@@ -254,7 +259,7 @@ def test_files_are_private_under_any_umask(
     assert {stat.S_IMODE(path.stat().st_mode) for path in found if path.is_file()} == {0o600}
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("kind", ["symlink", "foreign", "group-writable", "fifo", "file"])
 @pytest.mark.parametrize("place", ["state", "spool"])
 def test_directory_that_is_not_private_is_not_used(

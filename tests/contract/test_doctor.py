@@ -121,7 +121,7 @@ FORMS = [(name, form) for name in SETUPS for form in ("txt", "json")]
 
 
 @pytest.mark.parametrize(("name", "form"), FORMS, ids=["-".join(one) for one in FORMS])
-@pytest.mark.sample(1)
+@pytest.mark.sample(0)
 def test_a_broken_setup_has_one_answer(name: str, form: str, home: Home) -> None:
     """The whole answer is what I read in `tests/golden/doctor`: verdict, reason, fix, details."""
     try:
@@ -131,6 +131,7 @@ def test_a_broken_setup_has_one_answer(name: str, form: str, home: Home) -> None
         pytest.skip(str(error))
 
 
+@pytest.mark.extended
 def test_a_command_ends_before_its_work(doctor: Doctor) -> None:
     """The group's callback runs, contexts are closed, the command's own callback does not run."""
     found = doctor.json("--", sys.executable, doctor.script(), "deploy")

@@ -232,7 +232,7 @@ def result_of(cli: Cli, events: Path, bare: str) -> tuple[int, bytes, bytes]:
     return run.returncode, run.stdout, run.stderr
 
 
-@pytest.mark.sample(14)
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(("body", "code"), list(OUTCOMES.values()), ids=list(OUTCOMES))
 def test_command_ends_as_without_us_and_with_the_right_exit_code(
     body: str, code: Any, make_cli: Callable[..., Cli], home: Home, tmp_path: Path

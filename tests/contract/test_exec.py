@@ -46,6 +46,7 @@ EXECS = [
 ]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.skipif(os.name != "posix", reason="exec is POSIX's")
 @pytest.mark.parametrize("call", EXECS, ids=[call.partition("(")[0] for call in EXECS])
 def test_events_before_exec_reach_the_spool(

@@ -250,6 +250,7 @@ def test_the_foreground_makes_no_network_call(recording: Cli, server: Server) ->
     ]
 
 
+@pytest.mark.extended
 def test_the_foreground_makes_no_socket(recording: Cli, server: Server) -> None:
     """The same, as Python itself sees it, wherever there is no strace."""
     events = noted(recording, NOTE_AUDIT)
@@ -269,6 +270,7 @@ def test_nothing_costly_is_imported(bare: Cli, recording: Cli, env: dict[str, st
     assert [name for name in beyond if f"{name}.".startswith(COSTLY)] == []
 
 
+@pytest.mark.extended
 def test_a_recording_run_imports_these_of_pythons_modules_and_no_other(
     bare: Cli, recording: Cli, server: Server
 ) -> None:
@@ -301,6 +303,7 @@ DECLARING = INSTRUMENTED.replace(
 )
 
 
+@pytest.mark.extended
 def test_who_declares_and_does_not_walk_loads_declarations_alone(
     make_cli: MakeCli, bare: Cli, server: Server
 ) -> None:
@@ -370,7 +373,7 @@ def test_off_writes_nothing_and_starts_nothing(
     assert home.files() == []
 
 
-@pytest.mark.sample(1)
+@pytest.mark.sample(0)
 @pytest.mark.parametrize(("source", "args", "env"), OFF_CASES)
 def test_off_changes_nothing_at_home(
     make_cli: MakeCli, home: Home, source: str, args: tuple[str, ...], env: dict[str, str]

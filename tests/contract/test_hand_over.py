@@ -122,6 +122,7 @@ def test_sender_keeps_nothing_of_the_command(cli: Cli, server: Server, home: Hom
         os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("default_delay")
 def test_terminal_that_is_closed_does_not_end_the_sender(
     cli: Cli, server: Server, home: Home

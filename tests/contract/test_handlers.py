@@ -79,6 +79,7 @@ print(total, swallowed)
 """
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "step", [7, pytest.param(1, marks=pytest.mark.extended)], ids=["some lines", "every line"]
 )
@@ -127,6 +128,7 @@ OPTIONS = {
 )
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "step", [29, pytest.param(3, marks=pytest.mark.extended)], ids=["some lines", "many lines"]
 )
@@ -177,6 +179,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("goes_on", [False, True], ids=["at exit", "goes on"])
 @pytest.mark.parametrize("handles", [False, True], ids=["default", "SIGCHLD handled"])
 def test_application_meets_no_child_of_ours(

@@ -102,6 +102,7 @@ def ran(tmp_path: Path) -> Path:
 class TestModules:
     """Imported modules (row 91)."""
 
+    @pytest.mark.sample(1)
     @pytest.mark.parametrize("where", ["cwd", "PYTHONPATH", "both, relative"])
     def test_planted_module_is_not_executed(
         self, where: str, server: Server, home: Home, tmp_path: Path, ran: Path
@@ -213,6 +214,7 @@ class TestLayouts:
         """Of `pip install --user`, which an isolated Python leaves out."""
         self.run([user_site(home.path), script], home, server, tmp_path)
 
+    @pytest.mark.extended
     def test_prefix_of_its_own(
         self, script: str, home: Home, server: Server, tmp_path: Path
     ) -> None:
@@ -232,6 +234,7 @@ class TestLayouts:
         path = str(tmp_path / "target")
         self.run([BASE, script], home, server, tmp_path, PYTHONPATH=path)
 
+    @pytest.mark.sample(1)
     @pytest.mark.parametrize("more", [0, 1_000])
     def test_each_package_in_a_directory_of_its_own(
         self, more: int, home: Home, server: Server, tmp_path: Path
@@ -261,6 +264,7 @@ class TestLayouts:
 class TestEnvironment:
     """The environment of the sender, its shell and its sleep (rows 93, 94)."""
 
+    @pytest.mark.extended
     @pytest.mark.usefixtures("default_delay")
     def test_nothing_is_passed_on_but_proxies_and_certificates(
         self, cli: Cli, server: Server, home: Home
@@ -312,7 +316,7 @@ class TestEnvironment:
         (pid, *_) = sender_processes(home)
         assert environ_of(pid)[b"PATH"] == b"/usr/bin:/bin:/usr/sbin:/sbin"
 
-    @pytest.mark.sample(2)
+    @pytest.mark.sample(1)
     @pytest.mark.parametrize("name", ["sleep", "sh", "python3", "python", "env", "cd", "exec"])
     def test_program_in_the_cwd_is_not_executed(
         self, name: str, make_cli: Callable[..., Cli], server: Server, home: Home, tmp_path: Path
@@ -332,6 +336,7 @@ class TestEnvironment:
 class TestProcess:
     """Descriptors, standard streams, terminal, directory, signals (row 95)."""
 
+    @pytest.mark.extended
     @pytest.mark.usefixtures("default_delay")
     def test_only_the_lock_and_the_job_are_open(self, cli: Cli, server: Server, home: Home) -> None:
         """Of the command's open files none is open in the shell or in the sender."""
@@ -369,6 +374,7 @@ class TestProcess:
             }
             assert foreign == set(), kind
 
+    @pytest.mark.extended
     def test_substitution_does_not_wait_for_it(self, cli: Cli, server: Server, home: Home) -> None:
         """`$(app)` and `app 2>&1 | cat` end with the command, while the sender still runs."""
         cli.run("deploy")  # the first run creates directories and compiles
@@ -382,6 +388,7 @@ class TestProcess:
             assert run.stdout == b"deployed\n"
             assert is_alive(lock_of(home))
 
+    @pytest.mark.extended
     @pytest.mark.usefixtures("default_delay")
     def test_closed_terminal_does_not_end_it(self, cli: Cli, server: Server, home: Home) -> None:
         """It has no terminal and its own session, and survives the hang-up (row 7)."""
@@ -393,6 +400,7 @@ class TestProcess:
             assert os.readlink(f"/proc/{pid}/cwd") == "/"
         server.wait_for(2)
 
+    @pytest.mark.extended
     @pytest.mark.usefixtures("default_delay")
     def test_directory_of_the_command_can_be_unmounted(
         self, cli: Cli, server: Server, home: Home
@@ -432,6 +440,7 @@ signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM, signal.SIGTERM})
 class TestChildren:
     """A program that continues meets no child of ours (rows 98, 101)."""
 
+    @pytest.mark.sample(1)
     @pytest.mark.parametrize("delivery", ["detached", "inline"])
     def test_waiting_for_any_child_never_returns_ours(
         self, delivery: str, make_cli: Callable[..., Cli], server: Server

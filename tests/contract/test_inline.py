@@ -71,6 +71,7 @@ def deploy_until_delivered(cli: Cli, server: Server, most: int = 8) -> int:
     raise AssertionError(f"not delivered in {most} runs, but {server.events}")
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("before", EVERYWHERE)
 def test_events_are_accepted_when_the_command_ends(
     before: str, make: Callable[[str], Cli], server: Server
@@ -166,7 +167,7 @@ def test_application_s_own_segment_client_is_unchanged(
     assert len(server.requests) == 1
 
 
-@pytest.mark.sample(1)
+@pytest.mark.sample(0)
 @pytest.mark.parametrize("before", EVERYWHERE)
 def test_server_that_never_responds_delays_the_command_by_the_timeout_at_most(
     before: str, make: Callable[[str], Cli], server: Server, home: Home
@@ -264,7 +265,7 @@ def start_until_it_waits(cli: Cli, command: str, server: Server) -> subprocess.P
     raise AssertionError("no request within the timeout, five times")
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("before", EVERYWHERE)
 @pytest.mark.parametrize(("command", "status"), [("deploy", 0), ("fail", 1)])
 def test_ctrl_c_during_the_wait_ends_the_wait(
@@ -333,6 +334,7 @@ def test_zipapp_delivers_from_its_zip(server: Server, home: Home, tmp_path: Path
     assert server.events == PAIR * times
 
 
+@pytest.mark.extended
 def test_application_with_packages_in_a_zip_delivers(
     server: Server, home: Home, tmp_path: Path
 ) -> None:

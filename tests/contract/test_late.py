@@ -80,7 +80,7 @@ MOMENTS = {
 }
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("parts", MOMENTS.values(), ids=MOMENTS)
 def test_event_at_an_odd_moment_is_silent_and_harmless(
     parts: dict[str, str], make_cli: MakeCli, server: Server, home: Home

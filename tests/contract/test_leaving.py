@@ -102,7 +102,7 @@ def test_events_of_a_program_that_continues_are_delivered_while_it_runs(
         process.communicate()
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.usefixtures("default_delay")
 @pytest.mark.parametrize(
     "ending",

@@ -146,6 +146,7 @@ def test_first_record_after_five_seconds_is_published(make_cli: MakeCli, server:
     ]
 
 
+@pytest.mark.extended
 def test_sessions_in_one_process_are_independent(
     make_cli: MakeCli, server: Server, home: Home
 ) -> None:

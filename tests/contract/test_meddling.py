@@ -54,7 +54,7 @@ def outcomes(server: Server, home: Home) -> list[tuple[str, str | None]]:
     return [(m["event"], m["properties"].get("outcome")) for m in tracks]
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("body", MOVING.values(), ids=MOVING)
 def test_command_that_moves_is_recorded_where_it_began(
     body: str, make: MakeCli, server: Server, home: Home
@@ -69,6 +69,7 @@ def test_command_that_moves_is_recorded_where_it_began(
     ]
 
 
+@pytest.mark.extended
 @pytest.mark.skipif(os.geteuid() != 0, reason="chroot is root's")
 def test_command_that_changes_its_root_creates_nothing_there(
     make: MakeCli, server: Server, home: Home
@@ -90,7 +91,7 @@ def test_command_that_changes_its_root_creates_nothing_there(
     assert ("Command Completed", "unfinished") not in delivered
 
 
-@pytest.mark.sample(6)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("where", ["group", "body", "head"])
 @pytest.mark.parametrize("body", MEDDLING.values(), ids=MEDDLING)
 def test_command_that_replaces_functions_of_python_is_unaffected(

@@ -106,6 +106,7 @@ def test_the_application_may_replace_the_text_or_omit_the_notice(
     assert bool(home.spooled() or server.requests) is not shown
 
 
+@pytest.mark.extended
 def test_opt_in_explains_once_how_to_enable_and_records_nothing(
     make_cli: Callable[..., Cli], home: Home, server: Server
 ) -> None:
@@ -158,6 +159,7 @@ NOT_SHOWN: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.extended
 def test_the_notice_is_not_shown_where_nothing_would_be_recorded(acme: Cli, home: Home) -> None:
     """Not in help, completion, CI or tests, after an opt-out, or where nothing can be stored."""
     for name, (words, environ) in NOT_SHOWN.items():
@@ -186,6 +188,7 @@ def test_the_notice_is_never_on_stdout(acme: Cli, home: Home) -> None:
     assert home.spooled() == []
 
 
+@pytest.mark.extended
 def test_the_notice_is_shown_once_until_the_data_is_purged(acme: Cli, home: Home) -> None:
     """Not after an opt-out; a person who had everything deleted sees it again."""
     assert LAST in run_in_terminal(acme, "deploy")
@@ -209,6 +212,7 @@ def test_50_first_runs_at_once_show_one_notice(acme: Cli, home: Home) -> None:
     assert others == ["deployed\r\n"] * 49
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("runs", [20, pytest.param(200, marks=pytest.mark.slow)])
 def test_parallel_first_runs_agree_on_one_id(
     make_cli: Callable[..., Cli], server: Server, home: Home, runs: int
@@ -226,6 +230,7 @@ def test_parallel_first_runs_agree_on_one_id(
     wait_until(lambda: sender_processes(home) == [])
 
 
+@pytest.mark.extended
 def test_an_invalid_id_is_replaced_once(
     make_cli: Callable[..., Cli], server: Server, home: Home
 ) -> None:

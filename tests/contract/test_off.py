@@ -241,7 +241,7 @@ def test_the_trace_shows_a_run_that_is_recorded(tmp_path: Path) -> None:
 GROUPS = sorted({(off.options, off.setting or "") for off in REASONS.values()})
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(1)
 @as_root
 @pytest.mark.parametrize("group", GROUPS, ids=range(len(GROUPS)))
 def test_every_reason_and_every_way_to_run_leave_nothing(
@@ -285,7 +285,7 @@ def run_sender(job: SenderJob, environ: dict[str, str]) -> None:
     subprocess.run(command_line(), input=encode(job), env=env, check=True, timeout=60)
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("setting", ['{"enabled": false}', '{"enabled": "false"', "", "[]"])
 def test_sender_started_by_hand_obeys_the_saved_setting(
     queued: SenderJob, server: Server, home: Home, setting: str
@@ -298,7 +298,7 @@ def test_sender_started_by_hand_obeys_the_saved_setting(
     assert len(home.spooled()) == 1
 
 
-@pytest.mark.sample(1)
+@pytest.mark.sample(0)
 @pytest.mark.parametrize("variable", ["DO_NOT_TRACK", "NO_ANALYTICS", "CLICK_TELEMETRY_OFF"])
 def test_sender_started_by_hand_obeys_an_opt_out_variable(
     queued: SenderJob, server: Server, variable: str

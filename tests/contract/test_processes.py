@@ -39,7 +39,7 @@ VANISHING = {
 }
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(("body", "status"), VANISHING.values(), ids=VANISHING)
 def test_process_that_vanishes_is_unfinished_once(
     body: str, status: int, make: MakeCli, make_cli: MakeCli, server: Server, home: Home
@@ -94,7 +94,7 @@ FORKING = {
 }
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("body", FORKING.values(), ids=FORKING)
 def test_command_that_forks_is_recorded_once(body: str, make: MakeCli, server: Server) -> None:
     """The process that began it records; its children do not."""

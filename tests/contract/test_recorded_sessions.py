@@ -64,7 +64,7 @@ def differences(message: dict[str, Any], other: dict[str, Any]) -> dict[str, tup
     return found
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("name", recorded.recorded_sessions())
 def test_session_arrives_as_it_was_recorded(name: str, home: Home) -> None:
     """What I type in a terminal, Ctrl-C included, is delivered as these events (row A12)."""

@@ -135,6 +135,7 @@ def test_purge_deletes_the_resources_too(acme: Cli, server: Server, home: Home) 
     assert new["resource_id"] != kept["telemetry_id"]
 
 
+@pytest.mark.extended
 def test_watching_does_not_change_the_user_s_records(acme: Cli, home: Home) -> None:
     """A watched run counts in the watcher's own directory (row 102)."""
     pytest.importorskip("rich_click")

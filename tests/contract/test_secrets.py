@@ -185,6 +185,7 @@ def test_no_secret_is_seen_in_processes_files_or_requests(story: Story, server: 
     ]
 
 
+@pytest.mark.extended
 def test_witness_finds_a_secret_that_an_application_records_itself(story: Story) -> None:
     """The positive control for files and requests."""
     witness = Witness(story.home, {"prompt": SECRETS["prompt"]})
@@ -192,6 +193,7 @@ def test_witness_finds_a_secret_that_an_application_records_itself(story: Story)
     assert witness.seen == {"processes": set(), "files": {"prompt"}, "wire": {"prompt"}}
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("where", ["environment", "command line"])
 def test_witness_finds_a_secret_of_a_process_that_holds_the_lock(
     where: str, cli: Cli, home: Home, server: Server

@@ -54,6 +54,7 @@ for thread in threads: thread.join()
 """
 
 
+@pytest.mark.extended
 def test_two_sessions_at_once_are_delivered_each_as_its_own(
     make_cli: Callable[..., Cli], server: Server, home: Home
 ) -> None:

@@ -32,6 +32,7 @@ def outcomes(server: Server, tracks: int) -> list[str]:
     return [m["properties"]["outcome"] for m in arrived if m["event"] == "Command Completed"]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("end", ["os.kill(os.getpid(), 15)", "os.kill(os.getpid(), 1)"])
 def test_signal_that_ends_the_process_makes_its_run_unfinished(
     end: str, make: MakeCli, server: Server, make_cli: MakeCli
@@ -98,6 +99,7 @@ def test_interrupt_in_a_terminal_is_a_cancelled_command(
     assert outcomes(server, 2) == ["cancelled"]
 
 
+@pytest.mark.sample(1)
 @needs_strace
 @pytest.mark.parametrize(
     "step", [8, pytest.param(2, marks=pytest.mark.extended)], ids=["some calls", "more calls"]
@@ -151,6 +153,7 @@ def test_memory_that_runs_out_costs_our_events_alone(spare: int, make: MakeCli, 
     assert same(cli).returncode == 0
 
 
+@pytest.mark.extended
 @needs_strace
 def test_command_that_is_stopped_during_a_write_delays_no_other(
     make: MakeCli, server: Server, home: Home, tmp_path: Path

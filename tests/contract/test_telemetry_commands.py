@@ -76,6 +76,7 @@ def test_the_telemetry_commands_are_never_recorded(acme: Cli, server: Server, ho
     assert server.requests == []
 
 
+@pytest.mark.extended
 def test_status_and_show_change_nothing(offline: Cli, home: Home) -> None:
     """`status` and `show` read; the tree is the same to the byte, with and without anything."""
     for _ in range(2):
@@ -144,6 +145,7 @@ def test_status_shows_what_was_delivered(acme: Cli, server: Server, home: Home) 
     assert "Delivered      3 messages, the last at" in text
 
 
+@pytest.mark.extended
 def test_status_never_states_that_events_are_sent_while_they_are_not(
     acme: Cli, server: Server, home: Home
 ) -> None:
@@ -225,6 +227,7 @@ def test_status_sees_the_flag_of_its_own_line(acme: Cli) -> None:
         assert found["reason"] == ("flag" if args else None)
 
 
+@pytest.mark.extended
 def test_status_works_where_home_is_odd(acme: Cli, home: Home) -> None:
     """No HOME, an empty one, a relative one, a file, one that is not there."""
     (home.path / "file").write_text("")
@@ -242,6 +245,7 @@ def test_status_works_where_home_is_odd(acme: Cli, home: Home) -> None:
         assert acme.run("telemetry", "show", env={"HOME": odd}).returncode == 0
 
 
+@pytest.mark.extended
 def test_status_works_on_files_that_are_broken(offline: Cli, home: Home) -> None:
     """Whatever is in our directory, status shows what it can, and nothing is removed."""
     record(offline, home)
@@ -456,6 +460,7 @@ def test_purge_does_not_touch_files_of_others(acme: Cli, home: Home, tmp_path: P
 # While senders and commands run -------------------------------------------------------------
 
 
+@pytest.mark.extended
 def test_a_sender_in_the_middle_of_a_request_sends_no_other_after_a_purge(
     acme: Cli, server: Server, home: Home
 ) -> None:
@@ -479,6 +484,7 @@ def test_a_sender_in_the_middle_of_a_request_sends_no_other_after_a_purge(
     assert home.files() == [".local", ".local/state"]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.usefixtures("default_delay")
 @pytest.mark.parametrize("command", ["purge", "disable"])
 def test_a_sender_that_sleeps_still_sends_nothing(
@@ -538,6 +544,7 @@ def test_a_purge_that_is_killed_has_purged(acme: Cli, server: Server, home: Home
     assert home.files() == [".local", ".local/state"]
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("default_delay")
 def test_what_is_recorded_after_a_purge_is_delivered(acme: Cli, server: Server, home: Home) -> None:
     """A purge is not an opt-out: the next command is recorded with a new ID."""
@@ -560,6 +567,7 @@ def test_many_commands_and_purges_at_once_end_clean(offline: Cli, home: Home) ->
     assert home.files() == [".local", ".local/state"]
 
 
+@pytest.mark.extended
 def test_a_command_that_decided_just_before_an_opt_out_leaves_nothing(
     make_cli: Callable[..., Cli], server: Server, home: Home
 ) -> None:
@@ -644,6 +652,7 @@ def test_flush_delivers_now_and_prints_how_many(acme: Cli, server: Server, home:
     assert acme.run("telemetry", "flush").stdout == "The queue is empty.\n"
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("default_delay")
 def test_flush_waits_for_a_sender_that_is_running(acme: Cli, server: Server, home: Home) -> None:
     """Right after a command its sender still sleeps: each message arrives once all the same."""
@@ -721,6 +730,7 @@ def test_flush_and_status_know_whether_a_user_is_signed_in(
     assert [one.headers["Authorization"] for one in server.accepted] == ["Bearer secret"]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("env", "why"),
     [

@@ -151,7 +151,7 @@ def test_token_is_never_sent_to_a_host_that_the_code_does_not_name(
     assert server.requests == []
 
 
-@pytest.mark.sample(1)
+@pytest.mark.sample(0)
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_rejected_token_is_tried_again_after_an_hour_and_its_events_are_kept(
     status: int, world: World
@@ -167,7 +167,7 @@ def test_rejected_token_is_tried_again_after_an_hour_and_its_events_are_kept(
         due_now(world.cli.home)
 
 
-@pytest.mark.sample(1)
+@pytest.mark.sample(0)
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_rotated_token_delivers_once_what_the_old_one_could_not(status: int, world: World) -> None:
     """After an hour the sender has the token of the run that starts it (rows 49, D2)."""
@@ -225,6 +225,7 @@ def test_token_is_used_again_after_the_server_was_down(world: World) -> None:
     assert world.account.events == PAIR * 3
 
 
+@pytest.mark.extended
 def test_identified_events_wait_for_the_next_sign_in(world: World) -> None:
     """Signed out with events queued: they are never sent anonymously (row 48)."""
     world.account.reply = Reply(401)
@@ -258,6 +259,7 @@ def test_events_are_dropped_after_seven_days_if_the_person_never_signs_in_again(
     assert state["dropped"] == 2
 
 
+@pytest.mark.extended
 def test_anonymous_events_are_not_identified_by_a_later_sign_in(world: World) -> None:
     """Events from before I signed in are not attributed to my account."""
     world.anonymous.reply = Reply(503)
@@ -268,6 +270,7 @@ def test_anonymous_events_are_not_identified_by_a_later_sign_in(world: World) ->
     assert len(world.cli.home.spooled()) == 1
 
 
+@pytest.mark.extended
 def test_auth_is_called_once_in_an_invocation(world: World) -> None:
     """Not for help, not for a run that is opted out, and once for a command."""
     world.cli.run("deploy", "--help", env={"TOKEN": "tok"})
@@ -278,7 +281,7 @@ def test_auth_is_called_once_in_an_invocation(world: World) -> None:
     assert world.calls.read_text() == "called\n"
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "body",
     [
@@ -309,6 +312,7 @@ def test_value_that_is_no_token_leaves_the_run_anonymous(
     assert authorization(server) == ["Basic a2V5Og=="]
 
 
+@pytest.mark.extended
 def test_slow_auth_costs_its_own_time_once(world: World, tmp_path: Path) -> None:
     """It is called once, and the sender does not call it."""
     source = SIGNED_IN.replace("    return os", "    import time; time.sleep(0.5)\n    return os")
@@ -318,6 +322,7 @@ def test_slow_auth_costs_its_own_time_once(world: World, tmp_path: Path) -> None
     assert world.account.events == PAIR
 
 
+@pytest.mark.extended
 def test_redirect_is_not_followed_with_a_token(world: World) -> None:
     """Another server never receives it (row 46)."""
     for status in (301, 302, 307, 308):

@@ -27,7 +27,7 @@ def run_with(cli: Cli, *options: str, args: tuple[str, ...] = ("deploy",)) -> tu
     return run.stdout, run.stderr, run.returncode
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "options",
     [("-X", "dev"), ("-W", "error"), ("-O",), ("-OO",), ("-X", "dev", "-W", "error"), ("-B",)],

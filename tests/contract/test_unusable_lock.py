@@ -25,6 +25,7 @@ INLINE = WITH_COMMANDS.replace("notice=False", 'notice=False, delivery="inline",
 FROZEN = "import sys; sys.frozen = True\n" + INLINE
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("kind", "source"),
     [

@@ -418,7 +418,7 @@ def test_the_child_gets_a_receiver_and_a_private_directory(watch: Watch) -> None
     assert not Path(state).exists()
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("args", "env", "cause", "fix"),
     [
@@ -575,7 +575,7 @@ SENDS_NOTHING = (
 
 
 @pytest.mark.parametrize("name", SENDS_NOTHING)
-@pytest.mark.sample(1)
+@pytest.mark.sample(0)
 def test_a_setup_that_sends_nothing_is_not_praised(watch: Watch, name: str) -> None:
     """Two events arrived; the last line states that none would, and names the fix."""
     setup = SETUPS[name]
@@ -597,6 +597,7 @@ def test_a_setup_that_sends_is_stated(watch: Watch) -> None:
     assert run.stderr.splitlines()[-1] == "Outside watch: acme sends to https://api.segment.io."
 
 
+@pytest.mark.extended
 def test_what_is_dropped_is_listed_with_the_reason(watch: Watch) -> None:
     """Watch shows what would raise in a test; flows have a line each."""
     body = (

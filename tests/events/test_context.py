@@ -305,6 +305,7 @@ def test_what_does_not_fit_is_left_out_and_counted(recording_client: RecordingCl
     assert of(recording_client, "dropped") == [None, 2]
 
 
+@pytest.mark.extended
 @settings(max_examples=50)
 @given(st.lists(st.dictionaries(st.text(max_size=50), st.text(max_size=2000), max_size=20)))
 def test_no_context_is_larger_than_it_may_be(calls: list[dict[str, str]]) -> None:

@@ -166,6 +166,7 @@ ANYTHING = st.recursive(
 )
 
 
+@pytest.mark.extended
 @settings(max_examples=100)
 @given(st.dictionaries(HASHABLE | ANY_TEXT, ANYTHING, max_size=12) | ANYTHING)
 def test_any_properties_become_bounded_strict_json(properties: Any) -> None:
@@ -419,6 +420,7 @@ LARGE: dict[str, Callable[[], Any]] = {
 }
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("kind", LARGE)
 def test_large_and_circular_values_cost_no_time(kind: str) -> None:
     """Whatever I pass by mistake, my command does not wait."""
@@ -557,6 +559,7 @@ SMALL = st.recursive(
 )
 
 
+@pytest.mark.extended
 @given(st.dictionaries(st.text(max_size=3), SMALL, max_size=9), st.integers(0, 200))
 def test_no_room_is_ever_exceeded(properties: dict[str, Any], room: int) -> None:
     """However little room there is, what is recorded fits in it, commas and brackets too."""

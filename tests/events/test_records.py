@@ -101,6 +101,7 @@ def test_files_are_private_under_any_umask(state: Path) -> None:
     assert modes == {FILE: 0o600, LOCK: 0o600}
 
 
+@pytest.mark.extended
 def test_the_longest_untouched_goes(state: Path) -> None:
     """At most two hundred, in at most 64 KB; the one that is used stays."""
     for n in range(MAX_RECORDS):

@@ -88,6 +88,7 @@ def test_an_event_of_my_own_has_its_properties_and_the_run_s() -> None:
 BASES = st.sampled_from(sorted(BASE_PROPERTIES))
 
 
+@pytest.mark.extended
 @given(st.dictionaries(BASES, st.none() | st.booleans() | st.integers(0, 9) | st.text()))
 def test_base_properties_cannot_be_overridden(own: dict[str, Any]) -> None:
     """What every event has cannot be set by a call, which raises in my tests."""

@@ -99,6 +99,7 @@ PLAIN = st.recursive(
 )
 
 
+@pytest.mark.extended
 @given(PLAIN)
 def test_messages_are_encoded_as_json_encodes_them(value: Any) -> None:
     """Our encoder, which spares an import, gives what the standard library gives."""

@@ -539,6 +539,7 @@ ENVIRONMENTS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.extended
 @posix
 @given(ENVIRONMENTS, st.sets(st.sampled_from(sorted(CHANGES))), st.sampled_from(sorted(CHOICES)))
 def test_every_decision_is_the_documented_one(

@@ -450,6 +450,7 @@ def test_variables_are_named_after_the_application(app: str, prefix: str) -> Non
     assert declare(app=app).prefix == prefix
 
 
+@pytest.mark.extended
 @given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}[A-Za-z0-9]", fullmatch=True))
 def test_prefix_follows_its_rule(app: str) -> None:
     """Capitals, and one underscore for each run of other characters."""
@@ -590,6 +591,7 @@ ADDRESSES = st.from_regex(
 )
 
 
+@pytest.mark.extended
 @given(TEXTS, *[st.none() | TEXTS] * 2, *[st.none() | TEXTS | ADDRESSES] * 2)
 def test_plain_declaration_is_what_the_full_rule_makes_of_it(
     app: str, version: str | None, write_key: str | None, host: str | None, url: str | None

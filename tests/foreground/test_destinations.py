@@ -252,6 +252,7 @@ from click_telemetry.destinations import Webhook
 )
 
 
+@pytest.mark.sample(1)
 @pytest.mark.skipif(sys.platform == "win32", reason="looks at file locks")
 @pytest.mark.parametrize(
     ("env", "ours"),

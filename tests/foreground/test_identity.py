@@ -212,12 +212,14 @@ os.link = link
 """
 
 
+@pytest.mark.extended
 def test_20_processes_agree_on_the_first_id(path: Path) -> None:
     """A script that runs my commands in parallel creates one ID."""
     assert Counter(race(20, IMPORT, ASK, path)) == {path.read_text(): 20}
     assert os.listdir(path.parent) == ["id"]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(("preamble", "content"), [(IMPORT, b"invalid"), (NO_LINKS + IMPORT, None)])
 def test_20_processes_never_have_two_ids(path: Path, preamble: str, content: bytes | None) -> None:
     """Where a lock is needed, a process that waited too long has no ID for once."""

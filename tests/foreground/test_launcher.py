@@ -298,6 +298,7 @@ def started_without_a_shell(spool: Spool) -> None:
     os.close(lock)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.contract
 @pytest.mark.parametrize("start", [started_by_the_launcher, started_without_a_shell])
 def test_sender_delivers_and_is_no_child_of_a_program_that_goes_on(

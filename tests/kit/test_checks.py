@@ -134,6 +134,7 @@ def test_sound_instrument_is_transparent(make_app: MakeApp) -> None:
     assert_transparent(make_app(), *GO, input="pw\n")
 
 
+@pytest.mark.extended
 def test_instrument_that_swallows_an_exit_code_is_found(make_app: MakeApp) -> None:
     """CI would go on after a failure."""
     with pytest.raises(CheckFailed) as caught:

@@ -70,6 +70,7 @@ if __name__ == "__main__":
 WAYS = ("nested", "in_runner", "in_thread", "in_child", "in_task", "in_other_application")
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("tracks", [False, True], ids=["plain", "with track"])
 @pytest.mark.parametrize("how", WAYS)
 def test_opt_out_applies_to_what_the_command_starts(
@@ -155,6 +156,7 @@ cli()
 """Commands of `acme` about which nothing is decided before they run `other`."""
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("how", ["directly", "in a thread"])
 @pytest.mark.parametrize("words", [("excluded",), ("group", "leaf")], ids=["excluded", "group"])
 @pytest.mark.parametrize(

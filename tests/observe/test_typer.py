@@ -589,6 +589,7 @@ class MakeCli(Protocol):
     def __call__(self, source: str = ..., name: str = ...) -> Cli: ...
 
 
+@pytest.mark.extended
 @pytest.mark.contract
 def test_process_delivers_two_events(make_cli: MakeCli, server: Server) -> None:
     """A command of a Typer application arrives as a command of a Click application does."""
@@ -602,6 +603,7 @@ def test_process_delivers_two_events(make_cli: MakeCli, server: Server) -> None:
     ]
 
 
+@pytest.mark.extended
 @pytest.mark.contract
 @pytest.mark.parametrize(
     "args",
@@ -628,6 +630,7 @@ def test_person_sees_the_same(args: list[str], make_cli: MakeCli) -> None:
     )
 
 
+@pytest.mark.extended
 @pytest.mark.contract
 def test_completion_lists_the_same_commands(make_cli: MakeCli) -> None:
     """My users complete commands as before, and the option too."""

@@ -15,6 +15,7 @@ from .conftest import Report, Write
 USERS = range(25)
 
 
+@pytest.mark.extended
 def test_the_counts_of_200_users_are_those_of_plain_python(report: Report, write: Write) -> None:
     """I can trust each number: another program counts the same from the same file."""
     messages = list(simulate(1, range(200), sessions=6))
@@ -30,6 +31,7 @@ def test_the_counts_of_200_users_are_those_of_plain_python(report: Report, write
     assert answers["sources"]["bad_files"] == [{"file": str(path), "bad_lines": 6}]
 
 
+@pytest.mark.extended
 def test_exports_in_folders_give_the_same_as_one_file(report: Report, write: Write) -> None:
     """Segment's and RudderStack's exports, compressed or not, are read like my own file."""
     messages = list(simulate(2, USERS))

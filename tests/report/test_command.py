@@ -86,6 +86,7 @@ def shown(report: object, width: int, **options: object) -> str:
     return console.file.getvalue()
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_terminal_shows_every_answer_in_its_width(
     width: int, report: Report, write: Write

@@ -48,6 +48,7 @@ def test_each_command_of_the_page_runs(line: str) -> None:
     assert result.output
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("files")
 def test_the_snippet_prints_commands_and_ends(home: Home) -> None:
     """Another program reads the JSON as the page shows."""

@@ -16,6 +16,7 @@ APP = WITH_COMMANDS.replace('write_key="key"', 'destination=File("~/events.jsonl
 )
 
 
+@pytest.mark.extended
 def test_commands_are_reported_from_the_file_that_they_reach(
     make_cli: Callable[..., Cli], report: Report
 ) -> None:

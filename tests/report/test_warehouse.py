@@ -66,6 +66,7 @@ def loaded() -> duckdb.DuckDBPyConnection:
     return connection
 
 
+@pytest.mark.extended
 def test_segment_s_tables_give_the_answers_of_the_report(
     loaded: duckdb.DuckDBPyConnection, write: Write
 ) -> None:

@@ -115,6 +115,7 @@ def test_what_is_no_secret_is_left_alone() -> None:
     assert len(touched) <= len(texts) * 0.02, touched
 
 
+@pytest.mark.extended
 def test_names_of_popular_libraries_are_left_alone() -> None:
     """An identifier is no secret, however long: at most one of 200 is touched."""
     for names in (corpora.identifiers(), sorted(set(corpora.installed_identifiers()))):
@@ -232,6 +233,7 @@ FRAGMENTS = st.lists(
 ).map("".join)
 
 
+@pytest.mark.extended
 @settings(max_examples=500)
 @given(FRAGMENTS | ANY_TEXT)
 def test_scrubbing_twice_is_scrubbing_once(text: str) -> None:
@@ -240,11 +242,13 @@ def test_scrubbing_twice_is_scrubbing_once(text: str) -> None:
     assert scrub(scrubbed) == scrubbed
 
 
+@pytest.mark.extended
 def test_every_example_is_unchanged_by_a_second_scrubbing() -> None:
     """No marker is taken for something else, nor for a name."""
     assert [t for _, t, _ in corpora.examples() if scrub(scrub(t)) != scrub(t)] == []
 
 
+@pytest.mark.extended
 @given(st.dictionaries(FRAGMENTS, FRAGMENTS | st.lists(FRAGMENTS), max_size=5))
 def test_properties_are_unchanged_by_a_second_scrubbing(properties: dict[str, Any]) -> None:
     """What waited in memory is the same when it is recorded."""
@@ -307,7 +311,7 @@ def least_time(text: str, times: int) -> float:
     return min(found)
 
 
-@pytest.mark.sample(8)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("unit", [*REPEATED, None], ids=ascii)
 def test_ten_times_the_text_takes_ten_times_the_time(unit: str | None) -> None:
     """No text makes a command wait: 30,000 characters within 12 times of 3,000."""

@@ -62,6 +62,7 @@ ONE = [begin(), {"next": True}]
 """Facts of one message."""
 
 
+@pytest.mark.extended
 def test_sender_that_must_not_deliver_keeps_the_bounds_without_a_network(
     queue: Queue, server: Server, tmp_path: Path
 ) -> None:
@@ -80,6 +81,7 @@ def test_sender_that_must_not_deliver_keeps_the_bounds_without_a_network(
     assert (len(server.messages), reports(server)) == (1_000, [50])
 
 
+@pytest.mark.extended
 def test_far_too_many_files_converge_to_the_bound(queue: Queue, server: Server) -> None:
     """Whatever created them; in memory that does not grow with them."""
     _converges(queue, server, 12_000)

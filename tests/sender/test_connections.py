@@ -29,7 +29,7 @@ def put_for_two_requests(queue: Queue) -> None:
 ACCEPTANCE = b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Type: application/json\r\n\r\n"
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "response",
     [
@@ -118,7 +118,7 @@ def test_connection_that_cannot_be_made_is_tried_once(queue: Queue, tmp_path: Pa
     assert attempts.read_text() == "x"
 
 
-@pytest.mark.sample(1)
+@pytest.mark.sample(0)
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_rejected_token_waits_for_a_constant_hour(
     status: int, queue: Queue, server: Server

@@ -92,6 +92,7 @@ def test_start_of_a_line_that_a_killed_sender_left_is_removed(queue: Queue, tmp_
     assert written(path) == [{"whole": 1}, *expected]
 
 
+@pytest.mark.extended
 def test_killed_sender_loses_no_message(queue: Queue, tmp_path: Path) -> None:
     """At any moment of a write; duplicates have one message ID."""
     path = tmp_path / "events.jsonl"

@@ -89,7 +89,7 @@ def test_connection_that_is_never_accepted_is_given_up_within_ten_seconds(
     kept(queue, name, "ConnectTimeout", tried=False)
 
 
-@pytest.mark.sample(1)
+@pytest.mark.sample(0)
 @pytest.mark.parametrize("what", ["headers", "body"])
 def test_server_that_drips_is_given_up(what: str, queue: Queue, server: Server) -> None:
     """Each byte arrives in time, without end."""
@@ -134,6 +134,7 @@ def test_name_that_does_not_exist_keeps_everything_without_a_mark(queue: Queue) 
     kept(queue, name, "ConnectionError", tried=False)
 
 
+@pytest.mark.extended
 def test_page_of_a_captive_portal_is_not_an_acceptance(queue: Queue, server: Server) -> None:
     """A hotel's login page, with status 200."""
     pages = [
@@ -151,6 +152,7 @@ def test_page_of_a_captive_portal_is_not_an_acceptance(queue: Queue, server: Ser
     assert len(server.requests) == len(pages)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirect_is_not_followed(status: int, queue: Queue, server: Server) -> None:
     """Neither the events nor the key go where a server points."""
@@ -166,6 +168,7 @@ def test_redirect_is_not_followed(status: int, queue: Queue, server: Server) -> 
         other.stop()
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_message_that_a_server_rejects_is_dropped_alone(
     status: int, queue: Queue, server: Server
@@ -201,6 +204,7 @@ def test_request_that_is_too_large_is_halved_until_it_fits(queue: Queue, server:
     assert (queue.state.delivered, queue.state.rejected) == (20, 1)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_wrong_configuration_waits_longer(status: int, queue: Queue, server: Server) -> None:
     """A person must change it; the response was definite, so there is no mark."""
@@ -211,6 +215,7 @@ def test_wrong_configuration_waits_longer(status: int, queue: Queue, server: Ser
     kept(queue, name, f"http_{status}", tried=False, first_wait=3600.0)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 599])
 def test_failing_server_is_retried_later(status: int, queue: Queue, server: Server) -> None:
     """One request a run, half a minute at first, and no mark."""
@@ -221,6 +226,7 @@ def test_failing_server_is_retried_later(status: int, queue: Queue, server: Serv
     kept(queue, name, f"http_{status}", tried=False)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("header", "least", "most"),
     [
@@ -300,6 +306,7 @@ def test_response_without_end_is_not_read_to_its_end(queue: Queue, server: Serve
     assert queue.names == []
 
 
+@pytest.mark.extended
 @pytest.mark.skipif(sys.platform != "linux", reason="reads its memory in /proc")
 def test_compressed_response_is_not_inflated(queue: Queue, server: Server) -> None:
     """A gigabyte in a megabyte, with an error, which the client would read in full."""
@@ -390,6 +397,7 @@ def test_month_offline_keeps_a_week(queue: Queue, server: Server) -> None:
     assert (queue.state.dropped, queue.state.delivered) == (8, 8)
 
 
+@pytest.mark.extended
 def test_requests_are_as_large_as_segment_accepts(queue: Queue, server: Server) -> None:
     """At most 100 messages and 400 kB; a message over 32 KB is dropped and counted."""
     for _ in range(130):

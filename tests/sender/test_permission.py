@@ -195,6 +195,7 @@ def test_foreign_files_do_not_obstruct_delivery(queue: Queue, server: Server) ->
     assert reports(server) == [2] == [queue.state.dropped]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("kind", ["directory", "link", "FIFO"])
 def test_unusable_lock_sends_nothing_and_the_bounds_are_kept(
     kind: str, queue: Queue, server: Server

@@ -49,6 +49,7 @@ def test_command_is_delivered_in_the_words_of_its_facts(queue: Queue, server: Se
     assert queue.state.delivered == 3
 
 
+@pytest.mark.extended
 def test_run_without_an_end_is_ended_in_the_same_words_however_often(
     queue: Queue, server: Server
 ) -> None:
@@ -82,7 +83,7 @@ def test_sender_that_is_killed_at_any_system_call_loses_and_changes_nothing(
     _kill_at_every(call, queue, server, KILLS[call])
 
 
-@pytest.mark.sample(1)
+@pytest.mark.sample(0)
 @needs_strace
 @pytest.mark.parametrize("call", ["rename", "unlink"])
 def test_sender_that_is_killed_at_a_change_of_the_spool_loses_and_changes_nothing(
@@ -115,6 +116,7 @@ def _kill_at_every(call: str, queue: Queue, server: Server, step: int) -> None:
     assert sorted(path.name for path in queue.path.iterdir()) == ["lock", "state.json"]
 
 
+@pytest.mark.extended
 @needs_strace
 def test_what_cannot_be_unlinked_is_not_sent_again(queue: Queue, server: Server) -> None:
     """Neither by this sender nor by the next one, which sends nothing else either."""
@@ -265,6 +267,7 @@ CHANGED = {
 }
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("how", CHANGED)
 def test_client_that_has_changed_delivers_nothing(how: str, queue: Queue, server: Server) -> None:
     """Nothing is lost, and the error is saved for `telemetry status`."""
@@ -319,6 +322,7 @@ def test_sender_keeps_nothing_of_its_parent(queue: Queue, server: Server, tmp_pa
         process.wait()
 
 
+@pytest.mark.extended
 def test_sender_leaves_the_lock_to_the_next_one_whatever_kills_it(
     queue: Queue, server: Server
 ) -> None:

@@ -96,6 +96,7 @@ CERTIFICATES: dict[str, Callable[[trustme.CA], trustme.LeafCert]] = {
 }
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("which", CERTIFICATES)
 def test_server_with_a_wrong_certificate_gets_nothing(
     which: str, queue: Queue, secure: Secure, ca: trustme.CA, trusted: dict[str, str]
@@ -136,6 +137,7 @@ def test_proxy_with_its_own_certificate_gets_nothing(
     assert (server.requests, queue.names) == ([], [name])
 
 
+@pytest.mark.extended
 def test_proxy_forwards_a_plain_request(queue: Queue, server: Server, through: Through) -> None:
     """Only for hosts that are not excepted."""
     proxy = through(server)
@@ -174,6 +176,7 @@ def test_proxy_that_does_not_answer_postpones_delivery(scheme: str, queue: Queue
     assert (queue.names, queue.state.last_error) == ([name], "ProxyError")
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("value", ["socks5://127.0.0.1:9", "socks5h://127.0.0.1:9", "!?", "x://y"])
 def test_proxy_that_cannot_be_used_postpones_delivery(value: str, queue: Queue) -> None:
     """SOCKS without its package, or no proxy at all: it is never bypassed."""

@@ -218,6 +218,7 @@ def test_refused_connection_leaves_no_mark(kind: Kind, queue: Queue, server: Ser
     assert_kept(queue, "ConnectionError", tried=False)
 
 
+@pytest.mark.sample(1)
 def test_silent_server_is_given_up_when_the_time_is_over(
     kind: Kind, queue: Queue, server: Server
 ) -> None:
@@ -247,6 +248,7 @@ def test_credentials_of_netrc_are_not_sent(
     assert request.headers.get("Authorization") in (None, "Basic a2V5Og==")
 
 
+@pytest.mark.sample(1)
 def test_sender_process_delivers_with_what_its_job_contains(
     kind: Kind, queue: Queue, server: Server
 ) -> None:

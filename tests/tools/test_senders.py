@@ -109,6 +109,7 @@ def test_a_receiver_that_cannot_be_reached_is_reported(tmp_path: Path) -> None:
     assert time.monotonic() - began < 8
 
 
+@pytest.mark.extended
 def test_a_receiver_that_never_responds_is_not_waited_for(tmp_path: Path) -> None:
     """The wait ends, the sender with it, and what was not delivered is reported."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -118,6 +119,7 @@ def test_a_receiver_that_never_responds_is_not_waited_for(tmp_path: Path) -> Non
     assert remainders == [Remainder("acme", undelivered=1)]
 
 
+@pytest.mark.extended
 def test_a_running_process_is_waited_for(tmp_path: Path, receiver: Receiver) -> None:
     """A file that a process still writes is reported as locked, and the wait is printed once."""
     path = write(tmp_path, receiver.origin, begin())
