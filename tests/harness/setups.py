@@ -201,6 +201,8 @@ def stable_json(text: str) -> str:
             one["path"] = "HOME/" + one["path"].partition("/home/")[2]
     if found.get("storage", "").startswith("/"):
         found["storage"] = "HOME/" + found["storage"].partition("/home/")[2]
+    if found.get("sender_log"):
+        found["sender_log"] = "HOME/" + found["sender_log"].partition("/home/")[2]
     for key in ("failed_at", "not_before"):
         if (found.get("delivery") or {}).get(key):
             found["delivery"][key] = "TIME"
