@@ -22,7 +22,7 @@ collect_ignore: list[str] = []
 if find_spec("rich_click") is None:  # the tools and the demo need it, and an application does not
     collect_ignore += ["tools", "demo", "contract/test_watch.py", "contract/test_doctor.py"]
     collect_ignore += ["contract/test_recorded_sessions.py", "plan/test_message_schema.py"]
-    collect_ignore += ["plan/test_plan_command.py", "plan/test_tree.py"]
+    collect_ignore += ["plan/test_plan_command.py", "plan/test_tree.py", "doctor", "report"]
 
 # A machine may be slow for a while: no test asserts a time.
 settings.register_profile("untimed", deadline=None)

@@ -156,11 +156,7 @@ class CommandMaker(type):
         except BaseException as error:
             below = error.__traceback__
             if below is not None:
-                error.__traceback__ = below.tb_next  # without our frame
-                if sys.version_info < (3, 11):  # `raise` puts it back there
-                    from .. import _tracebacks  # Python 3.10 alone
-
-                    _tracebacks.unlink_below(below)
+                error.__traceback__ = below.tb_next  # without our frame; Python 3.10 keeps it
             raise
         try:
             _instrument(cls.telemetry_app, command)
