@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from click_telemetry._commands.group import NAMES
+from click_telemetry._plan.model import health_event
 from click_telemetry._reader import BASE_PROPERTIES, COMPLETED_PROPERTIES
 
 from .harness.processes import REPOSITORY
@@ -45,11 +46,10 @@ def test_every_promise_names_a_test() -> None:
 
 
 def test_the_page_lists_every_property() -> None:
-    """The page lists exactly the properties that are recorded of a command."""
+    """The page lists exactly the properties of a command's events, and of the daily report."""
     listed = set(re.findall(r"`(\w+)`", section(PAGES[1], "What is recorded")))
-    assert listed - {"TimeoutError", "command"} == (
-        BASE_PROPERTIES | COMPLETED_PROPERTIES - {"command"}
-    ) - {"command"}
+    of_health = {one.name for one in health_event(None).properties}
+    assert listed - {"TimeoutError"} == BASE_PROPERTIES | COMPLETED_PROPERTIES | of_health
 
 
 def test_every_telemetry_command_is_documented() -> None:

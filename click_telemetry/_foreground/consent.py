@@ -293,7 +293,7 @@ def text(
     what = (
         f"{begins} how it is used, to improve it: each command with the names of its options, "
         "time, duration, exit code and kind of error; system, versions, whether a person or a "
-        f"script runs it, and a random ID.{more} All of it {goes}"
+        f"script runs it, how sending works, and a random ID.{more} All of it {goes}"
     ) + (", with your account if you are signed in." if signed_in else ".")
     if opt_in:
         saves = f'save {{"enabled": true}} in {setting}'

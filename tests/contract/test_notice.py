@@ -40,8 +40,9 @@ def test_the_notice_is_read_in_five_seconds(acme: Cli, home: Home) -> None:
     assert run_in_terminal(acme, "deploy").replace("\r\n", "\n") == (
         "acme records how it is used, to improve it: each command with the names of its\n"
         "options, time, duration, exit code and kind of error; system, versions, whether\n"
-        "a person or a script runs it, and a random ID. acme may add more, such as your\n"
-        f"choice from a fixed list. All of it is sent to {acme.environ[HOST][7:]}.\n"
+        "a person or a script runs it, how sending works, and a random ID. acme may add\n"
+        "more, such as your choice from a fixed list. All of it is sent to\n"
+        f"{acme.environ[HOST][7:]}.\n"
         "  To opt out: acme.py telemetry disable (for one run: --no-telemetry)\n"
         "  To see it:  acme.py telemetry show\n"
         "Nothing was recorded this time.\n"
