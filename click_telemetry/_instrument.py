@@ -315,7 +315,7 @@ def is_overridden(kind: type, method: str) -> bool:
 def pass_on(error: BaseException) -> None:
     """Raise an exception again that a signal handler of the application raised while we ran."""
     if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
-        loaded: Any = sys.modules.get(f"{__package__}._tracebacks")
+        loaded: Any = sys.modules.get("click_telemetry._tracebacks")
         if loaded is None:
             try:
                 from . import _tracebacks as loaded  # after an exception alone
@@ -336,10 +336,12 @@ def _before_invoke(command: Any, context: Any, args: Any, kwargs: Any) -> Any:
     SCOPES.append(scope)
     try:
         scope.enter(command, contexts)
-    except Exception as error:
+    except BaseException as error:
         try:
+            if not isinstance(error, Exception):
+                raise
             pass_on(error)
-        except BaseException:
+        except BaseException:  # such as Ctrl-C: the command does not begin
             scope.leave(error, None)
             raise
     return args, scope
@@ -502,10 +504,10 @@ class Scope:
         self.started = monotonic_ns()
         for context in contexts:
             self.opted_out = self.opted_out or scope_of(context).opted_out
-            callback = getattr(context.command, "callback", None)
+            own = context.command
+            callback = getattr(own, "callback", None)
             # Typer makes the command of a function; the `__dict__` of other callables may raise.
-            function = callback if type(callback) is FunctionType else context.command
-            for marked in (context.command, function):
+            for marked in (own, callback if type(callback) is FunctionType else own):
                 found = marked.__dict__.get(KEY)
                 if type(found) is CommandState and found.excluded:
                     self.excluded = True

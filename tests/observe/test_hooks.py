@@ -13,7 +13,7 @@ from unittest import mock
 import click
 import pytest
 
-from click_telemetry import instrument
+from click_telemetry import _instrument, instrument
 from click_telemetry.testing import RecordingClient
 
 from ..harness.stories import pair, run, story
@@ -242,3 +242,26 @@ def test_no_command_at_all_is_left_alone(recording_client: RecordingClient) -> N
 
     group = instrument(Odd("cli"), app="acme", client=recording_client)
     assert run(group, "x").exit_code == 2
+
+
+def test_ctrl_c_while_a_command_begins_leaves_nothing_behind(
+    recording_client: RecordingClient,
+) -> None:
+    """In a REPL, the next command is recorded as if the interrupted one had not been there."""
+    interrupted: list[bool] = []
+
+    def interrupt_once() -> str:
+        if not interrupted:
+            interrupted.append(True)
+            raise KeyboardInterrupt
+        return "eu"
+
+    cli = click.Group("cli", commands={"deploy": click.Command("deploy")})
+    instrument(cli, app="acme", client=recording_client, properties={"region": interrupt_once})
+    with pytest.raises(click.Abort):
+        cli.main(["deploy"], standalone_mode=False)
+    assert _instrument.SCOPES == []
+    recording_client.clear()
+    cli.main(["deploy"], standalone_mode=False)
+    assert [event["properties"]["sequence"] for event in recording_client.events] == [1, 2]
+    assert _instrument.SCOPES == []
