@@ -28,13 +28,13 @@ from .._recorder import (
     is_random_id,
     read_file,
 )
-from .._spool import Spool
 from .identity import is_in_sample, random_id, read_or_create
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .._recorder import Decision, Fact, Invocation, Settings
+    from .._spool import Spool
 
 
 class ClientSink:
@@ -137,6 +137,8 @@ def _watched(
     state = state_directory(environ)
     if state is not None and not os.path.isdir(state):
         return None  # the receiver has ended, and its directory is not made again
+    from .._spool import Spool  # log mode and a client have no spool
+
     new = Spool
     if settings.delivery == "inline":
         from .inline import InlineSpool  # as without the receiver

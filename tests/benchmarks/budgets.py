@@ -60,7 +60,7 @@ OPTION = OPTED_OUT | {"._foreground", "._foreground.opt_out"}
 NO_WRITE_KEY = OPTED_OUT | {"._recorder"}
 LOG = NO_WRITE_KEY | {
     *("._foreground", "._foreground.identity", "._foreground.sinks"),
-    *("._reader", "._spool", "._storage"),
+    *("._reader", "._storage"),
 }
 HELD = NO_WRITE_KEY | {"._spool"}
 RECORDED = HELD | {"._launcher"}
@@ -100,7 +100,7 @@ BUDGETS = {
     ),
     "log": Budget(
         LOG,
-        Counts(9,      171_000,          207,      20,   375,          180,        3,        14.2),
+        Counts(8,      146_500,          182,      20,   375,          180,        3,        12.9),
         Counts(instructions=14.0),
     ),
     "recorded, a sender runs": Budget(
