@@ -45,10 +45,6 @@ RESERVED_PROPERTIES = BASE_PROPERTIES | COMPLETED_PROPERTIES
 INVOCATION_ID, SESSION_ID, RUN_ID, MESSAGE_ID, COMPLETED_ID, IDENTIFY_ID = range(6)
 """Kinds of `derived_id`."""
 
-HEAD_LIMIT = 4 * 1024 + 256 * 1024
-LINE_LIMIT = 32 * 1024
-"""Bytes of the first line, which contains the runs that are open, and of any other line."""
-
 _SYSTEMS = {"darwin": "macos", "win32": "windows", "cygwin": "windows"}
 _EPOCH = datetime(1970, 1, 1)
 _LAST_MILLISECOND = 253_402_300_799_999
@@ -56,28 +52,6 @@ _LAST_MILLISECOND = 253_402_300_799_999
 _MAX_NUMBER = 2**48 - 1
 """Of a run, a sequence or an identify, so that derived IDs differ."""
 _MAX_DROPPED = 10**9
-_MAX_DEPTH = 64
-
-
-class Composition:
-    """What one file gives.
-
-    Attributes:
-        messages: in the order in which they are sent.
-        lost: facts that could not be composed and that no message reports.
-        pending: all dropped events that no message reports: `lost`, those of the facts' `dropped`
-            and of the file's name.
-        newer: whether the file has a higher version of the format. Then it is not read, and `lost`
-            is the number of its facts.
-    """
-
-    __slots__ = ("lost", "messages", "newer", "pending")
-
-    def __init__(self, messages: list[Message], lost: int, pending: int, newer: bool) -> None:
-        self.messages = messages
-        self.lost = lost
-        self.pending = pending
-        self.newer = newer
 
 
 def derived_id(hex_digits: str, kind: int, number: int = 0) -> str:
@@ -89,53 +63,6 @@ def derived_id(hex_digits: str, kind: int, number: int = 0) -> str:
         number: of the run, the sequence or the identify, below 2**48.
     """
     return _uuid(int(hex_digits, 16), kind, number)
-
-
-def compose(name: str, content: bytes, *, writer_gone: bool) -> Composition:
-    """The messages of one file. A line that cannot be read is skipped and counted.
-
-    Args:
-        name: of the file, without its directory.
-        content: its bytes; what follows the last line's end is a torn line and is not counted.
-        writer_gone: whether no process writes to it any more; then each run without an end gets
-            an `unfinished` one.
-
-    Raises:
-        ValueError: the name is not that of a file of facts.
-    """
-    import json
-
-    stem, _, marks = name.partition(".")
-    hex_digits = stem.split("-")[1] if stem.count("-") == 2 else ""
-    if len(hex_digits) != 32:
-        raise ValueError(f"{name!r} is not the name of a file of facts")
-    dropped = marks.partition("dropped-")[2].partition(".")[0]
-    composer = Composer(hex_digits, int(dropped or 0))
-    decode = json.JSONDecoder(
-        object_pairs_hook=_unique, parse_float=_finite, parse_constant=_finite
-    ).decode
-    messages: list[Message] = []
-    lines = content.split(b"\n")[:-1]
-    limit = HEAD_LIMIT
-    for line in lines:
-        if not line:
-            continue  # the end of a line that was torn before its first byte
-        try:
-            if len(line) > limit:
-                raise ValueError("too long")
-            fact = decode(line.decode("ascii"))
-            if line.count(b"[") + line.count(b"{") > _MAX_DEPTH:
-                _check_depth(fact)
-        except (ValueError, RecursionError):
-            composer.skip()
-        else:
-            messages += composer.feed(fact)
-        limit = LINE_LIMIT
-        if composer.newer:
-            facts = max(1, len(lines) - 1)
-            return Composition([], facts, facts + composer.pending, True)
-    messages += composer.finish(writer_gone=writer_gone)
-    return Composition(messages, composer.lost, composer.pending, False)
 
 
 class Composer:
@@ -490,33 +417,3 @@ def _uuid(base: int, kind: int, number: int) -> str:
     made = (base ^ kind << 112 ^ number) & ~(0xF << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62
     digits = f"{made:032x}"
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return found
-
-
-def _finite(text: str) -> float:
-    """A number that JSON has; `NaN`, `Infinity` and 1e999 are none."""
-    number = float(text)
-    if not float("-inf") < number < float("inf"):
-        raise ValueError(text)
-    return number
-
-
-def _check_depth(fact: object) -> None:
-    """Raise for what is nested so deeply that another encoder may fail on it."""
-    level = [fact]
-    for _ in range(_MAX_DEPTH):
-        level = [
-            inner
-            for value in level
-            if isinstance(value, (dict, list))
-            for inner in (value.values() if isinstance(value, dict) else value)
-        ]
-        if not level:
-            return
-    raise ValueError("nested too deeply")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from click_telemetry import instrument, track
 from click_telemetry._foreground.sinks import LogClient
-from click_telemetry._reader import compose
+from click_telemetry._sender.queue import compose
 
 from .harness.canaries import Canaries, Leak
 from .harness.trees import BODIES, OPTIONS, TREES, Tree

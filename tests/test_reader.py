@@ -16,17 +16,15 @@ from click_telemetry._reader import (
     COMMAND_COMPLETED,
     COMMAND_INVOKED,
     COMPLETED_ID,
-    HEAD_LIMIT,
     IDENTIFY_ID,
     INVOCATION_ID,
-    LINE_LIMIT,
     MESSAGE_ID,
     RUN_ID,
     SESSION_ID,
     Composer,
-    compose,
     derived_id,
 )
+from click_telemetry._sender.queue import HEAD_LIMIT, LINE_LIMIT, compose
 
 from .harness.facts import (
     ANONYMOUS,

@@ -22,10 +22,10 @@ APART = ("_doctor", "_kit", "_plan", "_report", "_sender.transports", "destinati
 """What only a maintainer's command loads, or the sender for one destination."""
 MAX_FILES_APART = 44
 MAX_LINES = 450
-LONGER = {"_recorder": 999, "_instrument": 606, "_reader": 525, "_spool": 480}
+LONGER = {"_recorder": 999, "_instrument": 606, "_spool": 480}
 """A module costs each run 0.3 M instructions or more, whatever is in it, so the plain path has few:
-`_recorder` in two, the decision and the recording, was measured at 0.5 M more for a recorded run.
-`_reader` is one fold with the checks of its facts."""
+`_recorder` in two, the decision and the recording, was measured at 0.5 M more for each recorded
+run."""
 
 LAYERS = (
     ("_reader", "_tracebacks", "_sender.watchdog", "_commands.terminal"),  # import none

@@ -11,9 +11,8 @@ from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._foreground import identity
-from .._reader import compose
 from .._sender.delivery import identify, next_report
-from .._sender.queue import FILE_LIMIT, MESSAGE_LIMIT, length, oldest_names, parse
+from .._sender.queue import FILE_LIMIT, MESSAGE_LIMIT, compose, length, oldest_names, parse
 from .._sender.state import SenderState
 from .._spool import LOCK, MAX_WAIT, NOT_BEFORE
 from .._storage import NoLocks, open_private, purge, read_small, try_lock

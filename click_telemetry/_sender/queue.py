@@ -1,4 +1,4 @@
-"""The queue: the spool's files, their names, claiming, acknowledging and releasing one.
+"""The queue: the spool's files, their names and messages, claiming, acknowledging, releasing one.
 
 A claim is a file's lock. Acknowledging unlinks the file before its lock is released. What is in the
 directory and is not a file of facts is left alone.
@@ -17,12 +17,14 @@ import re
 import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._reader import compose
+from .._reader import Composer
 from .._spool import LOCK
 from .._storage import NoLocks, check_private_directory, open_private, try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from .._reader import Message
 
 FILE_LIMIT = 512 * 1024
 """Bytes; a writer of ours makes no larger file."""
@@ -33,6 +35,10 @@ ROOM_FOR_DROPPED = 32
 MAX_NAMES = 1_000
 """Names that are held in memory at a time, however many there are."""
 MAX_DROPPED = 10**9 - 1
+HEAD_LIMIT = 4 * 1024 + 256 * 1024
+LINE_LIMIT = 32 * 1024
+"""Bytes of the first line, which contains the runs that are open, and of any other line."""
+_MAX_DEPTH = 64
 
 _NAME = re.compile(
     r"([0-9]{20})-([0-9a-f]{32})-([0-9]{4,9})"
@@ -86,6 +92,102 @@ def parse(name: str) -> FileName | None:
     return FileName(
         int(created), digits, int(part), int(dropped or 0), None if tried is None else int(tried)
     )
+
+
+class Composition:
+    """What one file gives.
+
+    Attributes:
+        messages: in the order in which they are sent.
+        lost: facts that could not be composed and that no message reports.
+        pending: all dropped events that no message reports: `lost`, those of the facts' `dropped`
+            and of the file's name.
+        newer: whether the file has a higher version of the format. Then it is not read, and `lost`
+            is the number of its facts.
+    """
+
+    __slots__ = ("lost", "messages", "newer", "pending")
+
+    def __init__(self, messages: list[Message], lost: int, pending: int, newer: bool) -> None:
+        self.messages = messages
+        self.lost = lost
+        self.pending = pending
+        self.newer = newer
+
+
+def compose(name: str, content: bytes, *, writer_gone: bool) -> Composition:
+    """The messages of one file. A line that cannot be read is skipped and counted.
+
+    Args:
+        name: of the file, without its directory.
+        content: its bytes; what follows the last line's end is a torn line and is not counted.
+        writer_gone: whether no process writes to it any more; then each run without an end gets
+            an `unfinished` one.
+
+    Raises:
+        ValueError: the name is not that of a file of facts.
+    """
+    stem, _, marks = name.partition(".")
+    hex_digits = stem.split("-")[1] if stem.count("-") == 2 else ""
+    if len(hex_digits) != 32:
+        raise ValueError(f"{name!r} is not the name of a file of facts")
+    dropped = marks.partition("dropped-")[2].partition(".")[0]
+    composer = Composer(hex_digits, int(dropped or 0))
+    decode = json.JSONDecoder(
+        object_pairs_hook=_unique, parse_float=_finite, parse_constant=_finite
+    ).decode
+    messages: list[Message] = []
+    lines = content.split(b"\n")[:-1]
+    limit = HEAD_LIMIT
+    for line in lines:
+        if not line:
+            continue  # the end of a line that was torn before its first byte
+        try:
+            if len(line) > limit:
+                raise ValueError("too long")
+            fact = decode(line.decode("ascii"))
+            if line.count(b"[") + line.count(b"{") > _MAX_DEPTH:
+                _check_depth(fact)
+        except (ValueError, RecursionError):
+            composer.skip()
+        else:
+            messages += composer.feed(fact)
+        limit = LINE_LIMIT
+        if composer.newer:
+            facts = max(1, len(lines) - 1)
+            return Composition([], facts, facts + composer.pending, True)
+    messages += composer.finish(writer_gone=writer_gone)
+    return Composition(messages, composer.lost, composer.pending, False)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return found
+
+
+def _finite(text: str) -> float:
+    """A number that JSON has; `NaN`, `Infinity` and 1e999 are none."""
+    number = float(text)
+    if not float("-inf") < number < float("inf"):
+        raise ValueError(text)
+    return number
+
+
+def _check_depth(fact: object) -> None:
+    """Raise for what is nested so deeply that another encoder may fail on it."""
+    level = [fact]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            inner
+            for value in level
+            if isinstance(value, (dict, list))
+            for inner in (value.values() if isinstance(value, dict) else value)
+        ]
+        if not level:
+            return
+    raise ValueError("nested too deeply")
 
 
 class Entry(NamedTuple):

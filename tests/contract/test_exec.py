@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from click_telemetry._reader import compose
+from click_telemetry._sender.queue import compose
 
 from ..harness.processes import Cli, Home
 from ..harness.server import Server

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from click_telemetry._reader import compose
+from click_telemetry._sender.queue import compose
 from click_telemetry._spool import GUARD
 
 from ..harness.faults import KILL, Traced, inject, needs_strace, ours, traced, written

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from click_telemetry._reader import COMPLETED_ID, INVOCATION_ID, compose, derived_id
+from click_telemetry._reader import COMPLETED_ID, INVOCATION_ID, derived_id
+from click_telemetry._sender.queue import compose
 
 from ..harness.faults import KILL, Call, Traced, inject, needs_strace, ours, traced, written
 from ..harness.processes import Cli, Home

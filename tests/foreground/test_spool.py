@@ -16,9 +16,8 @@ from pathlib import Path
 import pytest
 
 from click_telemetry import _spool
-from click_telemetry._reader import compose
 from click_telemetry._sender import queue
-from click_telemetry._sender.queue import claim, oldest_names
+from click_telemetry._sender.queue import claim, compose, oldest_names
 from click_telemetry._spool import FILE_LIMIT, LINE_LIMIT, SpoolFile
 
 from ..harness.interpreter import environment, open_descriptors, python

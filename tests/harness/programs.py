@@ -15,7 +15,7 @@ from unittest import mock
 from hypothesis import Phase
 
 from click_telemetry._instrument import OPTED_OUT, SCOPES
-from click_telemetry._reader import compose
+from click_telemetry._sender.queue import compose
 from click_telemetry.testing import RecordingClient
 
 from .generated_program import Plan, Program, Record

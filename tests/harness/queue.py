@@ -13,7 +13,7 @@ from typing import Any
 
 import click_telemetry
 from click_telemetry._launcher import BOOT
-from click_telemetry._reader import compose
+from click_telemetry._sender.queue import compose
 from click_telemetry._sender.state import SenderState
 from click_telemetry._spool import GUARD, NOT_BEFORE
 

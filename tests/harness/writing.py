@@ -6,9 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from click_telemetry._reader import compose
 from click_telemetry._recorder import Destination, Directories, Invocation, Settings
-from click_telemetry._sender.queue import claim, oldest_names
+from click_telemetry._sender.queue import claim, compose, oldest_names
 from click_telemetry._spool import PUBLISH_AFTER, Spool
 
 from . import facts

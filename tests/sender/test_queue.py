@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from click_telemetry._reader import compose
 from click_telemetry._sender.queue import (
     FILE_LIMIT,
     MAX_NAMES,
@@ -20,6 +19,7 @@ from click_telemetry._sender.queue import (
     ROOM_FOR_DROPPED,
     FileName,
     claim,
+    compose,
     length,
     oldest_names,
     parse,
