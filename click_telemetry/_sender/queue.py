@@ -94,7 +94,7 @@ def parse(name: str) -> FileName | None:
     )
 
 
-class Composition:
+class Composition(NamedTuple):
     """What one file gives.
 
     Attributes:
@@ -106,13 +106,10 @@ class Composition:
             is the number of its facts.
     """
 
-    __slots__ = ("lost", "messages", "newer", "pending")
-
-    def __init__(self, messages: list[Message], lost: int, pending: int, newer: bool) -> None:
-        self.messages = messages
-        self.lost = lost
-        self.pending = pending
-        self.newer = newer
+    messages: list[Message]
+    lost: int
+    pending: int
+    newer: bool
 
 
 def compose(name: str, content: bytes, *, writer_gone: bool) -> Composition:
