@@ -39,7 +39,7 @@ def test_anonymous_event_has_our_ids_and_makes_no_profile(queue: Queue, server: 
     properties = first["properties"]
     assert invoked["properties"].items() <= properties.items()
     assert (properties["$process_person_profile"], properties["$geoip_disable"]) == (False, True)
-    assert (properties["$ip"], properties["$lib"]) == (None, "click_telemetry")
+    assert (properties["$ip"], properties["$lib"]) == ("0.0.0.0", "click_telemetry")
     assert (properties["$app_name"], properties["$app_version"]) == ("acme", "2.1.0")
     assert events[1]["properties"]["exit_code"] == completed["properties"]["exit_code"]
     assert server.accepted[0].body["api_key"] == "phc_key"
@@ -61,6 +61,7 @@ def test_user_is_identified_and_not_merged_with_the_anonymous_id(
         assert "$process_person_profile" not in event["properties"]
         assert "$anon_distinct_id" not in event["properties"]
         assert event["properties"]["anonymous_id"] == ANONYMOUS
+        assert event["properties"]["$ip"]  # PostHog replaces an empty one by the request's
 
 
 def test_event_has_the_shape_that_posthogs_client_sends(queue: Queue, server: Server) -> None:

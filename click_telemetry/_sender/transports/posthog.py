@@ -1,7 +1,8 @@
 """The transport of `destinations.PostHog`: events in PostHog's form, by its client's own request.
 
 Only `posthog.request.batch_post` is used; never the client's queue, threads or retries. Sources:
-https://posthog.com/docs/api/capture, https://posthog.com/docs/data/anonymous-vs-identified-events
+https://posthog.com/docs/api/capture, https://posthog.com/docs/data/anonymous-vs-identified-events,
+`nodejs/src/utils/event.ts` of https://github.com/PostHog/posthog (`$ip`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..watchdog import Timeout, Watchdog
+
+NO_ADDRESS = "0.0.0.0"
+"""In `$ip`: an address of no machine."""
 
 
 class PostHogTransport(HttpTransport):
@@ -69,8 +73,9 @@ def event_of(message: Mapping[str, Any]) -> dict[str, Any] | None:
         "$lib_version": library.get("version"),
         "$app_name": app["name"],
         "$app_version": app.get("version"),
-        # Neither the address of the request nor a place that is derived from it.
-        "$ip": None,
+        # Neither the address of the request nor a place that is derived from it. PostHog puts the
+        # request's address in place of any empty value: a null keeps nothing out.
+        "$ip": NO_ADDRESS,
         "$geoip_disable": True,
     }
     if message["type"] == "identify":
