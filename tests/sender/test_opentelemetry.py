@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 
 from click_telemetry._commands.terminal import describe_delivery_error
-from click_telemetry._sender.transports.opentelemetry import attributes_of, rejected_in, time_of
+from click_telemetry._sender.transports.opentelemetry import (
+    attributes_of,
+    rejected_in,
+    resource_of,
+    time_of,
+)
 from click_telemetry.destinations import OpenTelemetry
 
 from ..harness.destinations import deliver, destination_of, job_of, log_records
@@ -189,3 +194,16 @@ def test_names_of_the_conventions_replace_ours() -> None:
         "log.record.uid": "m",
         "app.installation.id": "a",
     }
+
+
+@pytest.mark.parametrize(
+    ("arch", "conventional"),
+    [("aarch64", "arm64"), ("armv7l", "arm32"), ("i686", "x86"), ("riscv64", "riscv64")],
+)
+def test_processor_has_the_name_of_the_conventions(
+    queue: Queue, arch: str, conventional: str
+) -> None:
+    """One that they do not list keeps its own."""
+    (message, _) = messages_of(queue.put())
+    properties = {**message["properties"], "arch": arch}
+    assert resource_of({**message, "properties": properties})["host.arch"] == conventional

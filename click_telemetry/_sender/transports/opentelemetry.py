@@ -34,7 +34,13 @@ ATTRIBUTES = {
 IN_RESOURCE = ("arch", "os", "python_version", "version")
 """Properties that describe the resource, not the event."""
 _SYSTEMS = {"macos": "darwin"}
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "i386": "x86", "i686": "x86"}
+_ARCHITECTURES = {
+    **dict.fromkeys(("armv6l", "armv7l", "armv8l"), "arm32"),
+    **dict.fromkeys(("i386", "i586", "i686"), "x86"),
+    "aarch64": "arm64",
+    "ppc64le": "ppc64",
+    "x86_64": "amd64",
+}
 """The values of `os.type` and `host.arch` where the conventions have others than ours."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
