@@ -69,6 +69,9 @@ def test_watch_shows_the_events_of_every_destination(
     )  # fmt: skip
     events = [json.loads(line)["event"] for line in run.stdout.splitlines()]
     assert events == ["Command Invoked", "Command Completed"]
+    outside = run.stderr.splitlines()[-1]
+    starts = "the sender does not start" not in outside  # of Custom, a script has no module
+    assert (outside.startswith("Outside watch: "), starts) == (True, name != "Custom")
     assert home.files() == []
 
 

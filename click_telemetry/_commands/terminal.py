@@ -20,18 +20,18 @@ _DELIVERY_ERRORS = {
     "unlink": "the spool's files cannot be deleted, so nothing was sent",
     "unwritable": "the spool's files cannot be renamed, so nothing was sent",
     "html": "the response is a web page, not the server's (a network's login page, perhaps)",
-    "redirected": "the server redirects to another address, which is not followed",
-    "TooManyRedirects": "the server redirects to another address, which is not followed",
     "ConnectionError": "the server could not be reached",
     "ConnectTimeout": "the server could not be reached in time",
     "ReadTimeout": "the server did not respond in time",
-    "Timeout": "the server did not respond in time",
-    "ChunkedEncodingError": "the server's response was incomplete",
+    "ReadTimeoutError": "the server's response did not end in time",
+    "IncompleteRead": "the server's response was incomplete",
+    "ProtocolError": "the server's response was incomplete",
     "SSLError": "the server's certificate is not trusted",
     "ProxyError": "the proxy rejected the connection",
     "partial": "the server accepted a request and rejected some of its events",
     "encoding": "an event cannot be encoded",
     "file_locks": "the file system has no locks, so nothing was written",
+    "file_ELOOP": "the path is a link, which is not followed",
     "file_busy": "another process has locked the file",
     "file_unusable": "the path is not a file of this user",
     "http_401": "the server does not accept the application's key (401)",
@@ -126,6 +126,8 @@ def describe_delivery_error(error: str) -> str:
         return f"the file cannot be written ({os.strerror(number)})"
     status = error.removeprefix("http_")
     if status != error and status.isascii() and status.isdigit():
+        if status.startswith("3"):
+            return f"the server redirects to another address ({status}), which is not followed"
         result = "failed" if status.startswith("5") else "rejected the request"
         return f"the server {result} ({status})"
     return f"delivery failed ({error})"

@@ -108,7 +108,7 @@ def _order(state: str, run_it: bool) -> Iterator[None]:
         os.close(descriptor)
 
 
-def try_sender(examination: Mapping[str, Any], *, connect: bool) -> dict[str, Any]:
+def try_sender(examination: Mapping[str, Any], *, connect: bool = False) -> dict[str, Any]:
     """Start a process as the sender is started, which only tries its imports.
 
     Args:

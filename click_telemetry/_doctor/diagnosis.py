@@ -191,8 +191,8 @@ def diagnose(
     production: list[Reason] | None = None
     if "production" in examination:
         there = examination["production"]
-        found = [*decided(examination, there), *undelivered(examination, there["mode"])]
-        production = [one for one in found if applies_everywhere(one, examination)]
+        found = [*decided(examination, there), *undelivered(examination, there["mode"], trial)]
+        production = [one for one in found if applies_everywhere(one, examination, trial)]
     return Diagnosis(
         examination["app"],
         examination["command"],
@@ -278,9 +278,9 @@ def _listed(names: Sequence[str], limit: int = 3) -> str:
 # Sentences ----------------------------------------------------------------------------------------
 
 
-def outside_watch(examination: Mapping[str, Any]) -> str:
+def outside_watch(examination: Mapping[str, Any], trial: Mapping[str, Any] | None = None) -> str:
     """What would happen to a watched command without watch, in one paragraph."""
-    found = diagnose(examination)
+    found = diagnose(examination, trial)
     app = found.app
     if found.would_send:
         if found.has_client:

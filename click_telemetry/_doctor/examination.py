@@ -155,6 +155,7 @@ def examine_leaf(scope: Scope, context: Any, *, production: bool) -> dict[str, A
         found["versions"] = _versions(settings, environ)
         found["commands"] = list(_commands(settings, contexts))
         found["roots"] = declared_roots()
+    if production or found["transport"] is not None:
         found["sender"] = _sender()
     return found
 

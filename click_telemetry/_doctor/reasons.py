@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 HERE_ONLY = ("test_run", "other_user", "not_storable", "notice_not_shown", "not_sampled")
 """Reasons of this machine or process that the production environment may still show."""
-FOR_EVERY_MACHINE = ("http_401", "http_403", "http_404", "redirected")
-"""Errors of a delivery that every other machine meets too."""
+FOR_EVERY_MACHINE = ("http_401", "http_403", "http_404", "http_3", "extra_")
+"""How the errors begin that every other machine meets too."""
 FOUND_BY_TRIAL = ("no_locks", "sender_failed", "unreachable", "delivery_failed")
 ORDER = (*REASONS, "log", "test_double", *FOUND_BY_TRIAL)
 """Every reason, in the order in which they are shown: that of consent, then that of delivery."""
@@ -44,10 +44,14 @@ def in_order(reasons: Iterable[Reason]) -> list[Reason]:
     return sorted(dict.fromkeys(reasons), key=lambda one: ORDER.index(one.reason))
 
 
-def applies_everywhere(reason: Reason, examination: Mapping[str, Any]) -> bool:
+def applies_everywhere(
+    reason: Reason, examination: Mapping[str, Any], trial: Mapping[str, Any] | None
+) -> bool:
     """Whether a reason that was found here holds on every machine."""
     if reason.reason == "delivery_failed":
-        return last_error(examination) in FOR_EVERY_MACHINE
+        return last_error(examination).startswith(FOR_EVERY_MACHINE)
+    if reason.reason == "sender_failed":
+        return str((trial or {}).get("error")).startswith(FOR_EVERY_MACHINE)
     return reason.reason not in (*HERE_ONLY, *FOUND_BY_TRIAL)
 
 
@@ -216,7 +220,7 @@ def undelivered(
             "Delete it if it is no plain file; else set XDG_STATE_HOME to a local disk.",
         )
     error = last_error(examination)
-    if error:
+    if error and (trial is None or not error.startswith("extra_")):  # the trial tries it again
         yield Reason(
             "delivery_failed",
             f"the last attempt to deliver failed: {describe_delivery_error(error)}",
@@ -228,7 +232,9 @@ def undelivered(
         yield Reason(
             "sender_failed",
             f"the sender does not start: {trial['client']}",
-            "Install what it imports in the application's environment."
+            _delivery_fix(trial["error"], "", declared=True)
+            if trial.get("error")
+            else "Install what it imports in the application's environment."
             if _is_declared(examination)
             else "Run `pip install --force-reinstall segment-analytics-python` in its environment.",
         )
@@ -264,12 +270,12 @@ def _delivery_fix(error: str, host: str, declared: bool) -> str:
         return f"Make {host} a file that this user may write, or remove what is in its place."
     if error in ("http_401", "http_403"):
         return f"Check {option} (or the token of auth=): {host} must accept it."
-    if error in ("http_404", "redirected", "TooManyRedirects", "html"):
+    if error in ("http_404", "html") or error.startswith("http_3"):
         if declared:
             return f"Check the address in destination=: {host} must answer there."
         return f"Check host=: {host} must answer Segment's HTTP API at /v1/batch."
     if error == "SSLError":
-        return "Set SSL_CERT_FILE to the certificates of your network."
+        return "Set REQUESTS_CA_BUNDLE to the file of your network's certificates."
     if error == "ProxyError":
         return "Check HTTPS_PROXY, or add the host to NO_PROXY."
     if error in ("lock", "unlink", "unwritable"):

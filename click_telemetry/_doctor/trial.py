@@ -32,7 +32,7 @@ def main(job: dict[str, Any]) -> int:
     import json
 
     found: dict[str, Any] = {"cost": _cost()}
-    found["client"] = _load_client(job)
+    found |= _load_client(job)
     is_http = str(job.get("host")).startswith(("https://", "http://"))
     if job.get("connect") and is_http and not found["client"]:
         found["connection"] = _connect(job["host"])
@@ -59,8 +59,12 @@ def _cost() -> dict[str, Any] | None:
     return {"modules": len(own) + 1, "milliseconds": round(milliseconds, 1)}  # the package too
 
 
-def _load_client(job: dict[str, Any]) -> str:
-    """Import what the sender imports, and open a transport; returns what failed."""
+def _load_client(job: dict[str, Any]) -> dict[str, str]:
+    """Import what the sender imports, and open a transport.
+
+    Returns:
+        What failed, as `client`, and as `error` the sender's word for a missing extra; or empty.
+    """
     try:
         # The sender's own modules, which no foreground loads.
         from .._sender import main as _  # noqa: F401  # after the cost was measured
@@ -73,8 +77,10 @@ def _load_client(job: dict[str, Any]) -> str:
             host = job.get("host") or "http://127.0.0.1"
             kind({**_OPTIONS, "host": host}, Timeout(monotonic() + CONNECT_TIMEOUT)).close()
     except Exception as error:  # a client that is missing, damaged or unknown
-        return f"{type(error).__name__}: {error}"
-    return ""
+        word = str(getattr(error, "word", ""))
+        missing = f"a package of the extra [{word.removeprefix('extra_')}] is missing"
+        return {"client": missing if word else f"{type(error).__name__}: {error}", "error": word}
+    return {"client": "", "error": ""}
 
 
 def _connect(host: str) -> dict[str, Any]:

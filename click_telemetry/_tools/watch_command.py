@@ -16,6 +16,7 @@ from rich.console import Console
 
 from .._commands.terminal import allow_any_text, escape, pluralize
 from .._doctor.channel import EXAMINATIONS, PROBLEMS
+from .._doctor.command import try_sender
 from .._doctor.diagnosis import outside_watch
 from .._foreground.sinks import ADDRESS_VARIABLE, DECISIONS, STATE_VARIABLE
 from .child import Signals, private_state, reports_in, run
@@ -101,7 +102,8 @@ def problems_in(state: str) -> list[str]:
 def outside(state: str) -> list[str]:
     """What would happen without watch, a line for each application that was examined."""
     found = [one for one in reports_in(os.path.join(state, EXAMINATIONS)) if "status" in one]
-    lines = [*dict.fromkeys(outside_watch(one) for one in found)]
+    trials = [try_sender(one) if "sender" in one else None for one in found]
+    lines = [*dict.fromkeys(map(outside_watch, found, trials))]
     return lines or ["Outside watch: unknown, since no instrumented command began."]
 
 

@@ -56,6 +56,11 @@ def test_an_escape_sequence_is_escaped(text: str, shown: str) -> None:
         ("http_401", "the server does not accept the application's key (401)"),
         ("http_503", "the server failed (503)"),
         ("http_418", "the server rejected the request (418)"),
+        ("http_307", "the server redirects to another address (307), which is not followed"),
+        ("ProtocolError", "the server's response was incomplete"),
+        ("ReadTimeoutError", "the server's response did not end in time"),
+        ("file_ELOOP", "the path is a link, which is not followed"),
+        ("file_EROFS", "the file cannot be written (Read-only file system)"),
         (
             "html",
             "the response is a web page, not the server's (a network's login page, perhaps)",

@@ -114,6 +114,16 @@ def test_every_reason_of_consent_has_a_detail_and_a_fix(reason: str) -> None:
             ["delivery_failed"],
         ),
         (examination(destination={"last_error": "http_503"}), None, []),  # it works again
+        (
+            examination(destination={"failures": 1, "last_error": "extra_otlp"}),
+            {"client": "it is missing", "error": "extra_otlp"},
+            ["sender_failed"],
+        ),
+        (  # it was installed meanwhile
+            examination(destination={"failures": 1, "last_error": "extra_otlp"}),
+            {"client": "", "error": ""},
+            [],
+        ),
         (examination("off", opted_out="setting"), None, ["setting"]),
         (examination("off", ("flag",), opted_out="flag"), None, ["flag"]),
     ],
@@ -127,13 +137,38 @@ def test_what_was_found_gives_these_reasons(
 
 @pytest.mark.parametrize(
     ("error", "everywhere"),
-    [("http_401", True), ("http_404", True), ("http_503", False), ("ConnectionError", False)],
+    [
+        *(("http_401", True), ("http_404", True), ("http_307", True), ("extra_otlp", True)),
+        *(("http_503", False), ("ConnectionError", False)),
+    ],
 )
 def test_a_rejected_key_is_rejected_in_production_too(error: str, everywhere: bool) -> None:
     """A network that fails here does not fail everywhere."""
     found = diagnose(examination(destination={"failures": 1, "last_error": error}))
     assert found.production is not None
     assert bool(found.production) is everywhere
+
+
+def test_missing_extra_is_a_reason_in_production_and_outside_watch() -> None:
+    """What an application does not depend on is not on its users' machines."""
+    trial = {"client": "a package of the extra [otlp] is missing", "error": "extra_otlp"}
+    found = diagnose(examination(), trial)
+    assert found.production == found.reasons
+    assert "pip install 'click-telemetry[otlp]'" in found.reasons[0].fix
+    assert outside_watch(examination(), trial).startswith("Outside watch: acme would send nothing")
+
+
+@pytest.mark.parametrize(
+    ("error", "fix"),
+    [
+        ("http_302", "Check host=: https://events.example.com must answer"),
+        ("SSLError", "Set REQUESTS_CA_BUNDLE to"),  # requests reads no SSL_CERT_FILE
+    ],
+)
+def test_fix_of_a_failed_delivery_fits_its_error(error: str, fix: str) -> None:
+    """It names what a person can change."""
+    found = diagnose(examination(destination={"failures": 1, "last_error": error}))
+    assert found.reasons[0].fix.startswith(fix)
 
 
 def test_production_is_not_this_machine() -> None:

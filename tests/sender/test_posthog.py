@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import Any
 
 import pytest
 
 from click_telemetry._commands.terminal import describe_delivery_error
+from click_telemetry._doctor import trial
 from click_telemetry._sender.transports.posthog import event_of
 from click_telemetry.destinations import PostHog
 
@@ -98,6 +101,20 @@ def test_without_the_extra_the_error_names_it(queue: Queue, server: Server) -> N
     assert (queue.names, queue.state.last_error) == ([name], "extra_posthog")
     assert "pip install 'click-telemetry[posthog]'" in describe_delivery_error("extra_posthog")
     assert server.connections == 0
+
+
+def test_doctor_names_the_missing_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before a delivery fails, by the same word."""
+    monkeypatch.setitem(sys.modules, "posthog", None)
+    monkeypatch.delitem(sys.modules, "posthog.request", raising=False)
+    trial.main({"host": "https://us.i.posthog.com", "transport": {"class": PostHog.transport}})
+    found = json.loads(capsys.readouterr().out)
+    assert (found["client"], found["error"]) == (
+        "a package of the extra [posthog] is missing",
+        "extra_posthog",
+    )
 
 
 def test_a_key_is_not_in_the_clients_log(
