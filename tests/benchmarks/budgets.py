@@ -103,7 +103,7 @@ BUDGETS = {
     ),
     "log": Budget(
         LOG,
-        Counts(8,      146_500,          182,      20,   375,          180,        3,        12.9),
+        Counts(8,      142_000,          177,      18,   370,          170,        3,        12.7),
         Counts(instructions=14.0),
     ),
     "recorded, a sender runs": Budget(
