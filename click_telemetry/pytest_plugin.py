@@ -50,6 +50,38 @@ def telemetry_events(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., 
         yield begin
 
 
+@pytest.fixture
+def assert_transparent() -> Callable[..., None]:
+    """`click_telemetry.testing.assert_transparent`; the other checks of the kit likewise."""
+    from . import testing  # when a fixture is used
+
+    return testing.assert_transparent
+
+
+@pytest.fixture
+def assert_no_leaks() -> Callable[..., None]:
+    """`click_telemetry.testing.assert_no_leaks`."""
+    from . import testing  # when a fixture is used
+
+    return testing.assert_no_leaks
+
+
+@pytest.fixture
+def assert_fast_offline() -> Callable[..., None]:
+    """`click_telemetry.testing.assert_fast_offline`."""
+    from . import testing  # when a fixture is used
+
+    return testing.assert_fast_offline
+
+
+@pytest.fixture
+def assert_matches_plan() -> Callable[..., None]:
+    """`click_telemetry.testing.assert_matches_plan`."""
+    from . import testing  # when a fixture is used
+
+    return testing.assert_matches_plan
+
+
 def _remove_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     import os  # when a fixture is used, as the next one
 

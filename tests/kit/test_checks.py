@@ -460,6 +460,12 @@ def test_the_plugin_loads_nothing_of_the_kit() -> None:
     assert [name for name in loaded if name.startswith("click_telemetry._")] == []
 
 
+@pytest.mark.parametrize("name", [name for name in testing.__all__ if name.startswith("assert_")])
+def test_every_check_is_a_fixture(name: str, request: pytest.FixtureRequest) -> None:
+    """A test names it as an argument, or imports it."""
+    assert request.getfixturevalue(name) is getattr(testing, name)
+
+
 @pytest.mark.parametrize("name", testing.__all__)
 def test_every_name_of_testing_can_be_imported(name: str) -> None:
     """Each is documented; those of the kit are loaded at their first use."""
