@@ -24,6 +24,17 @@ if TYPE_CHECKING:
     from ._sender.transports import result_of as result_of
 
 _OWN_TRANSPORTS = "click_telemetry._sender.transports."
+_EXAMPLES = {
+    "OpenTelemetry": 'OpenTelemetry("https://otel.example.com")',
+    "PostHog": 'PostHog("phc_YOUR_KEY", "https://eu.i.posthog.com")',
+    "Webhook": 'Webhook("https://events.example.com/acme")',
+}
+_POSTHOG_HOSTS = {
+    "https://app.posthog.com": "https://us.i.posthog.com",
+    "https://eu.posthog.com": "https://eu.i.posthog.com",
+    "https://us.posthog.com": "https://us.i.posthog.com",
+}
+"""Where PostHog's cloud takes events, by the address that its pages have."""
 _PROTOCOL = (
     *("ACCEPTED", "MISCONFIGURED", "NOT_SENT", "RETRY", "SPLIT", "DeliveryResult", "TimeLimit"),
     *("Transport", "Withdrawn", "result_of"),
@@ -113,6 +124,8 @@ class PostHog(DeclaredDestination):
         origin, path = _url("PostHog", host)
         if path:
             _reject(f'PostHog takes an origin without a path, not {host!r}: write host="{origin}"')
+        if origin in _POSTHOG_HOSTS:
+            _reject(f'{host!r} takes no events: write host="{_POSTHOG_HOSTS[origin]}"')
         super().__init__(origin, _key("PostHog", "api_key", api_key))
 
 
@@ -194,7 +207,11 @@ class Webhook(DeclaredDestination):
         origin, path = _url("Webhook", url)
         options: dict[str, Any] = {"headers": _headers(headers)}
         if secret is not None:
-            options["secret"] = _key("Webhook", "secret", secret)
+            options["secret"] = text = _key("Webhook", "secret", secret)
+            rest = text.removeprefix("whsec_")
+            base64 = rest.rstrip("=").replace("+", "a").replace("/", "a")
+            if rest != text and not (base64.isascii() and base64.isalnum() and len(rest) % 4 == 0):
+                _reject("secret begins with whsec_ and is not base64: copy all of it, with each =")
         super().__init__(origin, "", path or "/", options)
 
 
@@ -270,8 +287,8 @@ def _url(kind: str, url: object) -> tuple[str, str]:
         or not all("!" <= c <= "~" and c not in '#"<>\\' for c in path)
     ):
         _reject(
-            f"{kind} takes an https URL, not {url!r}: write "
-            f'{kind}("https://events.example.com/…"), without a user name or a fragment'
+            f"{kind} takes an https URL in ASCII, or http on this machine, not {url!r}: write one "
+            f"without a user name or a fragment, such as {_EXAMPLES[kind]}"
         )
     return origin, "" if path == "/" else path
 

@@ -46,7 +46,6 @@ def test_body_has_a_version_and_the_messages(queue: Queue, server: Server) -> No
     [
         ("a secret", b"a secret"),
         ("whsec_" + base64.b64encode(b"\x00\xffkey").decode(), b"\x00\xffkey"),
-        ("whsec_not base64!", b"whsec_not base64!"),
     ],
 )
 def test_signature_covers_id_time_and_body(
