@@ -51,7 +51,8 @@ def applies_everywhere(
     if reason.reason == "delivery_failed":
         return last_error(examination).startswith(FOR_EVERY_MACHINE)
     if reason.reason == "sender_failed":
-        return str((trial or {}).get("error")).startswith(FOR_EVERY_MACHINE)
+        missing = str((trial or {}).get("error")).startswith(FOR_EVERY_MACHINE)
+        return missing or "package" in (examination.get("transport") or ())  # its code is there too
     return reason.reason not in (*HERE_ONLY, *FOUND_BY_TRIAL)
 
 
@@ -220,7 +221,9 @@ def undelivered(
             "Delete it if it is no plain file; else set XDG_STATE_HOME to a local disk.",
         )
     error = last_error(examination)
-    if error and (trial is None or not error.startswith("extra_")):  # the trial tries it again
+    failed = str((trial or {}).get("error", ""))
+    tried = trial is not None and (error.startswith("extra_") or error == failed)
+    if error and not tried:  # else the trial is newer
         yield Reason(
             "delivery_failed",
             f"the last attempt to deliver failed: {describe_delivery_error(error)}",
@@ -228,14 +231,15 @@ def undelivered(
         )
     if trial is None or not examination["host"]:
         return
+    transport = examination.get("transport")
     if trial.get("client"):
         yield Reason(
             "sender_failed",
             f"the sender does not start: {trial['client']}",
-            _delivery_fix(trial["error"], "", declared=True)
-            if trial.get("error")
+            _delivery_fix(failed, examination["host"], declared=True)
+            if failed.startswith("extra_") or "package" in (transport or ())
             else "Install what it imports in the application's environment."
-            if _is_declared(examination)
+            if transport is not None
             else "Run `pip install --force-reinstall segment-analytics-python` in its environment.",
         )
     connection = trial.get("connection") or {}
@@ -266,6 +270,8 @@ def _delivery_fix(error: str, host: str, declared: bool) -> str:
     if error.startswith("extra_"):
         extra = error.removeprefix("extra_")
         return f"Run `pip install 'click-telemetry[{extra}]'`, and make it a dependency."
+    if host.startswith("custom:"):
+        return f"Check the class {host.removeprefix('custom:')}: what it imports and raises."
     if error.startswith("file_"):
         return f"Make {host} a file that this user may write, or remove what is in its place."
     if error in ("http_401", "http_403"):

@@ -63,7 +63,7 @@ def _load_client(job: dict[str, Any]) -> dict[str, str]:
     """Import what the sender imports, and open a transport.
 
     Returns:
-        What failed, as `client`, and as `error` the sender's word for a missing extra; or empty.
+        What failed, as `client`, and the sender's word for it, as `error`; both may be empty.
     """
     try:
         # The sender's own modules, which no foreground loads.
@@ -77,9 +77,10 @@ def _load_client(job: dict[str, Any]) -> dict[str, str]:
             host = job.get("host") or "http://127.0.0.1"
             kind({**_OPTIONS, "host": host}, Timeout(monotonic() + CONNECT_TIMEOUT)).close()
     except Exception as error:  # a client that is missing, damaged or unknown
-        word = str(getattr(error, "word", ""))
-        missing = f"a package of the extra [{word.removeprefix('extra_')}] is missing"
-        return {"client": missing if word else f"{type(error).__name__}: {error}", "error": word}
+        word = str(getattr(error, "word", type(error).__name__))
+        extra = word.removeprefix("extra_")
+        missing = f"a package of the extra [{extra}] is missing"
+        return {"client": missing if extra != word else f"{word}: {error}", "error": word}
     return {"client": "", "error": ""}
 
 

@@ -95,11 +95,15 @@ def _declared(
     return Destination(found, declared.key, token, transport)
 
 
-def _location(package: str) -> str | None:
-    """Where the sender finds a package that this process has loaded: its folder, or its file."""
+def _location(package: str) -> list[str] | None:
+    """Where the sender finds a package that this process has loaded: its folders, or its file.
+
+    A namespace package has a folder for each distribution that is installed in it.
+    """
     module = sys.modules.get(package)
     paths = [*getattr(module, "__path__", ())] or [getattr(module, "__file__", None)]
-    return os.path.abspath(paths[0]) if isinstance(paths[0], str) else None
+    found = [os.path.abspath(path) for path in paths if isinstance(path, str)]
+    return found or None
 
 
 def delay_of(given: str, host: str, default: int) -> int:

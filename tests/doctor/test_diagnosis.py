@@ -149,6 +149,19 @@ def test_a_rejected_key_is_rejected_in_production_too(error: str, everywhere: bo
     assert bool(found.production) is everywhere
 
 
+def test_transport_that_cannot_be_imported_is_one_reason_everywhere() -> None:
+    """The application's own code is the same on its users' machines."""
+    found = examination(
+        destination={"failures": 1, "last_error": "AttributeError"},
+        host="custom:acme.telemetry:Transprt",
+        transport={"class": "acme.telemetry:Transprt", "package": ["/src/acme"]},
+    )
+    trial = {"client": "AttributeError: no attribute 'Transprt'", "error": "AttributeError"}
+    (reason,) = diagnose(found, trial).reasons
+    assert (reason.reason, diagnose(found, trial).production) == ("sender_failed", [reason])
+    assert reason.fix.startswith("Check the class acme.telemetry:Transprt")
+
+
 def test_missing_extra_is_a_reason_in_production_and_outside_watch() -> None:
     """What an application does not depend on is not on its users' machines."""
     trial = {"client": "a package of the extra [otlp] is missing", "error": "extra_otlp"}

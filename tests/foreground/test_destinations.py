@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,6 +17,7 @@ from click_telemetry._foreground.destination import delay_of
 from click_telemetry._foreground.options import DeclarationError
 from click_telemetry._instrument import KEY, instrument
 from click_telemetry._recorder import Destination, find_destination, settings_of
+from click_telemetry._sender.transports import transport_class
 from click_telemetry.destinations import (
     Custom,
     DeclaredDestination,
@@ -65,9 +68,14 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: Webhook(URL, {"X-Key": "a\r\nB: c"}), "printable ASCII"),
     (lambda: Webhook(URL, {"X-Key": "x" * 9000}), "send fewer"),
     (lambda: Webhook(URL, secret=" "), "secret"),
+    (lambda: Webhook(URL, secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLjQ"), "not base64"),
+    (lambda: Webhook(URL, secret="whsec_!!!!"), "not base64"),
+    (lambda: Webhook(URL, secret="whsec_"), "not base64"),
     (lambda: PostHog(""), "api_key"),
     (lambda: PostHog("k", "https://eu.i.posthog.com/batch"), 'host="https://eu.i.posthog.com"'),
-    (lambda: PostHog("k", "eu.i.posthog.com"), "https URL"),
+    (lambda: PostHog("k", "eu.i.posthog.com"), 'PostHog("phc_YOUR_KEY", "https://'),
+    (lambda: PostHog("k", "https://eu.posthog.com"), 'host="https://eu.i.posthog.com"'),
+    (lambda: PostHog("k", "https://app.posthog.com/"), 'host="https://us.i.posthog.com"'),
     (lambda: OpenTelemetry("grpc://otel:4317"), "https URL"),
     (lambda: OpenTelemetry("https://otel.example.com", {"a\n": "b"}), "X-Api-Key"),
     (lambda: Custom("acme.telemetry"), 'Custom("acme.telemetry:Transport")'),
@@ -227,10 +235,31 @@ def test_a_secret_is_not_in_a_repr() -> None:
 def test_package_of_a_custom_transport_is_found_by_its_path() -> None:
     """As this process has loaded it; the sender searches no directory for it."""
     transport = found(Custom("tests.harness.declared:T")).transport
-    assert transport["package"].endswith("tests")
+    assert [path.rpartition("/")[2] for path in transport["package"]] == ["tests"]
     single = found(Custom("click:T")).transport
-    assert single["package"] == click.__path__[0]
+    assert single["package"] == [click.__path__[0]]
     assert found(Custom("not_loaded:T")).transport["package"] is None
+
+
+def test_transport_in_a_namespace_package_is_found_in_each_of_its_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`corp` has no `__init__.py`: two distributions share the name."""
+    for part in ("one", "two"):
+        (tmp_path / part / "corp_ns" / part).mkdir(parents=True)
+        monkeypatch.syspath_prepend(str(tmp_path / part))
+    (tmp_path / "one/corp_ns/one/telemetry.py").write_text("class Transport: ...\n")
+    import_module("corp_ns.two")
+    transport = found(Custom("corp_ns.one.telemetry:Transport")).transport
+    assert len(transport["package"]) == 2
+    monkeypatch.undo()  # as in the sender, which has not loaded it and searches nowhere
+    for name in [name for name in sys.modules if name.startswith("corp_ns")]:
+        del sys.modules[name]
+    try:
+        assert transport_class(transport).__module__ == "corp_ns.one.telemetry"
+    finally:
+        for name in [name for name in sys.modules if name.startswith("corp_ns")]:
+            del sys.modules[name]
 
 
 # What declaring one costs -------------------------------------------------------------------------

@@ -12,7 +12,8 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
-from os.path import isdir, join
+from os.path import isdir, isfile, join
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -191,21 +192,27 @@ def transport_class(declared: Mapping[str, Any]) -> Any:
     return getattr(import_module(module), name)
 
 
-def _load_package(name: str, path: str) -> None:
-    """Load the application's package by its path; no directory is searched for it.
+def _load_package(name: str, paths: list[str]) -> None:
+    """Load the application's package by its paths; no directory is searched for it.
 
     Args:
         name: of the package, or of a module that is none.
-        path: of its folder, or of its file.
+        paths: of its folders, or of its file.
 
     Raises:
         ImportError: it is not there.
     """
     if name in sys.modules:
         return
-    file, folders = (join(path, "__init__.py"), [path]) if isdir(path) else (path, None)
+    file, folders = paths[0], None
+    if isdir(file):
+        file, folders = join(file, "__init__.py"), paths
+        if not isfile(file):  # a namespace package
+            sys.modules[name] = module = ModuleType(name)
+            module.__path__ = folders
+            return
     spec = spec_from_file_location(name, file, submodule_search_locations=folders)
     if spec is None or spec.loader is None:
-        raise ImportError(path)
+        raise ImportError(file)
     module = sys.modules[name] = module_from_spec(spec)
     spec.loader.exec_module(module)
