@@ -85,6 +85,14 @@ def test_record_follows_the_conventions_for_programs(queue: Queue, server: Serve
     }
 
 
+def test_failure_without_an_exception_has_a_type_too(queue: Queue, server: Server) -> None:
+    """The conventions require one with every exit code but 0, and none with 0."""
+    queue.put([begin(), end(exit=3)])
+    (_, (failed, _)) = sent(queue, server)
+    assert values(failed.attributes)["error.type"] == "_OTHER"
+    assert "error.type" not in attributes_of(messages_of(queue.put())[1])
+
+
 def test_user_and_traits_are_attributes(queue: Queue, server: Server) -> None:
     """The installation's own `identify`, which has no traits, is left out."""
     queue.put([identify("user-42", traits={"plan": "pro"}), begin(), end()])

@@ -31,6 +31,8 @@ ATTRIBUTES = {
     "session_id": "session.id",
 }
 """Properties that the conventions have a name for; the others keep theirs."""
+OTHER_ERROR = "_OTHER"
+"""Of `error.type`, which the conventions require with every exit code but 0."""
 IN_RESOURCE = ("arch", "os", "python_version", "version")
 """Properties that describe the resource, not the event."""
 _SYSTEMS = {"macos": "darwin"}
@@ -192,6 +194,8 @@ def attributes_of(message: Mapping[str, Any]) -> dict[str, Any]:
         if name not in IN_RESOURCE
     }
     found |= {f"traits.{name}": _value(value) for name, value in message.get("traits", {}).items()}
+    if found.get("process.exit.code") and found.get("error.type") is None:
+        found["error.type"] = OTHER_ERROR
     found["log.record.uid"] = message["messageId"]
     found["app.installation.id"] = message["anonymousId"]
     found["user.id"] = message.get("userId")
