@@ -4,6 +4,8 @@
 interpreter would run it. Without telemetry, a declaration is checked and installs no hook: the
 commands are then as Click made them, and what the application itself records goes nowhere.
 
+With telemetry, what is recorded goes to the kit's endpoint, whatever the declared destination is.
+
 It runs in the application's own environment, whatever the version of Python there.
 """
 
@@ -37,8 +39,8 @@ def main() -> None:
         sys.path.insert(0, os.getcwd())
     if order["without_telemetry"]:
         _install_nothing(order["report"])
-    if order["host"] is not None:
-        _send_to(order["host"])
+    else:
+        _stay_on_this_machine(order["host"] or order["origin"], order["report"])
     if order["count_network"]:
         _count_network(order["report"])
     if kind in (MODULE, SCRIPT):
@@ -73,11 +75,46 @@ def _install_nothing(report: str) -> None:
     _instrument.install = note
 
 
-def _send_to(host: str) -> None:
-    """Let every application send to a host that a variable cannot name."""
-    from click_telemetry import _recorder  # as the application finds it
+def _stay_on_this_machine(host: str, report: str) -> None:
+    """Let events that a variable cannot direct to the kit's endpoint go there all the same.
 
-    _recorder.find_destination = lambda *_: _recorder.Destination(host, "kit")
+    That is what a file, a transport of the application's own and a signed-in user's server would
+    get. A client of the application's own gets its messages, which are reported. No sample leaves
+    this installation out.
+    """
+    from click_telemetry import _recorder  # as the application finds it
+    from click_telemetry._foreground import identity, sinks  # the same
+
+    find, begin = _recorder.find_destination, sinks.ClientSink.__init__
+
+    def find_here(settings: Any, environ: Any) -> Any:
+        found = find(settings, environ)
+        if found is not None and (found.token is not None or found.host != host):
+            return _recorder.Destination(host, "kit")
+        return found
+
+    def begin_noted(sink: Any, client: Any, *args: Any, **options: Any) -> None:
+        begin(sink, _Noting(client, report), *args, **options)
+
+    changed: Any = sinks.ClientSink
+    changed.__init__ = begin_noted
+    _recorder.find_destination = find_here
+    identity.is_in_sample = lambda *_: True
+
+
+class _Noting:
+    """A client of the application's own, whose messages are reported too."""
+
+    def __init__(self, client: Any, report: str) -> None:
+        self._client = client
+        self._report = report
+
+    def record(self, message: dict[str, Any]) -> None:
+        _append(self._report, "message", json.dumps(message))
+        self._client.record(message)
+
+    def close(self) -> None:
+        self._client.close()
 
 
 def _count_network(report: str) -> None:

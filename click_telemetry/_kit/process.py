@@ -104,6 +104,7 @@ def _of_words(words: list[str]) -> Application:
     found = shutil.which(words[0])
     if found is None:
         raise NotRunnable(f"{words[0]} was not found: check the spelling, or use its path")
+    found = os.path.abspath(found)  # it runs in another directory
     if os.path.basename(found).startswith(("python", "pypy")):
         at = 1
         while at < len(words) and words[at].startswith("-") and words[at] not in ("-m", "-c"):
@@ -144,7 +145,8 @@ class Seen:
         status: the exit status, -N after signal N; None if it was killed after TIMEOUT.
         stdout: what it printed.
         stderr: what it printed as errors.
-        files: by path, the content of each file that it left; none of telemetry's own.
+        files: by path, the content of each file that it left, and b"" of each directory, whose path
+            ends with a separator; none of telemetry's own.
         seconds: how long it took.
         network: the network calls of the command's own process, where they were counted.
     """
@@ -169,6 +171,7 @@ class Place:
         apps: the names of the applications, as far as they are known.
         environ: further variables.
         input: of the command's standard input.
+        passed: the messages that the application's own client got in the last run.
     """
 
     root: Path
@@ -179,6 +182,7 @@ class Place:
     input: bytes = b""
     cwd_name: str = "work"
     home_name: str = "home"
+    passed: list[bytes] = field(default_factory=list)
 
     @property
     def home(self) -> Path:
@@ -190,10 +194,16 @@ class Place:
         """Where the command runs."""
         return Path.cwd() if self.shared_cwd else self.root / self.cwd_name
 
+    @property
+    def temporary(self) -> Path:
+        """Its directory for temporary files."""
+        return self.root / "tmp"
+
     def reset(self) -> None:
-        """Make the home and the working directory anew; people were informed in this home."""
-        shutil.rmtree(self.home, ignore_errors=True)
-        self.home.mkdir(mode=0o700)
+        """Make all directories anew; people were informed in this home."""
+        for directory in (self.home, self.temporary):
+            shutil.rmtree(directory, ignore_errors=True)
+            directory.mkdir(mode=0o700)
         if not self.shared_cwd:
             shutil.rmtree(self.cwd, ignore_errors=True)
             if self.content is None:
@@ -234,6 +244,7 @@ class Place:
             "name": application.name,
             "report": str(report),
             "without_telemetry": not telemetry,
+            "origin": origin,
             "host": host,
             "count_network": count_network,
         }
@@ -259,16 +270,18 @@ class Place:
         seconds = time.monotonic() - began
         lines = [json.loads(line) for line in _read(report).splitlines()]
         self.apps += [what for kind, what in lines if kind == "app" and what not in self.apps]
+        self.passed = [what.encode() for kind, what in lines if kind == "message"]
         network = tuple(what for kind, what in lines if kind == "network")
         return Seen(status, stdout, stderr, self._files(), seconds, network)
 
     def stored(self) -> dict[str, bytes]:
         """By path, the content of each file of telemetry's own."""
-        return _tree(self.home, self._is_own)
+        found = _tree(self.home, self._is_own)
+        return {path: content for path, content in found.items() if not path.endswith(os.sep)}
 
     def events(self) -> int:
-        """How many facts wait in the spools: begins, ends and events."""
-        return sum(
+        """How many facts wait in the spools, or were passed on: begins, ends and events."""
+        return len(self.passed) + sum(
             content.count(b'"run":') for path, content in self.stored().items() if ".facts" in path
         )
 
@@ -310,7 +323,8 @@ class Place:
             if not (name in dropped or name.startswith(("XDG_", "CLICK_TELEMETRY_")))
             and not is_opt_out(name)
         }
-        environ |= {"HOME": str(self.home), "PYTHONDONTWRITEBYTECODE": "1", **self.environ}
+        environ |= {"HOME": str(self.home), "TMPDIR": str(self.temporary)}
+        environ |= {"PYTHONDONTWRITEBYTECODE": "1", **self.environ}
         for app in self.apps if origin else ():
             prefix = variable_prefix(app)
             environ |= {
@@ -321,15 +335,21 @@ class Place:
         return environ
 
     def _is_own(self, path: str) -> bool:
+        """Whether a path in the home is telemetry's own, or a directory that leads there."""
         for app in self.apps:
             found = self._directories(app)
-            if path == found.setting or path.startswith(found.state + os.sep):
+            own = found.state + os.sep
+            if path == found.setting or path.startswith(own):
+                return True
+            if path.endswith(os.sep) and (found.setting.startswith(path) or own.startswith(path)):
                 return True
         return False
 
     def _files(self) -> dict[str, bytes]:
         files = _tree(self.home, lambda path: not self._is_own(path))
-        return files if self.shared_cwd else {**files, **_tree(self.cwd, lambda path: True)}
+        for directory in (self.temporary, *(() if self.shared_cwd else (self.cwd,))):
+            files |= _tree(directory, lambda path: True)
+        return files
 
 
 @contextmanager
@@ -345,9 +365,10 @@ def place(application: Application, **options: Any) -> Iterator[Place]:
 
 
 def _tree(root: Path, wanted: Any) -> dict[str, bytes]:
+    """The wanted files with their contents, and the wanted directories, which end with `/`."""
     found = {}
-    for directory, _, names in os.walk(root):
-        for name in names:
+    for directory, directories, names in os.walk(root):
+        for name in (*names, *(os.path.join(one, "") for one in directories)):
             path = os.path.join(directory, name)
             if wanted(path):
                 found[path] = _read(Path(path))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -107,7 +109,14 @@ WAITS = ENDING.format(
 
 PRINTS = ENDING.format(does='print("recorded")')
 
-WRITES = ENDING.format(does='open(os.path.expanduser("~/log"), "w").close()')
+LEAVES = ENDING.format(
+    does="""
+        import tempfile
+        open(os.path.expanduser("~/log"), "w").close()
+        open(os.path.join(tempfile.gettempdir(), "acme"), "w").close()
+        os.mkdir(os.path.expanduser("~/.acme"))
+        os.write(1, b" ")"""
+)
 
 BLOCKS = ENDING.format(does="time.sleep(3)")
 
@@ -144,21 +153,30 @@ def test_instrument_that_swallows_an_exit_code_is_found(make_app: MakeApp) -> No
 
 @pytest.mark.extended
 @pytest.mark.parametrize(
-    ("broken", "fault"),
+    ("broken", "faults"),
     [
-        (PRINTS, "stdout differs: line 2 is 'recorded' with telemetry, missing without"),
-        (WRITES, "/home/log is written only with telemetry"),
+        (PRINTS, ["stdout differs: line 2 is 'recorded' with telemetry, missing without"]),
+        (
+            LEAVES,
+            [
+                "stdout differs: line 2 is ' ' with telemetry, missing without",
+                "the directory {}/home/.acme/ is left only with telemetry",
+                "the file {}/home/log is left only with telemetry",
+                "the file {}/tmp/acme is left only with telemetry",
+            ],
+        ),
     ],
-    ids=["prints", "writes"],
+    ids=["prints", "leaves a blank, a directory and two files"],
 )
 def test_instrument_that_prints_or_writes_is_found(
-    make_app: MakeApp, broken: str, fault: str
+    make_app: MakeApp, broken: str, faults: list[str]
 ) -> None:
     """Each fault is a line of the message."""
     with pytest.raises(CheckFailed) as caught:
         assert_transparent(make_app(broken), *GO, input="pw\n")
-    (line,) = str(caught.value).splitlines()
-    assert fault in line
+    root = re.search(r"/\S+/click-telemetry-kit-\w+", str(caught.value))
+    place = "" if root is None else root.group()
+    assert str(caught.value).splitlines() == [fault.format(place) for fault in faults]
 
 
 @pytest.mark.extended
@@ -222,6 +240,36 @@ def test_nothing_to_search_is_a_fault(make_app: MakeApp) -> None:
         assert_no_leaks(make_app(), "--help")
     with pytest.raises(CheckFailed, match="nothing was recorded"):
         assert_fast_offline(make_app(), "--help")
+
+
+ELSEWHERE = {
+    "a file": 'destination=File("{path}"), sample=0.000001',
+    "a user's server": 'host="https://acme.invalid", auth=lambda: "token"',
+    "a client": 'client=Client(), events="completed"',
+}
+"""Where the events of an application may go, other than to a host that a variable can replace."""
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("where", ELSEWHERE)
+def test_events_stay_on_this_machine_whatever_their_destination(
+    where: str, make_app: MakeApp, tmp_path: Path
+) -> None:
+    """They are searched, and neither a file of the person's nor a server gets any."""
+    head = """
+from click_telemetry.destinations import File
+class Client:
+    def record(self, message): pass
+    def close(self): pass
+"""
+    app = Path(make_app(head).removesuffix(":cli"))
+    options = ELSEWHERE[where].format(path=tmp_path / "events.jsonl")
+    app.write_text(app.read_text().replace('write_key="key"', options))
+    with pytest.raises(CheckFailed) as caught:
+        assert_no_leaks(f"{app}:cli", *GO, secrets=["acme go", "a-private-name", "word-of-mine"])
+    assert "the secret 'acme go' came out in what is sent, as it is" in str(caught.value)
+    assert "a-private-name" not in str(caught.value)
+    assert not (tmp_path / "events.jsonl").exists()
 
 
 @pytest.mark.extended
@@ -348,6 +396,16 @@ def test_console_script_is_run_by_its_own_interpreter(first: str, tmp_path: Path
     assert Path(found.python[0]).exists()
 
 
+def test_relative_path_of_an_interpreter_or_a_script_is_understood(tmp_path: Path) -> None:
+    """The command line is typed in the project's directory, and runs in another one."""
+    script = tmp_path / "acme"
+    script.write_text(f"#!{sys.executable}\n")
+    script.chmod(0o700)
+    assert application_of([os.path.relpath(script)], []).target == str(script)
+    (python,) = application_of([os.path.relpath(sys.executable), "app.py"], []).python
+    assert python == os.path.abspath(sys.executable)
+
+
 @pytest.mark.parametrize(
     ("cli", "fix"),
     [
@@ -381,6 +439,7 @@ SECRET = "Jane & Joe's plän"
         (SECRET.encode().hex().encode(), "in hexadecimal"),
         (hashlib.sha256(SECRET.encode()).hexdigest().encode(), "as a digest (sha256)"),
         (b"eHhKYW5lICYgSm9lJ3MgcGzDpG4=", "in base64"),
+        (SECRET[::-1].encode(), "reversed"),
     ],
 )
 def test_secret_is_found_in_every_form(content: bytes, form: str) -> None:
