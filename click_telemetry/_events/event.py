@@ -173,7 +173,7 @@ class EventPlan:
         if mismatched:
             kinds = [f"{name} is {_kind(event, name)}" for name in mismatched]
             recorder.report(
-                f"{type(event).__name__} does not match its declaration: {', '.join(kinds)}. Pass "
+                f"{type(event).__name__} does not match its declaration ({', '.join(kinds)}): pass "
                 "what the annotation declares, or change the annotation"
             )
             own["invalid"] = [*mismatched]

@@ -227,13 +227,14 @@ class Recorder:
         return _is_test() or self._root.settings.test_double
 
     def report(self, problem: str | None) -> None:
-        """Raise a problem in strict mode (`DeclarationError`), and note it under watch."""
+        """Raise a problem in strict mode (`DeclarationError`), and note it for `audit`."""
+        if problem is not None and audit is not None:
+            audit.note_problem(problem)
+            audit.check()  # raises it in a test, and remembers that it was raised here
         if problem is not None and self.is_strict:
             from .text import declaration_error  # only a mistake in a test needs it
 
             raise declaration_error(problem)
-        if problem is not None and audit is not None:
-            audit.note_problem(problem)
 
     def for_block(self) -> Recorder:
         """The recorder of what begins now and ends later; no known invocation is counted once."""

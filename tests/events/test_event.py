@@ -466,7 +466,7 @@ def test_a_mismatched_value_raises_in_a_test(name: str) -> None:
     made = Everything(**{**FULL, name: WRONG[name]})
     result = run(command(lambda: track(made), client), "go")
     assert isinstance(result.exception, DeclarationError)
-    assert f"Everything does not match its declaration: {name} is" in str(result.exception)
+    assert f"Everything does not match its declaration ({name} is" in str(result.exception)
     assert own_events(client) == []
 
 
