@@ -12,7 +12,7 @@ from click import UsageError
 
 from .._commands.terminal import pluralize
 from .._foreground.options import MAX_TIMEOUT
-from .._recorder import LOG
+from .._recorder import LOG, PERSONAL
 from .reasons import Reason, applies_everywhere, decided, in_order, undelivered
 
 if TYPE_CHECKING:
@@ -186,8 +186,11 @@ def diagnose(
         events: names of events that were tracked without a class.
         problems: what was dropped, and why.
     """
-    mode = examination["status"]["mode"]
-    here = [*decided(examination, examination["status"]), *undelivered(examination, mode, trial)]
+    status = examination["status"]
+    mode = status["mode"]
+    here = [*decided(examination, status), *undelivered(examination, mode, trial)]
+    if examination["log"] and status["reason"] not in PERSONAL:
+        mode = LOG  # which overrides every circumstance
     production: list[Reason] | None = None
     if "production" in examination:
         there = examination["production"]
@@ -231,7 +234,7 @@ def _notes(
             f"Remove the decorator from {command}: the root's covers everything below it.",
         )
     own = [one for one in roots if one["app"] == app]
-    apart = [one for one in own if one["command"] not in {name.split()[-1] for name in nested}]
+    apart = [one for one in own if not one["nested"]]
     if len(apart) > 1:
         yield Note(
             "same_name",
@@ -286,6 +289,5 @@ def outside_watch(examination: Mapping[str, Any], trial: Mapping[str, Any] | Non
         if found.has_client:
             return f"Outside watch: {app} passes its events to its own client."
         return f"Outside watch: {app} sends to {examination['host']}."
-    what = "prints its events" if found.mode == LOG else "would send nothing"
     parts = [f"{one.detail} (fix: {one.fix.rstrip('.')})" for one in found.reasons]
-    return f"Outside watch: {app} {what}, since {'; '.join(parts)}."
+    return f"Outside watch: {app} would send nothing, since {'; '.join(parts)}."

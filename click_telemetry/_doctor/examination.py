@@ -28,6 +28,7 @@ from .._instrument import (
 )
 from .._recorder import (
     CI_VARIABLES,
+    LOG,
     TEST_VARIABLES,
     command_and_flags,
     directories_of,
@@ -58,6 +59,7 @@ MAX_EVENTS = 200
 
 _examined: list[Scope] = []  # roots
 _parsed: list[CommandState] = []  # of the roots whose command line was parsed
+_nested: list[CommandState] = []  # of instrumented commands that were found below a root
 _by_name: dict[str, None] = {}  # events that were tracked by their names
 
 
@@ -121,6 +123,10 @@ def examine_leaf(scope: Scope, context: Any, *, production: bool) -> dict[str, A
         for name, value in os.environ.items()
         if name not in (ADDRESS_VARIABLE, STATE_VARIABLE)
     }
+    variable = settings.prefix + "_TELEMETRY"
+    log = environ.get(variable, "").strip().lower() == LOG
+    if log:
+        del environ[variable]  # it overrides circumstances, which are to be listed with it
     words = telemetry_words(contexts[0].command)
     group = " ".join([contexts[0].command_path, *words]) if words else ""
     flag = scope.opted_out == "flag"
@@ -129,6 +135,9 @@ def examine_leaf(scope: Scope, context: Any, *, production: bool) -> dict[str, A
     if destination is None and settings.client is None:
         destination = find_destination(settings, environ)
     directories = directories_of(settings.app, environ)
+    spool = None
+    if destination is not None and directories is not None:
+        spool = os.path.join(directories.spool, destination.digest)
     found: dict[str, Any] = {
         "app": settings.app,
         "prefix": settings.prefix,
@@ -139,6 +148,8 @@ def examine_leaf(scope: Scope, context: Any, *, production: bool) -> dict[str, A
         "terminal": _is_terminal(sys.stderr),
         "home": environ.get("HOME", ""),
         "status": report_as_json(report_of(here)),
+        "log": log,
+        "spool": spool,
         "host": destination.host if destination is not None else None,
         "transport": _transport(destination),
         "client": settings.client is not None,
@@ -146,7 +157,7 @@ def examine_leaf(scope: Scope, context: Any, *, production: bool) -> dict[str, A
         "declared": _declared(settings),
         "directories": list(_directories(directories)),
         "storage_problem": _storage_problem(directories),
-        "lock_problem": _lock_problem(directories),
+        "lock_problem": _lock_problem(directories, spool),
     }
     if production:
         elsewhere = _production_environ(settings, environ)
@@ -269,27 +280,19 @@ def _storage_problem(directories: Directories | None) -> str:
     return ""
 
 
-def _lock_problem(directories: Directories | None) -> str:
+def _lock_problem(directories: Directories | None, spool: str | None) -> str:
     """Why files cannot be locked, beginning with a path; empty if they can be.
 
-    A sender's lock that exists is tried, else the nearest directory: nothing is created.
+    The sender's lock is tried if it exists, else the nearest directory: nothing is created.
     """
     if directories is None or os.name != "posix":
         return ""
-    try:
-        spools = [os.path.join(directories.spool, name) for name in os.listdir(directories.spool)]
-    except OSError:
-        spools = []
-    locks = [os.path.join(spool, "lock") for spool in spools]
-    for path in [lock for lock in locks if os.path.lexists(lock)]:
+    path = os.path.join(spool or directories.spool, "lock")
+    if os.path.lexists(path):
         try:
-            descriptor = open_private(path, os.O_RDWR)
+            return _try_lock(open_private(path, os.O_RDWR), path)
         except OSError as error:
             return f"{path}: {error.strerror or error}"
-        problem = _try_lock(descriptor, path)
-        if problem:
-            return problem
-    path = directories.spool
     while not os.path.isdir(path) and path != os.path.dirname(path):
         path = os.path.dirname(path)
     try:
@@ -342,6 +345,7 @@ def _commands(settings: Settings, contexts: list[Any]) -> Iterator[dict[str, Any
         seen.append(id(command))
         state = getattr(command, "__dict__", {}).get(KEY)
         if type(state) is CommandState and state.options is not None:
+            _nested.append(state)
             yield {"command": path, "nested": True}
         callback = getattr(command, "callback", None)
         package = package_of_callback(callback) if callback is not None else settings.package
@@ -384,6 +388,7 @@ def declared_roots() -> list[dict[str, Any]]:
                     "app": state.app,
                     "command": name if isinstance(name, str) else None,
                     "ran": any(one is state for one in _parsed),
+                    "nested": any(one is state for one in _nested),
                 }
     return list(found.values())
 

@@ -24,6 +24,7 @@ from .._commands.terminal import (
     shorten_home,
 )
 from .._sender.state import log_path
+from .reasons import current_queue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -71,7 +72,7 @@ def as_json(
     if examination is None:
         return found
     status, tried = examination["status"], trial or {}
-    current = [one for one in status["destinations"] if one["current"]]
+    current = current_queue(examination)
     delivery = ("delivered", "rejected", "dropped", "failures", "failed_at", "last_error")
     return {
         **found,
@@ -81,9 +82,7 @@ def as_json(
         "locks": examination["lock_problem"] or "work",
         "sender": tried.get("client") or "starts",
         "queue": status["queue"],
-        "delivery": {key: current[0][key] for key in (*delivery, "not_before")}
-        if current
-        else None,
+        "delivery": current and {key: current[key] for key in (*delivery, "not_before")},
         "sender_log": _log(examination),
         "versions": examination["versions"],
         "commands": examination["commands"],
@@ -198,14 +197,14 @@ def _details(
     yield "Locks", examination["lock_problem"] or "work"
     yield "Sender", trial.get("client") or "starts"
     yield "Queue", _queue(status["queue"])
-    current = [one for one in status["destinations"] if one["current"]]
-    if current:
-        yield "Delivered", pluralize(current[0]["delivered"], "message")
-        if current[0]["last_error"]:
-            yield "Last error", describe_delivery_error(current[0]["last_error"])
-        if current[0]["not_before"]:
-            yield "Next attempt", f"not before {current[0]['not_before']}"
-        if current[0]["last_error"]:
+    current = current_queue(examination)
+    if current is not None:
+        yield "Delivered", pluralize(current["delivered"], "message")
+        if current["last_error"]:
+            yield "Last error", describe_delivery_error(current["last_error"])
+        if current["not_before"]:
+            yield "Next attempt", f"not before {current['not_before']}"
+        if current["last_error"]:
             yield "Sender's log", _log_line(_log(examination), home)
     versions = examination["versions"]
     yield "Application", f"{examination['app']} {versions['app'] or '(its version is null)'}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .._commands.application import OPTS_OUT
 from .._commands.terminal import describe_delivery_error, shorten_home
 from .._foreground.consent import REASONS
-from .._recorder import CLIENT, LOG, PERSONAL, SEND
+from .._recorder import CLIENT, PERSONAL, SEND
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -86,7 +86,7 @@ def decided(examination: Mapping[str, Any], status: Mapping[str, Any]) -> Iterat
             "Remove @exclude, or examine another command.",
         )
     variable = examination["prefix"] + "_TELEMETRY"
-    if status["mode"] == LOG:
+    if examination["log"] and status is examination["status"]:
         yield Reason(
             "log",
             f"{variable}=log prints the events on stderr and sends none",
@@ -208,7 +208,7 @@ def undelivered(
         mode: of the decision.
         trial: of the sender's process; None if there was none.
     """
-    if mode in (LOG, CLIENT):
+    if mode == CLIENT:
         return
     home = examination["home"]
     if examination["storage_problem"]:
@@ -254,10 +254,16 @@ def undelivered(
 
 def last_error(examination: Mapping[str, Any]) -> str:
     """The error of the present destination, if deliveries have failed since the last success."""
+    queue = current_queue(examination)
+    return str(queue["last_error"]) if queue and queue["failures"] and queue["last_error"] else ""
+
+
+def current_queue(examination: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What is known of the present destination's queue, as `status --json` has it."""
     for one in examination["status"]["destinations"]:
-        if one["current"] and one["failures"] and one["last_error"]:
-            return str(one["last_error"])
-    return ""
+        if one["directory"] == examination["spool"]:
+            return one  # type: ignore[no-any-return]
+    return None
 
 
 def _is_declared(examination: Mapping[str, Any]) -> bool:

@@ -103,15 +103,15 @@ def find(
         if not is_in_sample(anonymous_id, settings.sample):
             return None, ""  # the first run, whose decision knew no ID yet
         return ClientSink(settings.client, directories.state), anonymous_id
-    if decision.mode == LOG:
-        state = directories.state if directories is not None else None
-        return ClientSink(LogClient(), state, read_only=True), _stored_id(directories)
-    if decision.mode == WATCH and directories is not None:
+    state = directories.state if directories is not None else None
+    if decision.mode in (LOG, WATCH) and address(environ) is not None:
         from .._doctor import channel, examination  # under watch and doctor alone
 
         if channel.order(environ) is not None:
-            client = examination.Collector(settings)
-            return ClientSink(client, directories.state, read_only=True), random_id()
+            return ClientSink(examination.Collector(settings), state, read_only=True), random_id()
+    if decision.mode == LOG:
+        return ClientSink(LogClient(), state, read_only=True), _stored_id(directories)
+    if decision.mode == WATCH and directories is not None:
         return _watched(settings, environ, directories), random_id()
     return None, ""
 

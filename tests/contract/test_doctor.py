@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from click_telemetry._recorder import Destination
+
 from ..harness.processes import APP, Cli, Home
 from ..harness.senders import wait_until
 from ..harness.server import Reply, Server
@@ -187,6 +189,32 @@ def test_an_opt_out_applies_under_doctor(doctor: Doctor) -> None:
     assert (done.returncode, doctor.notes()[1]) == (1, "deploy")
 
 
+def test_log_mode_hides_no_other_reason_and_prints_no_event(doctor: Doctor) -> None:
+    """It overrides circumstances; I fix those too. With `--run` its events are named."""
+    script = doctor.script()
+    env = {"ACME_TELEMETRY": "log", "CI": "1"}
+    done = doctor.run("--run", "--json", "--", sys.executable, script, "deploy", env=env)
+    found = json.loads(done.stdout)
+    assert [one["reason"] for one in found["reasons"]] == ["ci", "log"]
+    assert (found["mode"], done.stderr, done.returncode) == ("log", "", 1)
+    assert found["events"][1:3] == ["Plan Changed", "Invoice Exported"]
+
+
+@pytest.mark.extended
+def test_the_queue_of_another_destination_is_no_reason(doctor: Doctor) -> None:
+    """A lock that is damaged, and a key that was rejected, concern their own queue."""
+    spools = doctor.home.state() / "spool"
+    (spools / "0123456789abcdef" / "lock").mkdir(parents=True)
+    for directory in (spools.parent, spools, *spools.iterdir()):
+        directory.chmod(0o700)
+    assert doctor.json("--", sys.executable, doctor.script(), "deploy")["reasons"] == []
+    (own,) = spools.iterdir()
+    own.rename(spools / Destination("https://api.segment.io", "key").digest)
+    found = doctor.json("--", sys.executable, doctor.script(), "deploy")
+    assert [one["reason"] for one in found["reasons"]] == ["no_locks"]
+    next(spools.glob("*/lock")).rmdir()
+
+
 @pytest.mark.extended
 def test_the_applications_functions_are_called_once(doctor: Doctor) -> None:
     """A token is asked for as often as in an ordinary run."""
@@ -285,6 +313,15 @@ def test_two_applications_of_one_name_are_found(doctor: Doctor) -> None:
     source = NOTED.replace("\ncli()\n", f"\n{other}\ncli()\n")
     found = doctor.json("--", sys.executable, doctor.script(source), "deploy")
     assert [one["note"] for one in found["notes"]] == ["same_name"]
+
+
+@pytest.mark.extended
+def test_a_nested_group_under_another_name_is_no_second_application(doctor: Doctor) -> None:
+    """One note has the fix, whatever name the group was added by."""
+    group = 'other = instrumented_group(app="acme")(click.Group("two"))'
+    source = NOTED.replace("\ncli()\n", f"\n{group}\ncli.add_command(other, 'more')\ncli()\n")
+    found = doctor.json("--", sys.executable, doctor.script(source), "deploy")
+    assert [one["note"] for one in found["notes"]] == ["nested_group"]
 
 
 # Production ---------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from ..harness.setups import ANSWERS, stable
 
 PAGE = page("docs/doctor.md")
 DESTINATION = {
-    "current": True,
+    "directory": "/home/me/state/spool/0",
     "delivered": 4,
     "rejected": 0,
     "dropped": 0,
@@ -33,6 +33,7 @@ def examination(mode: str = "send", switches: tuple[str, ...] = (), **more: Any)
     """What is found in an application that lacks nothing, but for what is given."""
     status: dict[str, Any] = {
         "mode": mode,
+        "reason": switches[0] if switches else None,
         "switches": [{"key": key, "value": "1", "effect": "off"} for key in switches],
         "setting_problem": None,
         "paths": {"setting": "/home/me/.config/acme/telemetry.json", "state": "/home/me/state"},
@@ -49,6 +50,8 @@ def examination(mode: str = "send", switches: tuple[str, ...] = (), **more: Any)
         "terminal": True,
         "home": "/home/me",
         "status": status,
+        "log": False,
+        "spool": DESTINATION["directory"],
         "host": "https://events.example.com",
         "client": False,
         "test_double": False,
@@ -69,6 +72,11 @@ def examination(mode: str = "send", switches: tuple[str, ...] = (), **more: Any)
         "production": {**status, "switches": [], "mode": "send"},
         **more,
     }
+
+
+def root(command: str, *, ran: bool = True, nested: bool = False) -> dict[str, Any]:
+    """An instrumented command, as `declared_roots` reports it."""
+    return {"app": "acme", "command": command, "ran": ran, "nested": nested}
 
 
 def reasons(found: dict[str, Any], trial: dict[str, Any] | None = None) -> list[str]:
@@ -92,7 +100,13 @@ def test_every_reason_of_consent_has_a_detail_and_a_fix(reason: str) -> None:
         (examination(), None, []),
         (examination("client"), None, []),
         (examination("client", test_double=True), None, ["test_double"]),
-        (examination("log", ("ci",)), None, ["ci", "log"]),
+        (examination(log=True), None, ["log"]),
+        (examination("off", ("ci",), log=True), None, ["ci", "log"]),
+        (
+            examination(log=True, destination={"failures": 1, "last_error": "http_503"}),
+            None,
+            ["log", "delivery_failed"],
+        ),
         (
             examination("off", ("ci", "DO_NOT_TRACK", "NO_ANALYTICS")),
             None,
@@ -123,6 +137,11 @@ def test_every_reason_of_consent_has_a_detail_and_a_fix(reason: str) -> None:
             examination(destination={"failures": 1, "last_error": "extra_otlp"}),
             {"client": "", "error": ""},
             [],
+        ),
+        (
+            examination(destination={"failures": 1, "last_error": "http_401", "directory": "/x"}),
+            None,
+            [],  # of another destination, such as that of signed-in users
         ),
         (examination("off", opted_out="setting"), None, ["setting"]),
         (examination("off", ("flag",), opted_out="flag"), None, ["flag"]),
@@ -198,7 +217,7 @@ def test_production_is_not_this_machine() -> None:
     [
         (examination(commands=[{"command": "acme up", "package": "up"}]), [], [], "masked_command"),
         (examination(commands=[{"command": "acme db", "nested": True}]), [], [], "nested_group"),
-        (examination(), [{"app": "acme", "command": n} for n in ("a", "b")], [], "same_name"),
+        (examination(), [root("a"), root("b")], [], "same_name"),
         (examination(versions={"app": None}), [], [], "no_version"),
         (examination(queued=3, delivery="inline"), [], [], "inline_timeout"),
         (examination(), [], ["Invoice Exported"], "undeclared_event"),
@@ -235,14 +254,14 @@ def test_a_second_application_is_noted() -> None:
 
 def test_a_script_may_run_one_application_twice() -> None:
     """The same program in two processes is no second application."""
-    one = examination(roots=[{"app": "acme", "command": "cli", "ran": True}])
+    one = examination(roots=[root("cli")])
     assert diagnosis_of(Evidence(["sh"], 0, [one, one]), None).notes == []
 
 
 def test_a_nested_group_of_the_same_name_is_one_problem() -> None:
     """It is not reported as a second application too."""
     found = examination(commands=[{"command": "acme db", "nested": True}])
-    roots = [{"app": "acme", "command": "cli"}, {"app": "acme", "command": "db"}]
+    roots = [root("cli"), root("database", nested=True)]
     assert [note.note for note in diagnose(found, None, roots).notes] == ["nested_group"]
 
 
@@ -320,9 +339,9 @@ def test_the_page_lists_every_reason() -> None:
     [
         Evidence(["acme"], 127, problem="acme was not found."),
         Evidence(["acme"], 0, [{"app": "acme", "failed": "ValueError"}]),
-        Evidence(["acme"], 2, [{"roots": [{"app": "acme", "command": "cli", "ran": True}]}]),
-        Evidence(["acme"], 0, [{"roots": [{"app": "acme", "command": "cli", "ran": True}]}]),
-        Evidence(["acme"], 0, [{"roots": [{"app": "acme", "command": "cli", "ran": False}]}]),
+        Evidence(["acme"], 2, [{"roots": [root("cli")]}]),
+        Evidence(["acme"], 0, [{"roots": [root("cli")]}]),
+        Evidence(["acme"], 0, [{"roots": [root("cli", ran=False)]}]),
         Evidence(["acme"], 1),
         Evidence(["acme"], 0),
     ],
