@@ -11,6 +11,7 @@ import copy
 import gc
 import os
 import sys
+from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
@@ -21,6 +22,7 @@ from .._instrument import (
     CLICK_FAMILY,
     KEY,
     OFF_VARIABLE,
+    SCOPES,
     Attributes,
     CommandState,
     contexts_from_root,
@@ -69,6 +71,8 @@ _by_name: dict[str, None] = {}  # events that were tracked by their names
 def begin(scope: Scope, context: Any) -> None:
     """A leaf begins: report what is found, once for each root, and stop it if a doctor asks.
 
+    The time that this takes is no part of any command's duration.
+
     Args:
         scope: of the leaf, entered.
         context: the leaf's.
@@ -76,6 +80,7 @@ def begin(scope: Scope, context: Any) -> None:
     Raises:
         SystemExit: the callback is not to run. Contexts are closed, as by `sys.exit()`.
     """
+    began = monotonic_ns()
     ordered = order(os.environ)
     try:
         if not any(root is scope.root for root in _examined):
@@ -88,6 +93,10 @@ def begin(scope: Scope, context: Any) -> None:
         stop = SystemExit(0)
         scope.leave(stop, None)
         raise stop
+    spent = monotonic_ns() - began
+    for running in list(SCOPES):
+        if running.thread == scope.thread:
+            running.started += spent
 
 
 def parsed(state: CommandState) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -611,3 +612,16 @@ def test_what_is_dropped_is_listed_with_the_reason(watch: Watch) -> None:
     (dropped, forged) = re.findall(r"^  - (.*)$", run.stdout, re.MULTILINE)
     assert dropped.startswith("the property 'text' is dropped: its text has 9,000 of at most")
     assert forged.startswith("track('Plan Changed'): every event has the property 'command'")
+
+
+@pytest.mark.extended
+def test_what_watch_looks_up_is_no_part_of_a_duration(watch: Watch) -> None:
+    """A command takes as long in the table as it takes without watch."""
+    slow = 'write_key="key", host=lambda: __import__("time").sleep(0.2) or "https://a.example"'
+    run = watch.run("--json", "--", *watch.script(APP.replace('write_key="key"', slow)), "change")
+    began, _, ended = map(json.loads, run.stdout.splitlines())
+    between = datetime.fromisoformat(ended["timestamp"][:-1]) - datetime.fromisoformat(
+        began["timestamp"][:-1]
+    )
+    milliseconds = between.total_seconds() * 1000
+    assert ended["properties"]["duration_ms"] <= milliseconds - 195  # each is rounded down
