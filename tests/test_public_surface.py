@@ -6,9 +6,11 @@ import importlib
 import importlib.resources
 import json
 import os
+import pickle
 import re
 import subprocess
 import sys
+import traceback
 from typing import Any
 
 import pytest
@@ -55,6 +57,14 @@ NAMES = (
 def test_the_public_names_are_these() -> None:
     """A name that I import today can be imported after every upgrade."""
     assert sorted(click_telemetry.__all__) == sorted(NAMES)
+
+
+def test_a_traceback_names_the_error_as_it_can_be_imported() -> None:
+    """A private module's name would not help."""
+    error = click_telemetry.DeclarationError("write app=")
+    (line,) = traceback.format_exception_only(error)
+    assert line == "click_telemetry.DeclarationError: write app=\n"
+    assert type(pickle.loads(pickle.dumps(error))) is click_telemetry.DeclarationError
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -32,6 +32,8 @@ class DeclarationError(TypeError, ValueError):
     `ValueError`, so that a caller need not know which of the two a mistake counts as.
     """
 
+    __module__ = "click_telemetry"  # a traceback shows the name that can be imported
+
 
 class MisplacedAttribute(DeclarationError, AttributeError):
     """An attribute of a thing that must be called or entered first; the message names the fix."""
