@@ -222,8 +222,9 @@ def undelivered(
         )
     error = last_error(examination)
     failed = str((trial or {}).get("error", ""))
-    tried = trial is not None and (error.startswith("extra_") or error == failed)
-    if error and not tried:  # else the trial is newer
+    connection = (trial or {}).get("connection") or {}
+    known = error in (failed, connection.get("error"))
+    if error and not known and not (error.startswith("extra_") and trial is not None):
         yield Reason(
             "delivery_failed",
             f"the last attempt to deliver failed: {describe_delivery_error(error)}",
@@ -242,12 +243,12 @@ def undelivered(
             if transport is not None
             else "Run `pip install --force-reinstall segment-analytics-python` in its environment.",
         )
-    connection = trial.get("connection") or {}
     if "error" in connection:
         error = connection["error"]
+        problem = "cannot be used" if error.startswith("file_") else "did not answer"
         yield Reason(
             "unreachable",
-            f"{examination['host']} did not answer: {describe_delivery_error(error)}",
+            f"{examination['host']} {problem}: {describe_delivery_error(error)}",
             _delivery_fix(error, examination["host"], _is_declared(examination)),
         )
 

@@ -1,11 +1,12 @@
-"""A trial in a process that is started as the sender is: its imports, and a connection if asked.
+"""A trial in a process that is started as the sender is: imports, a file, a connection if asked.
 
-It sends no event and no key, reads no queue, and prints one JSON object. The cost of the foreground
-is measured first, before the sender's own modules are loaded.
+It sends and writes no event and no key, reads no queue, and prints one JSON object. The cost of the
+foreground is measured first, before the sender's own modules are loaded.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from time import monotonic, perf_counter
 from typing import Any
@@ -33,9 +34,11 @@ def main(job: dict[str, Any]) -> int:
 
     found: dict[str, Any] = {"cost": _cost()}
     found |= _load_client(job)
-    is_http = str(job.get("host")).startswith(("https://", "http://"))
-    if job.get("connect") and is_http and not found["client"]:
-        found["connection"] = _connect(job["host"])
+    host = str(job.get("host"))
+    if host.startswith("file://"):
+        found["connection"] = _look_at(host.removeprefix("file://"))
+    elif job.get("connect") and host.startswith(("https://", "http://")) and not found["client"]:
+        found["connection"] = _connect(host)
     sys.stdout.write(json.dumps(found))
     return 0
 
@@ -82,6 +85,21 @@ def _load_client(job: dict[str, Any]) -> dict[str, str]:
         missing = f"a package of the extra [{extra}] is missing"
         return {"client": missing if extra != word else f"{word}: {error}", "error": word}
     return {"client": "", "error": ""}
+
+
+def _look_at(path: str) -> dict[str, str]:
+    """The sender's word for why it could not append to a file, as `error`; nothing is made."""
+    nearest = path
+    while not os.path.lexists(nearest):
+        nearest = os.path.dirname(nearest)
+    if nearest != path and not os.path.isdir(nearest):
+        return {"error": "file_ENOTDIR"}
+    if os.path.islink(path):
+        return {"error": "file_ELOOP"}
+    if nearest == path and (not os.path.isfile(path) or os.stat(path).st_uid != os.geteuid()):
+        return {"error": "file_unusable"}
+    needed = os.W_OK | (os.X_OK if nearest != path else os.R_OK)
+    return {} if os.access(nearest, needed) else {"error": "file_EACCES"}
 
 
 def _connect(host: str) -> dict[str, Any]:

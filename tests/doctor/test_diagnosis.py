@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from click_telemetry._doctor import trial as sender_trial
 from click_telemetry._doctor.diagnosis import Evidence, diagnose, diagnosis_of, outside_watch
 from click_telemetry._doctor.page import as_json, print_page
 from click_telemetry._doctor.reasons import ORDER
 from click_telemetry._foreground.consent import REASONS
+from click_telemetry.destinations import File
 
 from ..harness.pages import page
 from ..harness.processes import REPOSITORY
@@ -133,6 +138,11 @@ def test_every_reason_of_consent_has_a_detail_and_a_fix(reason: str) -> None:
             {"client": "it is missing", "error": "extra_otlp"},
             ["sender_failed"],
         ),
+        (
+            examination(destination={"failures": 1, "last_error": "file_EACCES"}),
+            {"client": "", "connection": {"error": "file_EACCES"}},
+            ["unreachable"],
+        ),
         (  # it was installed meanwhile
             examination(destination={"failures": 1, "last_error": "extra_otlp"}),
             {"client": "", "error": ""},
@@ -166,6 +176,33 @@ def test_a_rejected_key_is_rejected_in_production_too(error: str, everywhere: bo
     found = diagnose(examination(destination={"failures": 1, "last_error": error}))
     assert found.production is not None
     assert bool(found.production) is everywhere
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("new/folder/events.jsonl", None),
+        ("events.jsonl", None),
+        ("events.jsonl/events.jsonl", "file_ENOTDIR"),
+        ("folder", "file_unusable"),
+        ("link.jsonl", "file_ELOOP"),
+        ("fifo", "file_unusable"),
+    ],
+)
+def test_file_that_cannot_be_written_is_found_before_the_first_event(
+    name: str, error: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the sender's own words; nothing is made."""
+    (tmp_path / "events.jsonl").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link.jsonl").symlink_to("events.jsonl")
+    os.mkfifo(tmp_path / "fifo")
+    before = sorted(tmp_path.rglob("*"))
+    declared = File(str(tmp_path / name))
+    sender_trial.main({"host": declared.host, "transport": {"class": declared.transport}})
+    found = json.loads(capsys.readouterr().out)
+    assert (found["client"], found["connection"].get("error")) == ("", error)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_transport_that_cannot_be_imported_is_one_reason_everywhere() -> None:
