@@ -162,6 +162,18 @@ def test_partial_success_is_counted_and_not_repeated(queue: Queue, server: Serve
     assert queue.state.last_error == "partial"
 
 
+def test_no_more_is_rejected_than_was_sent(queue: Queue, server: Server) -> None:
+    """Whatever a server claims, the counts stay counts."""
+    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+
+    response = ExportLogsServiceResponse()
+    response.partial_success.rejected_log_records = 2**60
+    server.reply = Reply(body=response.SerializeToString())
+    queue.put()
+    sent(queue, server)
+    assert (queue.state.delivered, queue.state.rejected) == (0, 2)
+
+
 @pytest.mark.parametrize("body", [b"", b"OK", b'{"partialSuccess":{}}', b"\xff" * 50])
 def test_body_that_is_no_message_counts_as_none(body: bytes) -> None:
     """The status is 2xx."""

@@ -99,7 +99,8 @@ class OpenTelemetryTransport(HttpTransport):
         if not session.posted:
             return DeliveryResult(SPLIT, error="encoding")
         if result.verdict == ACCEPTED and self._adapter.response is not None:
-            result = result._replace(rejected=rejected_in(self._adapter.response.start))
+            rejected = rejected_in(self._adapter.response.start)
+            result = result._replace(rejected=min(rejected, len(records)))
         return result
 
 
