@@ -10,7 +10,7 @@ from click_telemetry._report.warehouse import queries
 PAGE = Path(__file__).with_name("warehouse.md")
 HEADING = "## The queries\n"
 DIALECT = "bigquery"
-PLAN = Plan({"acme deploy": ["dry_run", "region"], "acme login": []}, ["Application Create"])
+PLAN = Plan({"acme deploy": ["dry_run", "region"], "acme login": []}, {"Application Create": True})
 
 
 def sections() -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .questions import OUTCOMES, ask
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     import duckdb
@@ -32,11 +32,11 @@ class Plan(NamedTuple):
 
     Attributes:
         commands: with their flags.
-        flows: their names.
+        flows: their names, and whether they have steps.
     """
 
     commands: dict[str, list[str]]
-    flows: list[str]
+    flows: dict[str, bool]
 
 
 # The tracking plan --------------------------------------------------------------------------------
@@ -55,7 +55,10 @@ def read_plan(path: str) -> Plan:
             str(command): [flag for flag in declared["flags"] if isinstance(flag, str)]
             for command, declared in schema["x-commands"].items()
         }
-        flows = [str(flow) for flow in schema.get("x-flows", {})]
+        flows = {
+            str(flow): declared.get("steps") != []
+            for flow, declared in schema.get("x-flows", {}).items()
+        }
     except (OSError, ValueError, RecursionError) as error:
         raise NoPlan(f"it cannot be read ({error})") from error
     except (LookupError, TypeError, AttributeError) as error:
@@ -81,7 +84,7 @@ def build(
         plan: the application's, for what is never used.
         since: as it was given to `read.load`.
     """
-    rows = ask(connection, None if plan is None else plan.flows)
+    rows = ask(connection, None if plan is None else [*plan.flows])
     (totals,) = rows["totals"]
     commands = _commands(rows)
     flags = [_renamed(row, run_count="runs") for row in rows["flags"]]
@@ -110,7 +113,7 @@ def build(
             for flag in sorted(plan.commands[command])
             if (command, flag) not in used_flags
         ],
-        "flows": _flows(rows["flows"], [] if plan is None else plan.flows),
+        "flows": _flows(rows["flows"], () if plan is None else plan.flows),
         "days": [
             {"day": _day(row["day"]), "runs": row["run_count"], "users": row["users"]}
             for row in rows["days"]
@@ -142,7 +145,7 @@ def _commands(rows: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     ]
 
 
-def _flows(rows: Sequence[Mapping[str, Any]], declared: Sequence[str]) -> list[dict[str, Any]]:
+def _flows(rows: Sequence[Mapping[str, Any]], declared: Iterable[str]) -> list[dict[str, Any]]:
     """Each flow, those that started most often first; `open` ones have no end yet."""
     flows: dict[str, dict[str, Any]] = {
         name: {"flow": name, "started": 0, "ends": []}

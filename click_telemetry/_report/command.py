@@ -140,11 +140,14 @@ def _print_sql(
     # It needs sqlglot, which may be missing.
     from .warehouse import queries
 
-    flows: Sequence[str] = ()
+    flows: dict[str, bool] = {}
     if plan is not None:
         flows = plan.flows
     elif paths:
-        flows = [flow["flow"] for flow in _report(paths, None, since)["flows"]]
+        flows = {
+            flow["flow"]: any(end["step"] is not None for end in flow["ends"])
+            for flow in _report(paths, None, since)["flows"]
+        }
     click.echo(queries(dialect, flows=flows, plan=plan, since=since), nl=False)
 
 

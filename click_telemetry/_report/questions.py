@@ -1,10 +1,9 @@
 """The questions, each once, as SQL: for the report on DuckDB, and for a warehouse in its dialect.
 
 A question selects from *relations* whose columns are the same everywhere: `runs`, one row for each
-run; `flow_events`, the starts and ends of flows; `tracks`, one row for each event; `delays`;
-`dropped_events`; `health`. `LOCAL` makes them of the table `events` of `read`, once; `warehouse`
-writes them as common table expressions over the tables that Segment loads. No name from an event
-becomes SQL.
+run; `flow_events`, the starts and ends of flows; `all_events`; `delays`; `dropped_events`;
+`health`. `LOCAL` makes them of the table `events` of `read`, once; `warehouse` writes them as
+common table expressions over the tables that Segment loads. No name from an event becomes SQL.
 
 A question uses what every dialect has. A percentile is the smallest value that at least that part
 of all values does not exceed (nearest rank), by a sum over a histogram: the warehouses' own
@@ -18,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     import duckdb
 
-RUNS, FLOW_EVENTS, TRACKS, DELAYS, DROPPED, HEALTH = (
-    *("runs", "flow_events", "tracks", "delays", "dropped_events", "health"),
+RUNS, FLOW_EVENTS, ALL_EVENTS, DELAYS, DROPPED, HEALTH = (
+    *("runs", "flow_events", "all_events", "delays", "dropped_events", "health"),
 )
 """The relations."""
 
@@ -205,11 +204,11 @@ ORDER BY flow, outcome, flow_count DESC, COALESCE(step, ''), COALESCE(reason, ''
     Question(
         "events",
         "Events by name.",
-        TRACKS,
+        ALL_EVENTS,
         (),
         """
 SELECT event_text, COUNT(DISTINCT id) AS event_count, COUNT(DISTINCT anonymous_id) AS users
-FROM tracks
+FROM all_events
 GROUP BY event_text
 ORDER BY event_count DESC, event_text
 """,
@@ -241,8 +240,10 @@ ORDER BY event_count DESC, event_text
 SELECT library_version, COUNT(*) AS report_count, COUNT(DISTINCT anonymous_id) AS users,
   SUM(delivered_count) AS delivered, SUM(rejected_count) AS rejected,
   SUM(dropped_count) AS dropped, SUM(failure_count) AS failed_attempts,
-  CAST(1.0 * SUM(delay_ms * delivered_count) / NULLIF(SUM(delivered_count), 0) AS BIGINT)
-    AS mean_delay_ms,
+  CAST(
+    ROUND(SUM(CAST(delay_ms AS DOUBLE) * delivered_count) / NULLIF(SUM(delivered_count), 0))
+    AS BIGINT
+  ) AS mean_delay_ms,
   MAX(max_delay_ms) AS longest_delay_ms, MAX(queue_age_ms) AS oldest_queued_ms
 FROM health
 GROUP BY library_version
@@ -256,9 +257,9 @@ ORDER BY report_count DESC, library_version
         ("sample_rate", "anonymous_id"),
         """
 SELECT sample_rate, COUNT(*) AS run_count, COUNT(DISTINCT anonymous_id) AS users,
-  ROUND(COUNT(*) / sample_rate, 0) AS estimated_runs
+  ROUND(COUNT(*) / sample_rate) AS estimated_runs
 FROM runs
-WHERE sample_rate > 0 AND sample_rate < 1
+WHERE sample_rate >= 0.000001 AND sample_rate < 1
 GROUP BY sample_rate
 ORDER BY sample_rate
 """,
@@ -297,10 +298,10 @@ WITH named AS (
 SELECT flow, outcome, step, reason, error_class FROM named
 WHERE list_contains($flows, flow) OR ($flows IS NULL AND flow IN (SELECT flow FROM ends))
 """,
-    TRACKS: """
+    ALL_EVENTS: """
 SELECT event AS event_text, id, anonymous_id FROM events WHERE NOT event IS NULL
 """,
-    DELAYS: "SELECT delay FROM events",
+    DELAYS: "SELECT delay FROM events WHERE NOT event IS NULL",
     DROPPED: "SELECT dropped FROM events WHERE dropped > 0",
     HEALTH: "SELECT * FROM events WHERE event = 'Telemetry Health'",
 }

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import sqlglot
 from sqlglot import exp
 
-from .questions import DELAYS, DROPPED, FLOW_EVENTS, HEALTH, OUTCOMES, QUESTIONS, RUNS, TRACKS
+from .questions import ALL_EVENTS, DELAYS, DROPPED, FLOW_EVENTS, HEALTH, OUTCOMES, QUESTIONS, RUNS
 from .read import HEALTH as HEALTH_PROPERTIES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from .answers import Plan
@@ -58,7 +58,7 @@ RUN_COLUMNS = {
 def queries(
     dialect: str,
     *,
-    flows: Sequence[str] = (),
+    flows: Mapping[str, bool] | None = None,
     plan: Plan | None = None,
     since: datetime | None = None,
 ) -> str:
@@ -66,14 +66,15 @@ def queries(
 
     Args:
         dialect: of sqlglot.
-        flows: the names of flows, each of which has tables of its own.
+        flows: the names of flows, each of which has tables of its own, and whether these have a
+            column for the step.
         plan: the tracking plan, for the commands and flags that are never used.
         since: events that were received before it are left out.
     """
     found = []
     for question in QUESTIONS:
         if question.relation != FLOW_EVENTS or flows:
-            relation = _relation(question, flows, since)
+            relation = _relation(question, flows or {}, since)
             found.append((question.title, _with(question.relation, relation, question.sql)))
         else:
             found.append((f"{question.title}\nName the flows with --plan, or with files.", ""))
@@ -83,20 +84,23 @@ def queries(
 
 
 def table_name(event: str) -> str:
-    """The table of an event: `Application Create Aborted` is `application_create_aborted`."""
-    return re.sub(r"[^a-z0-9]+", "_", event.lower()).strip("_")
+    """The table of an event: `GitHub Connect Aborted` is `git_hub_connect_aborted`.
+
+    Segment names it so (https://github.com/segmentio/go-snakecase).
+    """
+    return "_".join(re.findall(r"[A-Z0-9]+[a-z0-9]*|[a-z0-9]+", event)).lower()
 
 
 # Relations ----------------------------------------------------------------------------------------
 
 
-def _relation(question: Question, flows: Sequence[str], since: datetime | None) -> str:
+def _relation(question: Question, flows: Mapping[str, bool], since: datetime | None) -> str:
     when = "" if since is None else f"WHERE received_at >= {_moment(since)}"
     if question.relation == RUNS:
         return _runs(question.columns, when)
     if question.relation == FLOW_EVENTS:
         return _flow_events(flows, when)
-    if question.relation == TRACKS:
+    if question.relation == ALL_EVENTS:
         return f"SELECT id, event_text, anonymous_id FROM tracks {when}"
     if question.relation == DELAYS:
         difference = "DATE_DIFF('second', original_timestamp, sent_at)"
@@ -130,14 +134,14 @@ GROUP BY run_id
 """
 
 
-def _flow_events(flows: Sequence[str], when: str) -> str:
+def _flow_events(flows: Mapping[str, bool], when: str) -> str:
     """The starts and ends of all flows, of their tables."""
     selects = []
-    for flow in flows:
+    for flow, has_steps in flows.items():
         literal = exp.Literal.string(flow).sql("duckdb")
         for outcome in ("started", *OUTCOMES):
             own = {
-                "step": outcome != "started",
+                "step": has_steps and outcome != "started",
                 "reason": outcome == "aborted",
                 "error_class": outcome == "failed",
             }
@@ -182,7 +186,7 @@ WITH used AS ({body}),
 counted AS (SELECT {listed}, run_count FROM used UNION ALL {declared})
 SELECT {listed} FROM counted GROUP BY {listed} HAVING SUM(run_count) = 0 ORDER BY {listed}
 """
-        found.append((title, _with(RUNS, _relation(question, (), since), sql)))
+        found.append((title, _with(RUNS, _relation(question, {}, since), sql)))
     return found
 
 
@@ -194,7 +198,7 @@ def _with(name: str, relation: str, sql: str) -> str:
 
 
 def _moment(since: datetime) -> str:
-    return f"CAST('{since.strftime('%Y-%m-%d %H:%M:%S')}' AS TIMESTAMP)"
+    return f"CAST('{since.strftime('%Y-%m-%d %H:%M:%S')}' AS TIMESTAMPTZ)"
 
 
 # Dialects -----------------------------------------------------------------------------------------

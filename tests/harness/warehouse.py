@@ -1,8 +1,9 @@
 """Messages as the tables that Segment loads into a warehouse.
 
 As https://segment.com/docs/connections/storage/warehouses/schema/ describes it: a table for each
-event, named in snake case, with a column for each property; `tracks` with what all events have;
-nested objects are flattened, arrays are texts. A column exists if any value arrived.
+event, named in snake case as https://github.com/segmentio/go-snakecase does, with a column for each
+property; `tracks` with what all events have; nested objects are flattened, arrays are texts. A
+column exists if any value arrived.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def tables(messages: Iterable[Message]) -> Tables:
     for message in messages:
         if message["type"] != "track":
             continue
-        slug = re.sub(r"\W+", "_", message["event"].lower())
+        words = re.sub(r"([a-z])(?=[A-Z])", r"\1 ", message["event"])
+        slug = re.sub(r"\W+", "_", words.lower())
         row = {column: message[key] for key, column in SHARED.items() if key in message}
         row |= {
             "event": slug,

@@ -16,12 +16,13 @@ from click_telemetry._report.command import DIALECTS
 from click_telemetry._report.read import database, find_files, load
 from click_telemetry._tools.cli import cli
 
+from ..harness.messages import track
 from ..harness.pages import page
 from ..harness.simulation import Message, exported, simulate
 from ..harness.warehouse import create, tables
 from .conftest import Write
 
-FLOWS = ["Application Create", "Plan Change"]
+FLOWS = {"Application Create": True, "Plan Change": True}
 PLAN = Plan({"demo deploy": ["region", "it's"], "demo vanish": [], "demo it's": ["x"]}, FLOWS)
 
 
@@ -78,7 +79,7 @@ def test_segment_s_tables_give_the_answers_of_the_report(
     path = write("events.jsonl", [*too_early(messages), *messages])
     with database() as connection:
         load(connection, find_files([str(path)]))
-        expected = questions.ask(connection, FLOWS)
+        expected = questions.ask(connection, [*FLOWS])
     found = statements(warehouse.queries("duckdb", flows=FLOWS))
     assert len(found) == len(questions.QUESTIONS)
     for question, query in zip(questions.QUESTIONS, found, strict=True):
@@ -107,13 +108,20 @@ def test_since_is_a_condition_of_each_query(loaded: duckdb.DuckDBPyConnection) -
     assert all("received_at >= " in query for query in found)
 
 
+def is_decimal(rounded: sqlglot.exp.Round) -> bool:
+    """Whether no part of what is rounded is a number of the column's own type, such as DOUBLE."""
+    return rounded.this.is_type("decimal") or not [*rounded.this.find_all(sqlglot.exp.Column)]
+
+
 @pytest.mark.sample(2)
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_each_dialect_parses_what_is_printed(
     dialect: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Every query is one statement of the dialect, and nothing was left untranslated."""
-    text = warehouse.queries(dialect, flows=[*FLOWS, "It's \\ here"], plan=PLAN)
+    flows = {**FLOWS, "It's \\ here": False}
+    since = datetime(2026, 3, 20, tzinfo=timezone.utc)
+    text = warehouse.queries(dialect, flows=flows, plan=PLAN, since=since)
     assert capfd.readouterr().err == ""
     found = sqlglot.parse(text, read=dialect, error_level=sqlglot.ErrorLevel.RAISE)
     trees = [tree for tree in found if isinstance(tree, sqlglot.exp.Query)]
@@ -121,10 +129,14 @@ def test_each_dialect_parses_what_is_printed(
     names = {one.name.lower() for tree in trees for one in tree.find_all(sqlglot.exp.Anonymous)}
     assert names <= {"splitbychar"}
     untranslated = {
-        "bigquery": ("SPLIT_PART", "DATE_DIFF", " UNION SELECT"),
+        # A DATETIME of BigQuery cannot be compared with the TIMESTAMP of a table.
+        "bigquery": ("SPLIT_PART", "DATE_DIFF", " UNION SELECT", "DATETIME"),
         "clickhouse": ("SPLIT_PART",),
     }
     assert [word for word in untranslated.get(dialect, ()) if word in text] == []
+    # PostgreSQL rounds only a decimal to a number of digits.
+    rounded = [one for tree in trees for one in tree.find_all(sqlglot.exp.Round)]
+    assert [one.sql() for one in rounded if one.args.get("decimals") and not is_decimal(one)] == []
     literals = {one.this for tree in trees for one in tree.find_all(sqlglot.exp.Literal)}
     assert {"It's \\ here", "it's"} <= literals
 
@@ -137,11 +149,31 @@ def test_flows_are_those_of_the_files(write: Write) -> None:
     assert "_aborted" not in sql("postgres")
 
 
+def test_a_flow_without_steps_has_no_column_for_them(write: Write) -> None:
+    """The query of flows runs though no event has brought a step."""
+    schema: dict[str, object] = {"x-commands": {}, "x-flows": {"Sign Up": {"steps": []}}}
+    ends = [track("Sign Up Started"), track("Sign Up Aborted", reason="no", duration_ms=1)]
+    for args in (["--plan", write("plan.json", [schema])], [write("events.jsonl", ends)]):
+        (query,) = [one for one in statements(sql("duckdb", *map(str, args))) if "sign_up" in one]
+        connection = duckdb.connect()
+        for table, columns in (
+            ("started", "id TEXT"),
+            ("completed", "id TEXT"),
+            ("aborted", "id TEXT, reason TEXT"),
+            ("failed", "id TEXT, error_class TEXT"),
+        ):
+            connection.execute(f"CREATE TABLE sign_up_{table} ({columns})")
+        connection.execute("INSERT INTO sign_up_aborted VALUES ('m', 'no'), ('m', 'no')")
+        assert [(row["step"], row["flow_count"]) for row in rows(connection, query)] == [(None, 1)]
+
+
 @pytest.mark.parametrize(
     ("event", "table"),
     [
         ("Command Completed", "command_completed"),
         ("Application Create Step Reached", "application_create_step_reached"),
+        ("GitHub Connect Started", "git_hub_connect_started"),
+        ("OAuth2 Login  Failed", "oauth2_login_failed"),
         ("it's; DROP", "it_s_drop"),
     ],
 )
@@ -157,7 +189,7 @@ def test_the_page_shows_what_the_command_prints(write: Write) -> None:
             "acme deploy": {"flags": ["dry_run", "region"]},
             "acme login": {"flags": []},
         },
-        "x-flows": {"Application Create": {}},
+        "x-flows": {"Application Create": {"steps": ["plan"]}},
     }
     printed = statements(sql("bigquery", "--plan", str(write("plan.json", [schema]))))
     shown = page("docs/warehouse.md").blocks("sql")
