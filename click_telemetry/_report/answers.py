@@ -92,7 +92,10 @@ def build(
     return {
         "sources": {
             **sources._asdict(),
-            "bad_files": [{"file": file, "bad_lines": bad} for file, bad in sources.bad_files],
+            "bad_files": [
+                {"file": file, "bad_lines": bad, "incomplete": incomplete}
+                for file, bad, incomplete in sources.bad_files
+            ],
         },
         "since": None if since is None else since.isoformat(),
         "first_day": _day(totals["first_day"]),

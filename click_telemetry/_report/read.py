@@ -8,6 +8,7 @@ table holds no ID, only hashes, and no property that no question needs.
 
 from __future__ import annotations
 
+import codecs
 import glob
 import gzip
 import os
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 import duckdb
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
 STDIN = "-"
@@ -33,6 +34,12 @@ FILES_AT_ONCE = 32
 """Files that one statement reads: enough for all cores, few to repeat if one is damaged."""
 COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 """By the first bytes of a file: a download may have been decompressed and keep its name."""
+ENCODINGS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""By the byte order mark that PowerShell and editors on Windows write; DuckDB reads UTF-8 alone."""
 PLAIN = "uncompressed"
 """The name of no compression, in every version of DuckDB."""
 NO_MESSAGE = b"unreadable\n"
@@ -78,7 +85,10 @@ SELECT
   CASE WHEN type = 'track' THEN COALESCE(event, '') END AS event,
   md5_number(messageId) AS id,
   md5_number(anonymousId) AS anonymous_id,
-  COALESCE(corrected_at, original_at) AS occurred_at,
+  CASE
+    WHEN EXTRACT(year FROM COALESCE(corrected_at, original_at)) BETWEEN 1970 AND 9999
+    THEN COALESCE(corrected_at, original_at)
+  END AS occurred_at,
   date_diff(
     'second',
     CASE WHEN sent_at IS NULL THEN corrected_at ELSE original_at END,
@@ -96,14 +106,14 @@ SELECT
   properties.outcome AS outcome,
   TRY_CAST(properties.exit_code AS INTEGER) AS exit_code,
   properties.error_class AS error_class,
-  TRY_CAST(properties.duration_ms AS BIGINT) AS duration_ms,
+  amount(properties.duration_ms) AS duration_ms,
   properties.succeeded IS NOT NULL AS has_succeeded,
   properties.step AS step,
   properties.reason AS reason,
-  GREATEST(TRY_CAST(properties.dropped AS BIGINT), 0) AS dropped,
+  amount(properties.dropped) AS dropped,
   TRY_CAST(properties.sample_rate AS DOUBLE) AS sample_rate,
   properties.library_version AS library_version,
-  {", ".join(f"TRY_CAST(properties.{name} AS BIGINT) AS {name}" for name in HEALTH[1:])}
+  {", ".join(f"amount(properties.{name}) AS {name}" for name in HEALTH[1:])}
 FROM lines
 """
 
@@ -120,14 +130,15 @@ class Sources(NamedTuple):
         messages: lines that are messages, duplicates included.
         duplicates: messages with an ID that another message has.
         bad_lines: lines that are no message.
-        bad_files: the number of bad lines of each file that has any, most first.
+        bad_files: of each file that has any, their number and whether the rest of the file could
+            not be read either; those with the most first.
     """
 
     files: int
     messages: int
     duplicates: int
     bad_lines: int
-    bad_files: list[tuple[str, int]]
+    bad_files: list[tuple[str, int, bool]]
 
 
 @contextmanager
@@ -216,6 +227,11 @@ def load(
         "CREATE MACRO instant(text) AS "
         "make_timestamp(epoch_us(TRY_CAST(TRY_CAST(text AS VARCHAR) AS TIMESTAMPTZ)))"
     )
+    # A count or milliseconds; a forged number is so small that no sum and no product overflows.
+    connection.execute(
+        "CREATE MACRO amount(text) AS CASE WHEN TRY_CAST(text AS DECIMAL(12, 0)) >= 0 "
+        "THEN CAST(TRY_CAST(text AS DECIMAL(12, 0)) AS BIGINT) END"
+    )
     with tempfile.TemporaryDirectory(prefix="click-telemetry-report-") as directory:
         loader = _Loader(connection, directory)
         loader.load_all(files, stdin)
@@ -235,7 +251,9 @@ def load(
         messages=messages,
         duplicates=messages - _number(connection, "SELECT COUNT(*) FROM events"),
         bad_lines=sum(count for _, count in bad),
-        bad_files=[(loader.names.get(file, file), count) for file, count in bad],
+        bad_files=[
+            (loader.names.get(file, file), count, file in loader.incomplete) for file, count in bad
+        ],
     )
 
 
@@ -261,20 +279,23 @@ def _delete_copies(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 class _Loader:
-    """Reads files a few at a time; what DuckDB cannot read, it repairs first.
+    """Reads files a few at a time; what DuckDB cannot read, it copies or repairs first.
 
     Args:
         connection: to the database.
-        directory: for repaired files.
+        directory: for copies and repaired files.
 
     Attributes:
-        names: of the files that repaired ones stand for.
+        names: of the files that copies and repaired ones stand for.
+        incomplete: repaired files of which something is missing.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, directory: str) -> None:
         self._connection = connection
         self._directory = directory
+        self._repaired_files: set[str] = set()
         self.names: dict[str, str] = {}
+        self.incomplete: set[str] = set()
         empty = os.path.join(directory, "empty")
         open(empty, "xb").close()
         connection.execute(f"CREATE TABLE events AS {_SELECT}", [[empty], PLAIN])
@@ -283,12 +304,8 @@ class _Loader:
         """Read every file."""
         groups: dict[str, list[str]] = {}
         for file in files:
-            path = file
-            if file == STDIN and stdin is not None:
-                path = self._new_file(file)
-                with open(path, "wb") as copy:
-                    shutil.copyfileobj(stdin, copy)
-            groups.setdefault(_compression(path), []).append(path)
+            path = self._copied(file, stdin)
+            groups.setdefault(_by_start(COMPRESSIONS, path, PLAIN), []).append(path)
         for compression, group in groups.items():
             for start in range(0, len(group), FILES_AT_ONCE):
                 self._load(group[start : start + FILES_AT_ONCE], compression)
@@ -304,10 +321,30 @@ class _Loader:
             if len(files) > 1:
                 for file in files:
                     self._load([file], compression)
-            elif files[0] not in self.names or self.names[files[0]] == STDIN:
+            elif files[0] not in self._repaired_files:
                 self._load([self._repaired(files[0], compression)], PLAIN)
             else:
                 raise
+
+    def _copied(self, file: str, stdin: BinaryIO | None) -> str:
+        """A file that can be read twice, in UTF-8: a copy of a pipe or of another encoding."""
+        path = file
+        if file == STDIN and stdin is not None:
+            path = self._copy(file, stdin)
+        elif not os.path.isfile(file) and os.access(file, os.R_OK):
+            with open(file, "rb") as pipe:
+                path = self._copy(file, pipe)
+        encoding = _by_start(ENCODINGS, path)
+        if encoding:
+            with open(path, "rb") as encoded:
+                path = self._copy(file, codecs.EncodedFile(encoded, "utf-8", encoding, "replace"))
+        return path
+
+    def _copy(self, name: str, stream: BinaryIO) -> str:
+        path = self._new_file(name)
+        with open(path, "wb") as copy:
+            shutil.copyfileobj(stream, copy)
+        return path
 
     def _new_file(self, name: str) -> str:
         path = os.path.join(self._directory, f"{len(self.names)}.jsonl")
@@ -317,6 +354,7 @@ class _Loader:
     def _repaired(self, file: str, compression: str) -> str:
         """A file with the lines that can be read, and a bad line for each that cannot."""
         path = self._new_file(self.names.get(file, file))
+        self._repaired_files.add(path)
         with open(path, "wb") as repaired:
             try:
                 with gzip.open(file) if compression == "gzip" else open(file, "rb") as stream:
@@ -326,6 +364,7 @@ class _Loader:
                         repaired.write(line)
             except (OSError, EOFError, zlib.error):
                 repaired.write(b"\n" + NO_MESSAGE)  # the end of the line that broke off
+                self.incomplete.add(path)
         return path
 
 
@@ -339,13 +378,14 @@ def _lines(stream: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
         yield line
 
 
-def _compression(path: str) -> str:
+def _by_start(names: Mapping[bytes, str], path: str, other: str = "") -> str:
+    """What the first bytes of a file stand for."""
     try:
         with open(path, "rb") as file:
             start = file.read(4)
     except OSError:
-        return PLAIN  # it is reported when it is read
-    return next((name for magic, name in COMPRESSIONS.items() if start.startswith(magic)), PLAIN)
+        return other  # it is reported when it is read
+    return next((name for first, name in names.items() if start.startswith(first)), other)
 
 
 def _number(connection: duckdb.DuckDBPyConnection, query: str) -> int:

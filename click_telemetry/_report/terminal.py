@@ -110,7 +110,10 @@ def bad_lines(report: Mapping[str, Any]) -> list[str]:
     sources = report["sources"]
     if not sources["bad_lines"]:
         return []
-    worst = [f"{escape(row['file'])} ({row['bad_lines']:,})" for row in sources["bad_files"][:3]]
+    worst = [
+        f"{escape(row['file'])} ({row['bad_lines']:,}{', incomplete' * row['incomplete']})"
+        for row in sources["bad_files"][:3]
+    ]
     more = len(sources["bad_files"]) - len(worst)
     files = ", ".join(worst) + (f" and {more} more" if more else "")
     return [f"{pluralize_number(sources['bad_lines'], 'line')} could not be read: {files}"]

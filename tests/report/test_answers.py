@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import threading
 
 import pytest
 
@@ -28,7 +30,8 @@ def test_the_counts_of_200_users_are_those_of_plain_python(report: Report, write
     assert reported(answers) == counted(found)
     assert (duplicates, unreadable) == (50, 6)
     assert (answers["sources"]["duplicates"], answers["sources"]["bad_lines"]) == (50, 6)
-    assert answers["sources"]["bad_files"] == [{"file": str(path), "bad_lines": 6}]
+    bad_file = {"file": str(path), "bad_lines": 6, "incomplete": False}
+    assert answers["sources"]["bad_files"] == [bad_file]
 
 
 @pytest.mark.extended
@@ -103,6 +106,66 @@ def test_values_of_any_type_are_survived(report: Report, write: Write) -> None:
     assert "acme deploy" in [command["command"] for command in answers["commands"]]
 
 
+def test_no_number_that_someone_forged_is_fatal(report: Report, write: Write) -> None:
+    """Whoever can send an event cannot stop the report, nor change the sums of all others."""
+    names = ("delivered_count", "delay_ms", "dropped_count", "max_delay_ms", "queue_age_ms")
+    health = track("Telemetry Health", library_version="0.2.0")
+    health["properties"] |= dict.fromkeys(names, 7)
+    messages = [health, *pair()]
+    for index, number in enumerate([2**63 - 1, -(2**63), 10**18, 5e-324, 1e-7, "nan", "inf"]):
+        forged = [
+            pair("acme forged", invocation=f"{index}")[1],
+            track("Telemetry Health", library_version="0.2.0", invocation=f"{index}"),
+        ]
+        others = ("duration_ms", "dropped", "sample_rate", "exit_code")
+        for message in forged:
+            message["properties"] |= dict.fromkeys((*names, *others), number)
+        messages += forged
+    answers = report(write("events.jsonl", messages))
+    assert (answers["runs"], answers["sampling"]) == (8, [])
+    (row,) = answers["delivery"]["health"]
+    assert (row["reports"], row["delivered"], row["mean_delay_ms"]) == (8, 7, 7)
+
+
+def test_a_time_that_cannot_be_is_no_time(report: Report, write: Write) -> None:
+    """A forged or broken clock costs an event its day, not me the report."""
+    times = ["290000-01-01T00:00:00Z", "-290000-01-01", "infinity", "2026-02-30T00:00:00Z", "7"]
+    forged = [pair(invocation=str(number), at=at)[1] for number, at in enumerate(times)]
+    answers = report(write("events.jsonl", [*forged, *pair(at="2026-03-02T23:30:00-01:00")]))
+    assert (answers["runs"], answers["days"]) == (6, [{"day": "2026-03-03", "runs": 1, "users": 1}])
+    assert (answers["first_day"], answers["last_day"]) == ("2026-03-03", "2026-03-03")
+
+
+def test_files_of_windows_are_read(report: Report, write: Write) -> None:
+    """PowerShell's `>` writes UTF-16, and editors a mark in front of UTF-8: no line is lost."""
+    files = []
+    for encoding, mark in (("utf-8-sig", ""), ("utf-16-le", "\ufeff"), ("utf-16-be", "\ufeff")):
+        path = write(f"{encoding}.jsonl", pair("acme dépl\u2028oy", invocation=encoding))
+        text = json.dumps(json.loads(path.read_text().splitlines()[0]), ensure_ascii=False)
+        path.write_bytes(f"{mark}{text}\r\n{{}}\r\n".encode(encoding))
+        files.append(path)
+    answers = report(*files)
+    assert (answers["sources"]["messages"], answers["sources"]["bad_lines"]) == (3, 3)
+    assert {row["file"] for row in answers["sources"]["bad_files"]} == set(map(str, files))
+    assert [row["command"] for row in answers["commands"]] == ["acme dépl\u2028oy"]
+
+
+def test_a_pipe_is_read_whole(report: Report, write: Write) -> None:
+    """`report <(aws s3 cp s3://… -)` works, compressed or not."""
+    pipes, writers = [], []
+    for name in ("events.jsonl", "events.json.gz"):
+        path = write(name, pair(invocation=name))
+        pipe = path.with_suffix(".pipe")
+        os.mkfifo(pipe)
+        writers.append(threading.Thread(target=pipe.write_bytes, args=(path.read_bytes(),)))
+        writers[-1].start()
+        pipes.append(pipe)
+    sources = report(*pipes)["sources"]
+    for writer in writers:
+        writer.join()
+    assert (sources["files"], sources["messages"], sources["bad_lines"]) == (2, 4, 0)
+
+
 def test_a_file_that_breaks_off_is_read_as_far_as_it_goes(report: Report, write: Write) -> None:
     """A copy that was interrupted costs its last lines; the other files are complete."""
     messages = [message for number in range(2000) for message in pair(invocation=str(number))]
@@ -111,7 +174,8 @@ def test_a_file_that_breaks_off_is_read_as_far_as_it_goes(report: Report, write:
     sound = write("sound.json.gz", messages[2000:])
     answers = report(broken, sound)
     assert 1000 < answers["runs"] < 2000
-    assert answers["sources"]["bad_files"] == [{"file": str(broken), "bad_lines": 1}]
+    bad_file = {"file": str(broken), "bad_lines": 1, "incomplete": True}
+    assert answers["sources"]["bad_files"] == [bad_file]
 
 
 @pytest.mark.extended
@@ -120,6 +184,15 @@ def test_a_line_without_end_costs_itself(report: Report, write: Write) -> None:
     endless = b'{"type":"track","x":"' + b"x" * 40_000_000
     answers = report(write("events.jsonl", [endless + b'"}', *pair(), endless]))
     assert (answers["runs"], answers["sources"]["bad_lines"]) == (1, 2)
+
+
+def test_the_delay_is_that_of_events(report: Report, write: Write) -> None:
+    """An `identify` is no event, and Segment's tables of events do not contain it either."""
+    sent = {"sentAt": "2026-03-01T12:00:09Z"}
+    first, second = (message | sent for message in pair(at="2026-03-01T12:00:00Z"))
+    identify = {**first, "type": "identify", "messageId": "i", "timestamp": "2026-02-01T12:00:00Z"}
+    delivery = report(write("events.jsonl", [first, second, identify]))["delivery"]
+    assert (delivery["delays_measured"], delivery["delay_p95_s"]) == (2, 9)
 
 
 def test_sampled_runs_state_how_many_they_stand_for(report: Report, write: Write) -> None:
