@@ -313,11 +313,13 @@ def _circumstances(application: Application) -> Iterator[Switch]:
     own_client = settings.client is not None
     opt_in = settings.consent == "opt-in"
     shown = directories is not None and was_shown(directories.notice)
-    informed = enabled or shown or settings.notice is False
+    informed = enabled or shown or settings.notice is False or opt_in
     if enabled:
         notice = "not required: enabled"
     elif settings.notice is False:
         notice = "left to the application"
+    elif opt_in:
+        notice = "not required: opt-in"
     else:
         notice = "shown" if shown else "not required: CI without a terminal"
     overridden = application.decision.mode in (LOG, WATCH) or settings.test_double

@@ -295,6 +295,13 @@ def test_labelled_ci_needs_no_notice(examine: Examiner) -> None:
     assert found.switch("notice_not_shown") == ("not required: CI without a terminal", NO_EFFECT)
 
 
+def test_opt_in_is_one_condition_and_not_two(examine: Examiner) -> None:
+    """Whoever enables it needs no notice, so that a missing one is not shown as off."""
+    found = examine(opt_in=True, notice_shown=False)
+    assert found.decisive == "not_opted_in"
+    assert found.switch("notice_not_shown") == ("not required: opt-in", NO_EFFECT)
+
+
 def test_enabling_replaces_the_notice_and_the_opt_in(examine: Examiner) -> None:
     """A saved setting that enables telemetry is enough."""
     found = examine(setting="enabled", opt_in=True, notice_shown=False)

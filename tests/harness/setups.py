@@ -111,7 +111,10 @@ SETUPS = {
     "app-left-out": Setup('version="2.1.0", write_key="key", notice=False'),
     "ci": Setup(env={"CI": "true", "GITHUB_ACTIONS": "true"}),
     "test-run": Setup(env={"PYTEST_VERSION": "8.4.0"}),
-    "opt-in": Setup(READY + ', consent="opt-in"', more="cli.add_command(telemetry_group())"),
+    "opt-in": Setup(
+        'app="acme", version="2.1.0", write_key="key", consent="opt-in"',
+        more="cli.add_command(telemetry_group())",
+    ),
     "notice-not-shown": Setup('app="acme", version="2.1.0", write_key="key"'),
     "read-only-state": Setup(prepare=_make_read_only),
     "unreachable-host": Setup(READY + f', host="{NOWHERE}"', flags=("--connect",)),
