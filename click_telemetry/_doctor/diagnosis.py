@@ -138,7 +138,7 @@ def _unknown(evidence: Evidence) -> tuple[str, str, str]:
         return (
             "usage_error",
             f"{parsed[0]['app']} rejected its command line (exit status 2)",
-            "Correct what its error message names.",
+            "Correct what its error message names; if it printed its help, add a command.",
         )
     if parsed:
         return (

@@ -155,7 +155,7 @@ def cannot_start(name: str, error: OSError | ValueError) -> CannotStart:
             f"{shown} was not found: check the spelling, install it into the active environment, "
             "or use its path."
         )
-    instead = f"name its interpreter, as in: click-telemetry watch -- python {shown}"
+    instead = f"name its interpreter, as in: python {shown}"
     if isinstance(error, PermissionError):
         return CannotStart(f"{shown} cannot be executed: make it executable, or {instead}")
     why = (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -270,6 +270,19 @@ def test_what_a_maintainer_should_know_is_noted(
     assert expected in PAGE.section("Notes")
 
 
+def test_a_token_without_a_host_is_not_taken_for_a_missing_one() -> None:
+    """With auth= alone, nothing is sent of signed-in users, whatever the token is."""
+    found = examination("off", ("no_destination",))
+    declared = {**found["declared"], "auth": True}
+    (reason,) = diagnose({**found, "declared": declared}).reasons
+    assert (reason.detail[:29], reason.fix[:12]) == (
+        "auth= is declared without hos",
+        "Declare host",
+    )
+    (reason,) = diagnose({**found, "declared": {**declared, "host": True}}).reasons
+    assert reason.detail == "auth= returned no token, and there is no write key"
+
+
 def test_what_is_dropped_is_noted_with_its_fix() -> None:
     """The sentence that raises in a test, as a detail and a fix."""
     problems = [
