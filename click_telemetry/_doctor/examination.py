@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from .._foreground import names
+from .._foreground.destination import own_host
 from .._foreground.options import event_name
 from .._foreground.sinks import ADDRESS_VARIABLE, STATE_VARIABLE, state_directory
 from .._instrument import (
@@ -154,7 +155,6 @@ def examine_leaf(scope: Scope, context: Any, *, production: bool) -> dict[str, A
         "command": command_and_flags(scope.root.settings, contexts)[0],
         "excluded": scope.excluded,
         "opted_out": scope.opted_out,
-        "terminal": _is_terminal(sys.stderr),
         "home": environ.get("HOME", ""),
         "status": report_as_json(report_of(here)),
         "log": log,
@@ -230,6 +230,7 @@ def _declared(settings: Settings) -> dict[str, Any]:
         "write_key": "write_key" in options,
         "auth": settings.auth is not None,
         "host": "host" in options,
+        "origin": own_host(settings) is not None,
         "destination": settings.destination is not None,
         "ci": settings.ci,
         "consent": settings.consent,
@@ -244,13 +245,6 @@ def _transport(destination: Destination | None) -> dict[str, Any] | None:
         return None
     names = ("class", "package")
     return {name: destination.transport[name] for name in names if name in destination.transport}
-
-
-def _is_terminal(stream: object) -> bool:
-    try:
-        return bool(stream.isatty())  # type: ignore[attr-defined]
-    except (AttributeError, ValueError):
-        return False
 
 
 # Directories --------------------------------------------------------------------------------------

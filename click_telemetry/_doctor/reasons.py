@@ -167,13 +167,21 @@ def _no_destination(declared: Mapping[str, Any], prefix: str) -> tuple[str, str]
             "the file of destination= is in the home directory, and HOME is not an absolute path",
             "Set HOME to the absolute path of a home directory.",
         )
+    if not declared["origin"]:
+        return (
+            "the function of host= failed, or returned no https origin",
+            'Let it return an address such as "https://events.example.com".',
+        )
     if declared["auth"] and not declared["host"]:
         return (
             "auth= is declared without host=, which alone may receive a signed-in user's events",
             'Declare host="https://…", of the server that knows the tokens.',
         )
     if declared["auth"]:
-        return "auth= returned no token, and there is no write key", "Sign in, or add write_key=."
+        return (
+            "auth= returned no valid token, and there is no write key",
+            "Sign in, or add write_key=.",
+        )
     if declared["write_key"]:
         return (
             "write_key= is None or empty",

@@ -201,6 +201,17 @@ def test_log_mode_hides_no_other_reason_and_prints_no_event(doctor: Doctor) -> N
 
 
 @pytest.mark.extended
+@pytest.mark.parametrize("host", ["lambda: None", "lambda: 1 / 0", "lambda: 'http://a.example'"])
+def test_a_host_function_without_an_answer_is_not_taken_for_a_missing_key(
+    host: str, doctor: Doctor
+) -> None:
+    """The reason names the function that failed."""
+    script = doctor.script(options=f'write_key="key", notice=False, host={host}')
+    (reason,) = doctor.json("--", sys.executable, script, "deploy")["reasons"]
+    assert reason["detail"] == "the function of host= failed, or returned no https origin"
+
+
+@pytest.mark.extended
 def test_the_queue_of_another_destination_is_no_reason(doctor: Doctor) -> None:
     """A lock that is damaged, and a key that was rejected, concern their own queue."""
     spools = doctor.home.state() / "spool"

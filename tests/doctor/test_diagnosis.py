@@ -52,7 +52,6 @@ def examination(mode: str = "send", switches: tuple[str, ...] = (), **more: Any)
         "command": "acme deploy",
         "excluded": False,
         "opted_out": "",
-        "terminal": True,
         "home": "/home/me",
         "status": status,
         "log": False,
@@ -65,6 +64,7 @@ def examination(mode: str = "send", switches: tuple[str, ...] = (), **more: Any)
             "write_key": True,
             "auth": False,
             "host": False,
+            "origin": True,
             "delivery": more.pop("delivery", "detached"),
             "flush_timeout": 1.0,
         },
@@ -280,7 +280,7 @@ def test_a_token_without_a_host_is_not_taken_for_a_missing_one() -> None:
         "Declare host",
     )
     (reason,) = diagnose({**found, "declared": {**declared, "host": True}}).reasons
-    assert reason.detail == "auth= returned no token, and there is no write key"
+    assert reason.detail == "auth= returned no valid token, and there is no write key"
 
 
 def test_what_is_dropped_is_noted_with_its_fix() -> None:
