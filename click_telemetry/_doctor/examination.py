@@ -165,7 +165,7 @@ def examine_leaf(scope: Scope, context: Any, *, production: bool) -> dict[str, A
         "test_double": settings.test_double,
         "declared": _declared(settings),
         "directories": list(_directories(directories)),
-        "storage_problem": _storage_problem(directories),
+        "storage_problem": _storage_problem(directories, spool),
         "lock_problem": _lock_problem(directories, spool),
     }
     if production:
@@ -267,11 +267,11 @@ def _directories(directories: Directories | None) -> Iterator[dict[str, Any]]:
         yield {"name": name, "path": path, "mode": mode}
 
 
-def _storage_problem(directories: Directories | None) -> str:
+def _storage_problem(directories: Directories | None, spool: str | None) -> str:
     """Why nothing can be stored, beginning with a path; empty if it can be."""
     if directories is None:
         return "HOME is not an absolute path"
-    for path in (directories.state, directories.spool):
+    for path in (directories.state, directories.spool, spool or directories.spool):
         try:
             check_private_directory(path)
         except FileNotFoundError:

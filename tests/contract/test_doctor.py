@@ -201,6 +201,24 @@ def test_log_mode_hides_no_other_reason_and_prints_no_event(doctor: Doctor) -> N
 
 
 @pytest.mark.extended
+@pytest.mark.parametrize("problem", ["is writable by others", "is a file"])
+def test_a_queue_that_cannot_be_used_is_a_reason(problem: str, doctor: Doctor) -> None:
+    """The directory of the destination is checked as those above it are."""
+    spool = doctor.home.state() / "spool" / Destination("https://api.segment.io", "key").digest
+    spool.parent.mkdir(parents=True)
+    spool.parent.chmod(0o700)
+    spool.parent.parent.chmod(0o700)
+    if problem == "is a file":
+        spool.touch()
+    else:
+        spool.mkdir()
+        spool.chmod(0o777)
+    (reason,) = doctor.json("--", sys.executable, doctor.script(), "deploy")["reasons"]
+    assert reason["reason"] == "not_storable"
+    assert spool.name in reason["detail"]
+
+
+@pytest.mark.extended
 @pytest.mark.parametrize("host", ["lambda: None", "lambda: 1 / 0", "lambda: 'http://a.example'"])
 def test_a_host_function_without_an_answer_is_not_taken_for_a_missing_key(
     host: str, doctor: Doctor
