@@ -59,9 +59,7 @@ def declare(command: Any, options: Mapping[str, Any]) -> None:
     callback = getattr(command, "callback", None)
     package = package_of_callback(callback) or "__main__"
     if callback is None:
-        from .names import package_of_caller  # for a group without a callback alone
-
-        package = package_of_caller()
+        package = package_without_callback(known, options)
     state = declared_state(known, declared, package, getattr(command, "name", None))
     _check_below(command, state, declared)
     command.__dict__[KEY] = state
@@ -89,6 +87,19 @@ def combined(
             f"{option} is declared twice for {what}, with two values{values}: declare it once"
         )
     return {**earlier, **options}
+
+
+def package_without_callback(known: CommandState | None, options: Mapping[str, Any]) -> str:
+    """The package of the code that declares a root which has no callback.
+
+    Args:
+        known: what the root kept of an earlier declaration.
+        options: those that are declared now. With a client, a test of the application declares it
+            anew, and the package stays.
+    """
+    from .names import package_of_caller  # for a root without a callback alone
+
+    return (known is not None and "client" in options and known.package) or package_of_caller()
 
 
 def declared_state(

@@ -133,7 +133,7 @@ def package_of_caller() -> str:
     return "__main__"
 
 
-_NOT_CALLERS = {*CLICK_FAMILY, __name__.partition(".")[0], "functools"}
+_NOT_CALLERS = {*CLICK_FAMILY, __name__.partition(".")[0], "contextlib", "functools"}
 
 
 def is_declared(package: str, callback: Any, settings: Settings) -> bool:

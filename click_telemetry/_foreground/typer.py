@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._instrument import CLICK_FAMILY, KEY, CommandState, install, pass_on
 from .._recorder import package_of_callback
-from .declaration import combined, declared_state
-from .names import package_of_caller
+from .declaration import combined, declared_state, package_without_callback
 from .options import DeclarationError
 
 if TYPE_CHECKING:
@@ -52,7 +51,8 @@ def declare(app: Any, options: Mapping[str, Any]) -> None:
         callback = app.registered_commands[0].callback
     package = package_of_callback(callback) if callable(callback) else ""
     declared = combined(known, options, "the Typer application")
-    _keep(app, declared_state(known, declared, package or package_of_caller()))
+    package = package or package_without_callback(known, options)
+    _keep(app, declared_state(known, declared, package))
 
 
 def exclude(app: Any) -> None:

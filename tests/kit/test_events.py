@@ -285,6 +285,32 @@ def test_typer_application_is_recorded_and_undone(declared: bool, single: bool) 
     assert [vars(info) for info in (app.info, *app.registered_commands)] == infos
 
 
+WITHOUT_CALLBACK = {
+    "click": "import click\ncli = click.Group('cli')\n",
+    "typer": "import typer\ncli = typer.Typer()\ncli.command('build')(lambda: None)\n",
+}
+
+
+@pytest.mark.parametrize("kind", WITHOUT_CALLBACK)
+@pytest.mark.parametrize("where", ["in the application", "in the test"])
+def test_a_root_without_a_callback_keeps_its_names(
+    telemetry_events: Begin, kind: str, where: str
+) -> None:
+    """A test masks no command that production reports by name."""
+    pytest.importorskip(kind)
+    source = WITHOUT_CALLBACK[kind] + "cli.command('deploy')(lambda: None)\n"
+    if where == "in the application":
+        source += "import click_telemetry\nclick_telemetry.instrument(cli, app='acme')\n"
+    module: dict[str, Any] = {
+        "__name__": "acme_app.cli" if where == "in the application" else __name__
+    }
+    exec(source, module)
+    for _ in range(2):
+        events = telemetry_events(module["cli"], app="acme")
+        module["cli"](["deploy"], standalone_mode=False)
+        assert [line["command"] for line in events.snapshot()] == ["acme deploy"] * 2
+
+
 def test_a_later_test_records_nothing_more(telemetry_events: Begin) -> None:
     """The recorder of one test gets no event of the next."""
     cli = application()
