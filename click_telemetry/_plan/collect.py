@@ -77,7 +77,9 @@ def collect(root: Any, calls: Calls | None = None) -> Plan:
         for group in tree.group_flags:
             tree.open_groups.setdefault(group, (PLUGIN,))
     custom = dict(_custom_commands(settings.app, calls))
-    plan.commands = dict(sorted({**tree.commands, **custom}.items()))
+    if DYNAMIC in tree.open_groups.get(settings.app, ()):
+        custom.pop(f"{settings.app} {DYNAMIC}", None)  # the same path, with the group's flags
+    plan.commands = dict(sorted({**custom, **tree.commands}.items()))
     found = [
         *_command_events(settings, bool(calls.commands)),
         *_declared(settings, is_own, calls),

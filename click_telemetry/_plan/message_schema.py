@@ -11,11 +11,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from .._recorder import NAMED_AGENTS
+from .._events.context import MAX_USER_ID
+from .._recorder import MAX_VERSION, NAMED_AGENTS
 from .model import COUNT, UUID, Property
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from .model import Plan, PlannedEvent, Schema
 
@@ -23,14 +24,20 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 SEGMENT_DRAFT = "http://json-schema.org/draft-07/schema#"
 
 _TEXT: Schema = {"type": "string"}
+_MESSAGE_ID: Schema = {**UUID, "pattern": UUID["pattern"].replace("-4", "-[45]")}
+"""The sender derives those of its own messages from the anonymous ID (version 5)."""
+_SYSTEM: Schema = {"type": "string", "pattern": "^[a-z]+[0-9]*$"}
+_VERSION: Schema = {"type": ["string", "null"], "maxLength": MAX_VERSION}
 _CONTEXTS = ["human", "script", "ci", *sorted({f"agent:{name}" for name in NAMED_AGENTS})]
 
 BASE = (
     Property("command", {}, "the command, by the names that the program declares", True),
     Property("flags", {}, "names of the options that were typed, never their values", True),
-    Property("version", {"type": ["string", "null"]}, "of the application", True),
-    Property("os", _TEXT, "the operating system", True),
-    Property("arch", _TEXT, "the processor's kind", True),
+    Property("version", _VERSION, "of the application", True),
+    Property("os", _SYSTEM, "the operating system", True),
+    Property(
+        "arch", {"type": "string", "pattern": "^[a-z0-9._/-]*$"}, "the processor's kind", True
+    ),
     Property("python_version", {"type": "string", "pattern": r"^\d+\.\d+\.\d+$"}, "", True),
     Property("is_ci", {"type": "boolean"}, "whether a CI service runs it", True),
     Property("is_tty", {"type": "boolean"}, "whether the output is a terminal", True),
@@ -49,7 +56,7 @@ BASE = (
 def message_schema(plan: Plan) -> Schema:
     """The schema of every message that can leave the machine."""
     app = plan.settings.app
-    tracked = ["track"] if plan.traits is None else ["track", "identify"]
+    tracked = ["track", *(["identify"] if is_identified(plan) else [])]
     definitions: dict[str, Schema] = {
         "base": _base(plan),
         "command": {"enum": [*plan.commands, *(path for path, _ in _open_paths(plan))]},
@@ -58,7 +65,7 @@ def message_schema(plan: Plan) -> Schema:
     }
     if plan.tree.open_groups or plan.custom_is_open:
         definitions["unknown_command"] = _unknown_paths(plan)
-    if plan.traits is not None:
+    if is_identified(plan):
         definitions["identify"] = _identify(plan)
     for event in plan.events.values():
         definitions[event.name] = _event(event, is_open=event.is_open or plan.common_is_open)
@@ -93,6 +100,16 @@ def message_schema(plan: Plan) -> Schema:
     }
 
 
+def has_introduction(plan: Plan) -> bool:
+    """Whether a sender introduces each installation with an `identify` of its random ID."""
+    return plan.settings.client is None
+
+
+def is_identified(plan: Plan) -> bool:
+    """Whether there is an `identify` at all: of a user, or of the installation."""
+    return plan.traits is not None or has_introduction(plan)
+
+
 def _open_paths(plan: Plan) -> list[tuple[str, str]]:
     """Paths that end with `<dynamic>` or `<plugin>`, each with its group's."""
     groups = sorted(plan.tree.open_groups.items())
@@ -102,13 +119,17 @@ def _open_paths(plan: Plan) -> list[tuple[str, str]]:
 
 def _unknown_paths(plan: Plan) -> Schema:
     """Paths that cannot be listed: below a group whose name is unknown, and of custom commands."""
-    paths = [
-        rf"{_escaped(group)} ({'|'.join(kinds)})( \S+)+"
-        for group, kinds in sorted(plan.tree.open_groups.items())
-    ]
-    if plan.custom_is_open:
-        paths.append(rf"{_escaped(plan.settings.app)} /?[\w.:-]+( [\w.:-]+){{0,3}}")
+    paths = [*_below_open_groups(plan), *([_custom_path(plan)] if plan.custom_is_open else [])]
     return {"type": "string", "pattern": f"^({'|'.join(paths)})$"}
+
+
+def _below_open_groups(plan: Plan) -> Iterator[str]:
+    for group, kinds in sorted(plan.tree.open_groups.items()):
+        yield rf"{_escaped(group)} ({'|'.join(kinds)})( \S+)+"
+
+
+def _custom_path(plan: Plan) -> str:
+    return rf"{_escaped(plan.settings.app)} /?[\w.:-]+( [\w.:-]+){{0,3}}"
 
 
 def _escaped(path: str) -> str:
@@ -149,11 +170,25 @@ def _flags(plan: Plan) -> Iterator[Schema]:
     groups = plan.tree.group_flags
     flags |= {path: sorted(groups.get(group, ())) for path, group in _open_paths(plan)}
     for path, names in flags.items():
-        one_of: Schema = {"items": {"enum": names}} if names else {"maxItems": 0}
-        yield {
-            "if": {"properties": {"command": {"const": path}}},
-            "then": {"properties": {"flags": one_of}},
-        }
+        yield _flags_of({"const": path}, _items(names))
+    if plan.tree.open_groups:
+        below = f"^({'|'.join(_below_open_groups(plan))})$"
+        yield _flags_of({"pattern": below}, {"items": {"pattern": r"^[A-Za-z_]\w*$"}})
+    if plan.custom_is_open:
+        custom = {"pattern": f"^{_custom_path(plan)}$", "not": {"$ref": "#/$defs/command"}}
+        yield _flags_of(custom, _items([]))
+
+
+def _flags_of(command: Schema, flags: Schema) -> Schema:
+    return {
+        "if": {"properties": {"command": command}},
+        "then": {"properties": {"flags": flags}},
+    }
+
+
+def _items(names: Sequence[str]) -> Schema:
+    """A list of some of these names."""
+    return {"items": {"enum": [*names]}} if names else {"maxItems": 0}
 
 
 def _event(event: PlannedEvent, *, is_open: bool) -> Schema:
@@ -187,13 +222,13 @@ def _message(plan: Plan, kind: str) -> dict[str, Schema]:
     """What is common to all kinds of messages."""
     found: dict[str, Schema] = {
         "type": {"const": kind},
-        "messageId": {"description": "the same on every try", **UUID},
+        "messageId": {"description": "the same on every try", **_MESSAGE_ID},
         "anonymousId": {"description": "a random ID of this application on this machine", **UUID},
         "timestamp": {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"},
         "context": {"$ref": "#/$defs/context"},
     }
     if plan.traits is not None:
-        user = {"type": "string", "minLength": 1, "maxLength": 128}
+        user = {"type": "string", "maxLength": MAX_USER_ID, "pattern": "^.[^@]*$"}
         found["userId"] = {"description": "who is signed in", **user}
     return found
 
@@ -218,25 +253,41 @@ def _track(plan: Plan) -> Schema:
 
 
 def _identify(plan: Plan) -> Schema:
-    traits: Schema = {"type": "object"}
-    if plan.traits is not None and not plan.traits.is_open:
-        traits["properties"] = {name: {} for name in sorted(plan.traits.names)}
-        traits["additionalProperties"] = False
-    found = {**_message(plan, "identify"), "traits": traits}
+    """Of a user, or of the installation: that one has no `userId`."""
+    of_user: Any = False
+    if plan.traits is not None:
+        traits: Schema = {"type": "object"}
+        if not plan.traits.is_open:
+            traits |= _closed({name: {} for name in sorted(plan.traits.names)}) | {"required": []}
+        found = {**_message(plan, "identify"), "traits": traits}
+        of_user = {"description": "A user has signed in.", **_closed(found)}
     return {
-        "description": "A user has signed in.",
-        "type": "object",
-        "properties": found,
-        "required": [*found],
-        "additionalProperties": False,
+        "if": {"required": ["userId"]},
+        "then": of_user,
+        "else": _introduction(plan.settings.app) if has_introduction(plan) else False,
     }
 
 
+def _introduction(app: str) -> Schema:
+    """What the sender sends once, before an installation's first event."""
+    name_of_app, name_of_library = (
+        _closed({"name": {"const": name}}) for name in (app, "click_telemetry")
+    )
+    parts: dict[str, Schema] = {
+        "type": {"const": "identify"},
+        "messageId": _MESSAGE_ID,
+        "anonymousId": UUID,
+        "traits": {"maxProperties": 0},
+        "context": _closed({"app": name_of_app, "library": name_of_library}),
+    }
+    about = "Sent once, before the first event of an installation: its random ID, and nothing else."
+    return {"description": about, **_closed(parts)}
+
+
 def _context(app: str) -> Schema:
-    version = {"type": ["string", "null"]}
     parts: dict[str, dict[str, Schema]] = {
-        "app": {"name": {"const": app}, "version": version},
-        "os": {"name": _TEXT},
+        "app": {"name": {"const": app}, "version": _VERSION},
+        "os": {"name": _SYSTEM},
         "library": {"name": {"const": "click_telemetry"}, "version": _TEXT},
     }
     return _closed({name: _closed(part) for name, part in parts.items()})
@@ -269,7 +320,7 @@ def segment_rules(plan: Plan) -> Schema:
     base["command"] = {"enum": [*plan.commands, *(path for path, _ in _open_paths(plan))]}
     if plan.tree.open_groups or plan.custom_is_open:
         base["command"] = {"anyOf": [base["command"], _unknown_paths(plan)]}
-    base["flags"] = {"type": "array", "items": {"enum": _all_flags(plan)}}
+    base["flags"] = {"type": "array", **_items(_all_flags(plan))}
     rules = [_rule("COMMON", "", "What every event has.", {"properties": {"properties": base}})]
     for event in plan.events.values():
         own = {one.name: _described(one) for one in event.properties}
@@ -294,7 +345,10 @@ def segment_rules(plan: Plan) -> Schema:
 
 
 def _all_flags(plan: Plan) -> list[str]:
-    return sorted({flag for command in plan.commands.values() for flag in command.flags})
+    of_commands = (command.flags for command in plan.commands.values())
+    return sorted(
+        {flag for flags in (*of_commands, *plan.tree.group_flags.values()) for flag in flags}
+    )
 
 
 def _rule(kind: str, key: str, description: str, parts: Mapping[str, Schema]) -> Schema:
@@ -378,6 +432,8 @@ def _sentence(error: Any, plan: Plan) -> str:
         return f"{plan.settings.app} has no command {error.instance!r} that is recorded"
     if path.startswith("properties.flags"):
         return f"the command has no such flag: {error.instance!r}"
+    if error.validator is None and path == "the message":
+        return "the plan has no identify: no module of the application calls it"
     if error.validator is None:  # where the schema allows nothing
         return f"{path}: {error.instance!r} is never recorded"
     return f"{path}: {error.message}"

@@ -6,12 +6,16 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from click_telemetry._plan.message_schema import problems_of
 from click_telemetry._reader import TELEMETRY_HEALTH
 
 from ..golden.scenario import LINES, paths
+from ..harness.planned import Applications
 from ..harness.processes import REPOSITORY, Home
 from ..harness.senders import due_now, sender_processes, wait_until
 from ..harness.server import Server
@@ -19,6 +23,7 @@ from ..harness.server import Server
 pytestmark = pytest.mark.contract
 
 DATA = (REPOSITORY / "docs" / "data.md").read_text(encoding="utf-8")
+SCENARIO = (REPOSITORY / "tests/golden/scenario.py").read_text(encoding="utf-8")
 LISTED = [
     line.split("#")[0].strip()
     for line in (REPOSITORY / "tests/golden/keys.txt").read_text(encoding="utf-8").splitlines()
@@ -62,9 +67,19 @@ def arrived_a_day_later(home: Home, server: Server) -> set[str | None]:
     return names | {message.get("properties", {}).get("outcome") for message in server.messages}
 
 
+def is_of_a_sample(message: dict[str, Any]) -> bool:
+    """Whether a message was recorded where a share of the installations records."""
+    return "sample_rate" in message.get("properties", {})
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="is killed")
-def test_keys_that_are_sent_are_the_listed_ones(home: Home, server: Server) -> None:
-    """All features in real processes: every key is listed, and every listed key is sent."""
+def test_keys_that_are_sent_are_the_listed_ones(
+    home: Home, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All features in real processes: every key is listed, and every listed key is sent.
+
+    Every message validates against the tracking plan, what the sender itself composes too.
+    """
     assert [run(home, server, line, answers) for line, answers, _ in LINES] == [
         status for _, _, status in LINES
     ]
@@ -74,6 +89,14 @@ def test_keys_that_are_sent_are_the_listed_ones(home: Home, server: Server) -> N
         sent |= paths(message)
     assert sorted(sent - set(LISTED)) == []  # list a new key, and document it in docs/data.md
     assert sorted(set(LISTED) - sent) == []  # it is sent no longer
+    applications = Applications(tmp_path, monkeypatch)
+    for sample in ("1", "0.999999999"):
+        monkeypatch.setenv("SAMPLE", sample)
+        own = [one for one in server.messages if is_of_a_sample(one) == (sample != "1")]
+        assert own
+        assert problems_of(own, applications.plan(SCENARIO, head="")) == []
+    assert [one["traits"] for one in server.messages if "timestamp" not in one] == [{}]
+    applications.close()
 
 
 def test_list_is_sorted_and_names_each_key_once() -> None:

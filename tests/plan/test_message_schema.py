@@ -256,7 +256,24 @@ CHANGED: list[tuple[str, str, dict[str, Any], str]] = [
     ("a user", "Command Completed", {"userId": "ada"}, "'userId' was unexpected"),
     ("another application", "Command Completed", {"context.app.name": "acme"}, "'demo' was exp"),
     ("another kind of message", "Command Completed", {"type": "page"}, "the plan has no page"),
-    ("an identify", "Command Completed", {"type": "identify"}, "the plan has no identify"),
+    (
+        "an identify",
+        "Command Completed",
+        {"type": "identify", "userId": "ada"},
+        "the plan has no identify: no module of the application calls it",
+    ),
+    (
+        "what a person typed, as the system",
+        "Command Completed",
+        {"properties.os": "Ada's laptop"},
+        'properties.os: "Ada\'s laptop" does not match',
+    ),
+    (
+        "what a person typed, as the processor",
+        "Command Completed",
+        {"properties.arch": "of Ada"},
+        "properties.arch: 'of Ada' does not match",
+    ),
 ]
 """What is changed in a message of the demo, and what the problem states."""
 
@@ -391,6 +408,51 @@ class Broken(Exception): pass
 @click.command()
 def boom(): raise Broken("secret")
 """
+
+
+UNKNOWN_NAMES = """
+class Dynamic(click.Group):
+    def get_command(self, ctx, name):
+        if not name.startswith("x-"):
+            return super().get_command(ctx, name)
+        return click.Command(name, callback=lambda: None)
+
+@instrumented_group(app="acme", version="2.1.0", write_key="key")
+@click.group(cls=Dynamic)
+@click.option("--verbose", is_flag=True)
+def cli(verbose): pass
+
+@cli.command()
+@click.option("--port")
+def review(port):
+    for name in ("search", "edit files", "five words are a sentence"):
+        with track_command(name, source="mcp"): pass
+    with track_command("review"): pass
+"""
+
+
+def test_names_that_cannot_be_known_have_the_flags_that_they_may_have(
+    applications: Applications,
+) -> None:
+    """Commands that exist once they are typed, and commands that are made as the program runs."""
+    head = "import click\nfrom click_telemetry import *\n"
+    root = applications.root(UNKNOWN_NAMES, head=head)
+    plan = collect(root)
+    client = Keeping()
+    with in_production():
+        instrument(root, client=client, notice=False)
+        for words in (["--verbose", "x-secret"], ["review", "--port", "1"]):
+            root.main(words, standalone_mode=False)
+    messages = client.recording.messages
+    sent = {(m["properties"]["command"], *m["properties"]["flags"]) for m in messages}
+    assert sent == {
+        *(("acme <dynamic>", "verbose"), ("acme <dynamic>",), ("acme review", "port")),
+        *(("acme review",), ("acme search",), ("acme edit files",)),
+    }
+    assert problems_of(messages, plan) == []
+    for message in messages:
+        message["properties"]["flags"] = ["--port=1"]
+    assert len(problems_of(messages, plan)) == len(messages)
 
 
 def test_what_a_script_sends_validates_against_the_plan_of_its_module(
