@@ -117,10 +117,17 @@ def plan(
             found = load(target)
     except CannotLoad as error:
         raise click.UsageError(f"{target}: {error}", ctx) from error
-    stale = [path for path in checked if _differs(path, FORMATS[form or format_of(path)](found))]
-    for path in outputs:
-        with open(path, "w", encoding="utf-8", newline="\n") as file:
-            file.write(FORMATS[form or format_of(path)](found))
+    path = ""
+    stale = []
+    try:
+        for path in checked:
+            if _differs(path, FORMATS[form or format_of(path)](found)):
+                stale.append(path)
+        for path in outputs:
+            with open(path, "w", encoding="utf-8", newline="\n") as file:
+                file.write(FORMATS[form or format_of(path)](found))
+    except OSError as error:
+        raise click.UsageError(f"{path}: {error.strerror}", ctx) from error
     if not outputs and not checked:
         click.echo(FORMATS[form or "markdown"](found), nl=False)
     for path in stale:
@@ -137,7 +144,7 @@ def plan(
 def _differs(path: str, text: str) -> bool:
     """Whether a file has another text; the difference is shown."""
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with open(path, encoding="utf-8", errors="backslashreplace", newline="") as file:
             old = file.read().replace("\r\n", "\n")
     except FileNotFoundError:
         old = ""

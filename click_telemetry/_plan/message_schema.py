@@ -277,7 +277,7 @@ def _introduction(app: str) -> Schema:
         "type": {"const": "identify"},
         "messageId": _MESSAGE_ID,
         "anonymousId": UUID,
-        "traits": {"maxProperties": 0},
+        "traits": {"type": "object", "maxProperties": 0},
         "context": _closed({"app": name_of_app, "library": name_of_library}),
     }
     about = "Sent once, before the first event of an installation: its random ID, and nothing else."

@@ -123,12 +123,21 @@ def test_a_command_that_cannot_be_loaded_is_listed_and_the_exit_status_is_1(
     ]
 
 
+def test_a_file_that_is_no_text_is_stale(plan: Callable[..., Result], tmp_path: Path) -> None:
+    """Whatever it was."""
+    (tmp_path / "telemetry.md").write_bytes(b"\xff\xfe")
+    run = plan(TARGET, "--check", str(tmp_path / "telemetry.md"))
+    assert run.exit_code == 1
+    assert "-\\xff\\xfe\n" in run.output
+
+
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
         (["demo_cli.main"], "is not MODULE:OBJECT, such as acme.main:cli"),
         (["demo_cli.deploy:deploy"], "is not instrumented"),
         ([TARGET, "--output", "a", "--check", "b"], "--output, or compare it with --check"),
+        ([TARGET, "--output", "no/a.md"], "no/a.md: No such file or directory"),
     ],
 )
 def test_a_wrong_command_line_names_the_fix(
