@@ -10,13 +10,13 @@ from .._reader import COMMAND_INVOKED, Composer
 from .._recorder import DEFAULT_HOST
 from .._sender.retention import MAX_AGE, MAX_BYTES, MAX_FILES
 from .expressions import UNKNOWN
-from .model import REDACTED, TRUE, UUID
+from .words import cell, list_of, properties_table, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator
 
     from .._recorder import Settings
-    from .model import Plan, PlannedFlow, Property, Schema
+    from .model import Plan, PlannedFlow
     from .tree import Command
 
 _DAYS = int(MAX_AGE // 86_400)
@@ -95,7 +95,7 @@ def _of_each_command(plan: Plan) -> Iterator[str]:
     yield ""
     rate = plan.settings.sample
     sampled = () if rate is None else (("the share of installations that record", "`sample_rate`"),)
-    yield from _table(("what", "as"), (*_COMMAND_ROWS, *sampled))
+    yield from table(("what", "as"), (*_COMMAND_ROWS, *sampled))
     yield ""
     yield (
         f"With them goes a random ID of this installation (`anonymousId`). {plan.settings.app} "
@@ -109,7 +109,7 @@ def _of_each_command(plan: Plan) -> Iterator[str]:
         yield ""
         yield f"{plan.settings.app} adds to every event:"
         yield ""
-        yield from _properties(plan.common.values())
+        yield from properties_table(plan.common.values())
 
 
 def _begins(plan: Plan) -> bool:
@@ -151,8 +151,8 @@ def _commands(plan: Plan) -> Iterator[str]:
     for command in plan.commands.values():
         flags = ", ".join(f"`{name}`" for name in sorted(_own_flags(plan, command)))
         description = command.description
-        rows.append((f"`{command.path}`", _cell(description), flags))
-    yield from _table(("command", "what it does", "flags that may be recorded"), rows)
+        rows.append((f"`{command.path}`", cell(description), flags))
+    yield from table(("command", "what it does", "flags that may be recorded"), rows)
     if common:
         yield ""
         yield f"Of every command also: {', '.join(f'`{name}`' for name in common)}."
@@ -194,7 +194,7 @@ def _events(plan: Plan) -> Iterator[str]:
         if event.kind == "named":
             yield "Its values are not declared; what looks private in them is replaced."
             yield ""
-        yield from _properties(event.properties)
+        yield from properties_table(event.properties)
         if event.is_open:
             yield "It may have other properties, whose names the program makes as it runs."
         yield ""
@@ -215,8 +215,8 @@ def _flows(plan: Plan) -> Iterator[str]:
 
 def _flow_rows(plan: Plan, flow: PlannedFlow) -> Iterator[str]:
     if flow.steps:
-        yield f"- Steps, of which the last one reached is recorded: {_words(flow.steps)}."
-    yield f"- Reasons why it may be aborted: {_words(flow.reasons)}."
+        yield f"- Steps, of which the last one reached is recorded: {list_of(flow.steps)}."
+    yield f"- Reasons why it may be aborted: {list_of(flow.reasons)}."
     names = ("Started", "Completed", "Aborted", "Failed")
     others = [name.removeprefix(f"{flow.name} ") for name in flow.events]
     others = [name for name in others if name not in names and not name.startswith("Prompt ")]
@@ -224,7 +224,7 @@ def _flow_rows(plan: Plan, flow: PlannedFlow) -> Iterator[str]:
         yield f"- Events on the way: {', '.join(others)}."
     known = _declared_by_us(plan, flow)
     if known:
-        yield f"- Also recorded: {_words(known)}."
+        yield f"- Also recorded: {list_of(known)}."
     for prompt, answer in flow.prompts.items():
         yield f"- The question `{prompt}`: {_answer(answer)}."
 
@@ -242,7 +242,7 @@ def _answer(answer: Any) -> str:
         return "yes or no"
     if answer is UNKNOWN:
         return "the choice that was made, of a list of the program's"
-    return f"the choice that was made, one of {_words(str(one) for one in answer)}"
+    return f"the choice that was made, one of {list_of(str(one) for one in answer)}"
 
 
 def _user(plan: Plan) -> Iterator[str]:
@@ -251,7 +251,7 @@ def _user(plan: Plan) -> Iterator[str]:
     yield (
         f"If you are signed in, {plan.settings.app} sends the ID of your account (`userId`) with "
         "each message, and these facts about it: "
-        + (_words(sorted(plan.traits.names)) or "none")
+        + (list_of(sorted(plan.traits.names)) or "none")
         + (", and others." if plan.traits.is_open else ".")
     )
     yield ("Who has the data can then see which anonymous events came from the same installation.")
@@ -328,7 +328,7 @@ def _opt_out(plan: Plan) -> Iterator[str]:
         (f"{setting} in `~/.config/{app}/telemetry.json`", f"{app}, permanently"),
         (f"{setting} in `/etc/xdg/{app}/telemetry.json`", f"{app}, for all users of the machine"),
     ]
-    yield from _table(("how", "for"), rows)
+    yield from table(("how", "for"), rows)
     yield ""
     yield "Off means that nothing is written, started or sent. An opt-out takes precedence."
 
@@ -347,69 +347,3 @@ def _unknown(plan: Plan) -> Iterator[str]:
     yield from (f"- {sentence}." for sentence in plan.unknown)
     for name, reason in sorted(plan.problems.items()):
         yield f"- `{name}` could not be loaded: {reason}"
-
-
-# Parts --------------------------------------------------------------------------------------------
-
-
-def _properties(properties: Iterable[Property]) -> Iterator[str]:
-    rows = []
-    for one in properties:
-        meaning = _cell(one.meaning)
-        rows.append((f"`{one.name}`", _values(one), meaning))
-    if rows:
-        yield from _table(("property", "values", "meaning"), rows)
-        yield ""
-
-
-def _values(one: Property) -> str:
-    if not one.is_declared:
-        return "what the program gives"
-    return _of_schema(one.schema)
-
-
-def _of_schema(schema: Schema) -> str:
-    """A property's values in words."""
-    if schema == TRUE:
-        return "true, or missing"
-    if "const" in schema:
-        return f"always `{json.dumps(schema['const'], ensure_ascii=False)}`"
-    if "enum" in schema:
-        shown = [one if isinstance(one, str) else json.dumps(one) for one in schema["enum"]]
-        return " or ".join(f"`{_cell(one)}`" for one in shown)
-    if "anyOf" in schema:
-        others = [one for one in schema["anyOf"] if one != REDACTED]
-        return " or ".join(_of_schema(one) for one in others)
-    if schema.get("type") == "array":
-        return f"a list: {_of_schema(schema['items'])}"
-    if schema == UUID or "-[47]" in schema.get("pattern", ""):
-        return "a random ID"
-    if "maxLength" in schema:
-        return f"a text of at most {schema['maxLength']} characters"
-    kind: Any = schema.get("format", schema.get("type"))
-    kind = kind[0] if isinstance(kind, list) else kind
-    words = {
-        "boolean": "yes or no",
-        "integer": "a whole number",
-        "number": "a number",
-        "date": "a date",
-        "date-time": "a time",
-        "string": "a name in the program",
-    }
-    return words.get(kind, "any")
-
-
-def _words(words: Iterable[str]) -> str:
-    return ", ".join(f"`{_cell(word)}`" for word in words)
-
-
-def _cell(text: str) -> str:
-    """A text in a cell of a table: one line, no column's end."""
-    return " ".join(text.split()).replace("|", "\\|")
-
-
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(headings)} |"
-    yield "|" + "---|" * len(headings)
-    for row in rows:
-        yield f"| {' | '.join(row)} |".replace("  |", " |")
