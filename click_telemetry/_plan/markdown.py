@@ -6,10 +6,12 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from .._reader import COMMAND_INVOKED, Composer
+from .._reader import COMMAND_COMPLETED, COMMAND_INVOKED, Composer
 from .._recorder import DEFAULT_HOST
 from .._sender.retention import MAX_AGE, MAX_BYTES, MAX_FILES
 from .expressions import UNKNOWN
+from .message_schema import has_introduction
+from .model import WORD
 from .words import cell, list_of, properties_table, table
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from .tree import Command
 
 _DAYS = int(MAX_AGE // 86_400)
+_UNKNOWN_NAMES = "whose names the program makes as it runs"
 _EXAMPLE_TIME = 1_784_556_202_131_000_000
 _EXAMPLE_ID = "c0a8e5d2-93c7-4b0e-a1f2-5f6f4b1f9b07"
 _EXAMPLE_DIGITS = "ed43c1f47f1b5bf4f50a53e6d79b1dc4"
@@ -52,7 +55,9 @@ def _introduction(plan: Plan) -> Iterator[str]:
     yield ""
     yield f"{app} records which of its commands are used, with which options, and how they end."
     if settings.consent == "opt-in":
-        yield "Nothing is recorded unless you enable it."
+        command = "" if plan.tree.telemetry is None else f"`{plan.tree.telemetry} enable`, or "
+        setting = f'{command}`{{"enabled": true}}` in `~/.config/{app}/telemetry.json`'
+        yield f"Nothing is recorded unless you enable it: {setting}."
     elif settings.notice is False:
         yield f"{app} informs you of it, and you can opt out at any time."
     else:
@@ -102,14 +107,19 @@ def _of_each_command(plan: Plan) -> Iterator[str]:
         "makes it, and derives it from nothing. Each message has the time, a random ID of its own, "
         "and the versions of the application and of the library that sends it."
     )
+    if has_introduction(plan) and _name_of_destination(plan) not in _TRANSLATING:
+        yield "The first message of an installation has that ID alone (`identify`)."
     if plan.settings.ci == "label":
         yield ""
         yield "Runs in CI are recorded too, with `is_ci`."
-    if plan.common or plan.common_is_open:
+    if plan.common:
         yield ""
         yield f"{plan.settings.app} adds to every event:"
         yield ""
         yield from properties_table(plan.common.values())
+    if plan.common_is_open:
+        yield ""
+        yield f"{plan.settings.app} may add properties to every event, {_UNKNOWN_NAMES}."
 
 
 def _begins(plan: Plan) -> bool:
@@ -155,7 +165,15 @@ def _commands(plan: Plan) -> Iterator[str]:
     yield from table(("command", "what it does", "flags that may be recorded"), rows)
     if common:
         yield ""
-        yield f"Of every command also: {', '.join(f'`{name}`' for name in common)}."
+        yield f"Of every command in a shell also: {list_of(common)}."
+    if any(one.name == "source" for one in plan.events[COMMAND_COMPLETED].properties):
+        yield ""
+        yield (
+            "Of a command that is not typed in a shell also where it came from (`source`) and, if "
+            "the program states it, the ID of the message that asked for it (`message_id`)."
+        )
+        if plan.custom_is_open:
+            yield f"There may be other such commands, {_UNKNOWN_NAMES}."
     if plan.tree.open_groups:
         groups = ", ".join(f"`{group}`" for group in sorted(plan.tree.open_groups))
         yield ""
@@ -164,17 +182,18 @@ def _commands(plan: Plan) -> Iterator[str]:
             "one that exists only because its name was typed, `<plugin>` one of another package. "
             "Their flags are not recorded."
         )
-    if plan.tree.excluded:
-        excluded = ", ".join(f"`{path}`" for path in sorted(plan.tree.excluded))
+    telemetry = [] if plan.tree.telemetry is None else [plan.tree.telemetry]
+    if plan.tree.excluded or telemetry:
+        excluded = list_of(sorted([*plan.tree.excluded, *telemetry]))
         yield ""
         yield f"Never recorded, with all below them: {excluded}."
 
 
 def _shared_flags(plan: Plan) -> list[str]:
-    """The flags of every command."""
-    if len(plan.commands) < 2:
+    """The flags of every command that is typed in a shell."""
+    if len(plan.tree.commands) < 2:
         return []
-    flags = [{*command.flags} for command in plan.commands.values()]
+    flags = [{*command.flags} for command in plan.tree.commands.values()]
     return sorted(set.intersection(*flags))
 
 
@@ -196,7 +215,7 @@ def _events(plan: Plan) -> Iterator[str]:
             yield ""
         yield from properties_table(event.properties)
         if event.is_open:
-            yield "It may have other properties, whose names the program makes as it runs."
+            yield f"It may have other properties, {_UNKNOWN_NAMES}."
         yield ""
 
 
@@ -206,7 +225,8 @@ def _flows(plan: Plan) -> Iterator[str]:
         yield ""
         yield (
             "Recorded when it begins (Started), and how it ends: Completed, Aborted, or Failed "
-            "with the class of the error; each with the time that it took."
+            "with the class of the error (`error_class`, `error_class_masked`); each end with the "
+            "time that it took (`duration_ms`)."
         )
         yield ""
         yield from _flow_rows(plan, flow)
@@ -214,19 +234,32 @@ def _flows(plan: Plan) -> Iterator[str]:
 
 
 def _flow_rows(plan: Plan, flow: PlannedFlow) -> Iterator[str]:
-    if flow.steps:
-        yield f"- Steps, of which the last one reached is recorded: {list_of(flow.steps)}."
-    yield f"- Reasons why it may be aborted: {list_of(flow.reasons)}."
+    words = list_of(flow.steps) or "a word in the program, if it has any"
+    yield f"- Steps, of which the last one reached is recorded (`step`): {words}."
+    yield f"- Reasons why it may be aborted (`reason`): {list_of(flow.reasons)}."
+    yield "- Whether a step or a reason is none that the program declares (`undeclared`)."
     names = ("Started", "Completed", "Aborted", "Failed")
     others = [name.removeprefix(f"{flow.name} ") for name in flow.events]
     others = [name for name in others if name not in names and not name.startswith("Prompt ")]
     if others:
         yield f"- Events on the way: {', '.join(others)}."
+    if "Step Reached" in others:
+        yield "- The step's number and the time since the begin (`step_index`, `elapsed_ms`)."
     known = _declared_by_us(plan, flow)
     if known:
-        yield f"- Also recorded: {list_of(known)}."
-    for prompt, answer in flow.prompts.items():
-        yield f"- The question `{prompt}`: {_answer(answer)}."
+        yield f"- Also recorded, with values that the program gives: {list_of(known)}."
+    if any(plan.events[name].is_open for name in flow.events):
+        yield f"- There may be other properties, {_UNKNOWN_NAMES}."
+    shown = plan.events.get(f"{flow.name} Prompt Shown")
+    if shown is not None:
+        yield (
+            "- Questions (`prompt`) that were asked (Prompt Shown), answered (Prompt Answered, "
+            "with the `answer` if it is listed) or left with Ctrl-C (Prompt Cancelled):"
+        )
+        for prompt, answer in flow.prompts.items():
+            yield f"  - `{prompt}`: {_answer(answer)}."
+        if any(one.name == "prompt" and one.schema == WORD for one in shown.properties):
+            yield f"  - others, {_UNKNOWN_NAMES}: yes, no or a choice."
 
 
 def _declared_by_us(plan: Plan, flow: PlannedFlow) -> list[str]:
@@ -248,40 +281,54 @@ def _answer(answer: Any) -> str:
 def _user(plan: Plan) -> Iterator[str]:
     if plan.traits is None:
         return
-    yield (
-        f"If you are signed in, {plan.settings.app} sends the ID of your account (`userId`) with "
-        "each message, and these facts about it: "
-        + (list_of(sorted(plan.traits.names)) or "none")
-        + (", and others." if plan.traits.is_open else ".")
-    )
+    app = plan.settings.app
+    facts = [list_of(sorted(plan.traits.names))] if plan.traits.names else []
+    facts += [f"others, {_UNKNOWN_NAMES}"] if plan.traits.is_open else []
+    yield f"If you are signed in, {app} sends the ID of your account (`userId`) with each message."
+    if facts:
+        yield f"One message (`identify`) has these facts about it: {', '.join(facts)}."
     yield ("Who has the data can then see which anonymous events came from the same installation.")
 
 
 def _never(plan: Plan) -> Iterator[str]:
+    settings, app = plan.settings, plan.settings.app
     yield (
-        "Values of options, arguments, texts that you type, paths, file names, host names, "
-        "environment variables, messages of errors."
+        "Of a command: values of options, arguments, texts that you type, paths, file names, host "
+        "names, environment variables, messages of errors. Help pages, shell completion and a "
+        "command line with a mistake are not recorded at all."
     )
+    yield ""
     yield (
-        "In what the application records itself, passwords, tokens, e-mail and IP addresses and "
-        "paths of home directories are replaced by markers such as `[redacted:password]` before "
-        "they are stored. Names of people, phone numbers, card numbers and IBANs are not found."
+        f"What {app} records besides is listed above, and may be a choice that you made. In it, "
+        "passwords, tokens, e-mail and IP addresses and paths of home directories are replaced by "
+        "markers such as `[redacted:password]` before they are stored. Names of people, phone "
+        "numbers, card numbers and IBANs are not found."
     )
-    ci = "" if plan.settings.ci == "label" else "in CI, "
-    yield f"Nothing is recorded {ci}in test runs, or where you could not be informed."
+    places = [*(["in CI"] if settings.ci == "off" else []), "in test runs"]
+    if settings.consent == "opt-in":
+        places.append("before you enable it")
+    elif settings.notice is not False:
+        places.append("where you could not be informed")
+    yield ""
+    yield f"Nothing is recorded {', or '.join(filter(None, (', '.join(places[:-1]), places[-1])))}."
 
 
 def _destination(plan: Plan) -> Iterator[str]:
     settings, app = plan.settings, plan.settings.app
+    kind = _name_of_destination(plan)
     where = _receiver(settings)
     if not where:
         yield f"Nowhere: {app} names no destination, and nothing is stored or sent."
         return
     yield f"To {where}."
+    if settings.client is not None:
+        return
+    if kind in _TRANSLATING:
+        yield f"It gets the same data in the form of {kind}."
     if settings.auth is not None:
         yield "If you are signed in, it goes to the server of your account, with your token."
     if settings.delivery == "detached":
-        yield "What is recorded is stored on this machine, and another process sends it."
+        yield "What is recorded is stored on this machine, and another process delivers it."
         yield "No command waits for it."
     else:
         yield f"A command waits for the delivery at its end, {settings.flush_timeout:g} s at most."
@@ -293,23 +340,34 @@ def _destination(plan: Plan) -> Iterator[str]:
         yield "The server sees the IP address that a request comes from."
 
 
+def _name_of_destination(plan: Plan) -> str:
+    return type(plan.settings.destination).__name__
+
+
+_TRANSLATING = ("PostHog", "OpenTelemetry")
+"""Destinations that get messages in another form, and no `identify` of an installation."""
+
+
 def _receiver(settings: Settings) -> str:
     """Where the messages go; empty if the application declares no destination."""
     if settings.client is not None:
-        return "where the application's own client sends it"
+        return f"code of {settings.app} itself, in the command's own process"
     host: Any = settings.host
     if settings.destination is not None:
         host = settings.destination.host
         if not settings.destination.is_http:
-            path = str(host).removeprefix("file://")
-            return f"a file on this machine, `{path}`" if path != host else f"`{host}`"
+            kind, _, path = str(host).partition(":")
+            if kind == "file":
+                return f"a file on this machine, `{path.removeprefix('//')}`"
+            return f"code of {settings.app} itself (`{path}`), in a process of its own"
     elif settings.write_key is None and settings.auth is None:
         return ""
     if callable(host):
         return "a server that the application chooses when it runs, over HTTPS"
+    over = ", over HTTPS" if str(host).startswith("https:") else ""
     if settings.destination is not None:
-        return f"{host} ({type(settings.destination).__name__}), over HTTPS"
-    return f"Segment ({host}), over HTTPS" if host == DEFAULT_HOST else f"{host}, over HTTPS"
+        return f"{host} ({type(settings.destination).__name__}){over}"
+    return f"Segment ({host}){over}" if host == DEFAULT_HOST else f"{host}{over}"
 
 
 def _opt_out(plan: Plan) -> Iterator[str]:
@@ -337,10 +395,16 @@ def _delete(plan: Plan) -> Iterator[str]:
     app, prefix, telemetry = plan.settings.app, plan.settings.prefix, plan.tree.telemetry
     if telemetry is not None:
         yield f"- `{telemetry} status` shows whether telemetry is on, and why."
-        yield f"- `{telemetry} show` shows what is queued, exactly as it would be sent."
-        yield f"- `{telemetry} purge` deletes the ID and the queue."
+        if plan.settings.client is None:
+            yield f"- `{telemetry} show` shows what is queued, exactly as it would be sent."
+        yield f"- `{telemetry} purge` deletes the ID and everything else that is stored."
     yield f"- `{prefix}_TELEMETRY=log {app} …` prints the messages of a run, and sends nothing."
-    yield f"- Deleting the directory `~/.local/state/{app}/telemetry` deletes the ID and the queue."
+    yield (
+        f"- Deleting the directory `~/.local/state/{app}/telemetry` deletes the ID and everything "
+        "else that is stored."
+    )
+    if _name_of_destination(plan) == "File":
+        yield "- What is in the file that events go to stays there until you delete it."
 
 
 def _unknown(plan: Plan) -> Iterator[str]:

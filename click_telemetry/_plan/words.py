@@ -32,7 +32,7 @@ def _values(one: Property) -> str:
 
 def _of_schema(schema: Schema) -> str:
     """A property's values in words."""
-    if schema == TRUE:
+    if schema is TRUE:  # and not a property of the application's that is always true
         return "true, or missing"
     if "const" in schema:
         return f"always `{json.dumps(schema['const'], ensure_ascii=False)}`"
@@ -56,7 +56,7 @@ def _of_schema(schema: Schema) -> str:
         "number": "a number",
         "date": "a date",
         "date-time": "a time",
-        "string": "a name in the program",
+        "string": "a name in the program" if "pattern" in schema else "a text",
     }
     return words.get(kind, "any")
 

@@ -40,6 +40,53 @@ def test_every_property_of_a_command_is_listed(applications: Applications) -> No
     assert "sample_rate" not in shown
 
 
+EVERYTHING = """
+import os
+from typing import Literal
+
+PAY = flow("Invoice Pay", steps=("card",), reasons=("declined",), step_events=True, tier="free")
+
+class InvoiceRead(Event):
+    pages: int
+    kind: Literal["pdf", "csv"]
+
+@cli.command()
+def go():
+    identify("1", {"plan": "pro"})
+    set_context(cloud="fly", **{"a" + "b": 1})
+    machine = resource("Machine", 1)
+    machine.created(region="eu"), machine.deleted()
+    track_error(OSError(), code="config")
+    track_warning("old_config")
+    with track_command("review", source="skill"), InvoiceRead(pages=1, kind="pdf").timed(): pass
+    track("Log Written", {"lines": 1, **os.environ})
+    for name in ("a", "b"):
+        with track_command(name), flow("Setup") as f:
+            f.prompt(name, "?")
+            f.event("Looked Around", **{name: 1})
+    with PAY(amount=1) as f:
+        f.prompt("kind", "Kind?")
+        f.set(team=2)
+        f.event("Accepted Terms", edition=3)
+        f.complete(total=4)
+"""
+"""An application that uses everything."""
+
+
+def test_every_event_and_every_property_is_listed(applications: Applications) -> None:
+    """Whatever the schema allows; and each place where the program makes names."""
+    plan = applications.plan(EVERYTHING, options="properties={'own_team': 'factory'}, sample=0.5")
+    text = page(plan)
+    shown = set(re.findall(r"`(\w+)`", text))
+    names = {one.name for event in plan.events.values() for one in event.properties}
+    assert sorted({*names, *plan.common, "plan", "userId", "identify"} - shown) == []
+    for event in plan.events:
+        flow = next((name for name in plan.flows if event.startswith(name)), "")
+        assert f"### {flow or event}\n" in text or f"({event})" in text
+        assert event.removeprefix(flow).strip() in text
+    assert text.count("whose names the program makes as it runs") == 5
+
+
 def test_rate_of_a_sample_is_listed_and_in_the_schema(applications: Applications) -> None:
     """Only where the application declares one; each event has it."""
     plan = applications.plan(GO.format(body="..."), options="sample=0.25")
@@ -53,8 +100,20 @@ def test_rate_of_a_sample_is_listed_and_in_the_schema(applications: Applications
 DECLARED: list[tuple[str, list[str], list[str]]] = [
     ("", ["The first run on a terminal informs you", "To Segment (https://api.segment.io)"], []),
     ("events='all'", ["begins (Command Invoked) and when it ends (Command Completed):"], []),
-    ("consent='opt-in'", ["Nothing is recorded unless you enable it."], ["The first run"]),
-    ("notice=False", ["acme informs you of it"], ["The first run"]),
+    (
+        "consent='opt-in'",
+        [
+            'unless you enable it: `{"enabled": true}` in `~/.config/acme/telemetry.json`.',
+            "in CI, in test runs, or before you enable it.",
+        ],
+        ["The first run", "could not be informed"],
+    ),
+    (
+        "notice=False",
+        ["acme informs you of it", "Nothing is recorded in CI, or in test runs."],
+        ["The first run", "could not be informed"],
+    ),
+    ("properties={'beta': True}", ["| `beta` | always `true` | always the same |"], []),
     ("ci='label'", ["Runs in CI are recorded too"], ["Nothing is recorded in CI"]),
     ("host='https://e.example.com'", ["To https://e.example.com, over"], ["Segment ("]),
     ("host=lambda: None", ["a server that the application chooses"], ["Segment ("]),
@@ -80,29 +139,73 @@ def test_the_page_states_what_is_declared(
     assert [one for one in absent if one in text] == []
 
 
-OTHERS: list[tuple[str, str, bool]] = [
-    ("Segment('key')", "To Segment (https://api.segment.io), over HTTPS.", True),
-    ("Segment('key', 'https://e.example.com')", "To https://e.example.com, over HTTPS.", True),
-    ("Webhook('https://e.example.com/t')", "To https://e.example.com (Webhook), over", True),
-    ("File('~/events.jsonl')", "To a file on this machine, `~/events.jsonl`.", False),
-    ("Custom('acme.telemetry:Transport')", "To `custom:acme.telemetry:Transport`.", False),
+STORED = "another process delivers it. No command waits for it."
+ADDRESS = "The server sees the IP address"
+INTRODUCED = "The first message of an installation has that ID alone"
+OTHERS: list[tuple[str, list[str], list[str]]] = [
+    (
+        "destination=Segment('key')",
+        ["To Segment (https://api.segment.io), over HTTPS.", STORED, ADDRESS, INTRODUCED],
+        ["in the form of"],
+    ),
+    (
+        "destination=Segment('key', 'https://e.example.com')",
+        ["To https://e.example.com, over HTTPS."],
+        [],
+    ),
+    (
+        "destination=Webhook('https://e.example.com/t')",
+        ["To https://e.example.com (Webhook), over HTTPS.", ADDRESS, INTRODUCED],
+        [],
+    ),
+    ("destination=Webhook('http://127.0.0.1:8000/t')", ["(Webhook). What"], ["over HTTPS"]),
+    (
+        "destination=PostHog('phc_key')",
+        ["(PostHog), over HTTPS. It gets the same data in the form of PostHog.", ADDRESS],
+        [INTRODUCED],
+    ),
+    (
+        "destination=OpenTelemetry('https://e.example.com')",
+        ["It gets the same data in the form of OpenTelemetry.", ADDRESS],
+        [INTRODUCED],
+    ),
+    (
+        "destination=File('~/events.jsonl')",
+        [
+            "To a file on this machine, `~/events.jsonl`.",
+            STORED,
+            "What is in the file that events go to stays there until you delete it.",
+        ],
+        [ADDRESS],
+    ),
+    (
+        "destination=Custom('acme.telemetry:Transport')",
+        ["To code of acme itself (`acme.telemetry:Transport`), in a process of its own.", STORED],
+        [ADDRESS],
+    ),
+    (
+        "client=Client()",
+        ["To code of acme itself, in the command's own process. ## How to opt out"],
+        [STORED, ADDRESS, INTRODUCED, "Telemetry Health", "is queued"],
+    ),
 ]
-"""A destination, what the page states, and whether a server sees an address."""
+"""A declaration, texts that the page has, and texts that it does not have."""
 
 
-@pytest.mark.parametrize(("declared", "stated", "is_http"), OTHERS)
-def test_the_page_names_the_destination(
-    declared: str, stated: str, is_http: bool, applications: Applications
+@pytest.mark.parametrize(("declared", "present", "absent"), OTHERS)
+def test_the_page_states_what_is_true_of_the_destination(
+    declared: str, present: list[str], absent: list[str], applications: Applications
 ) -> None:
     """Each kind of destination."""
     head = (
         "import click\nfrom click_telemetry import *\nfrom click_telemetry.destinations import *\n"
-        f"@instrumented_group(app='acme', destination={declared})\n"
-        "@click.group()\ndef cli(): pass\n"
+        "class Client:\n  def record(self, message): pass\n  def close(self): pass\n"
+        f"@instrumented_group(app='acme', {declared})\n"
+        "@click.group()\ndef cli(): pass\ncli.add_command(telemetry_group())\n"
     )
     text = text_of(applications.plan(GO.format(body="..."), head=head))
-    assert stated in text
-    assert ("The server sees the IP address" in text) == is_http
+    assert [one for one in present if one not in text] == []
+    assert [one for one in absent if one in text] == []
 
 
 def test_without_a_destination_the_page_states_that_nothing_is_sent(
@@ -125,7 +228,7 @@ BODIES: list[tuple[str, list[str]]] = [
     ("track_warning('old')", ["### Warning Occurred", "| `code` | `old` |"]),
     (
         "flow('Invoice Pay', steps=('card',)).start().prompt('kind', 'Kind?')",
-        ["### Invoice Pay", "is recorded: `card`.", "`kind`: whether it was answered"],
+        ["### Invoice Pay", "is recorded (`step`): `card`.", "`kind`: whether it was answered"],
     ),
 ]
 
