@@ -28,7 +28,6 @@ from ._events.schema import EventProperty as EventProperty
 from ._events.scope import Recorder as Recorder
 from ._events.scope import current as current
 from ._events.scope import track as track
-from ._foreground.declaration import InstrumentedGroup as InstrumentedGroup
 from ._foreground.options import DeclarationError as DeclarationError
 from ._foreground.sinks import Client as Client
 from .destinations import DeclaredDestination
@@ -84,6 +83,12 @@ class _GroupOptions(_Options, total=False):
     add_help_option: bool
     hidden: bool
     deprecated: bool | str
+
+# Made at its first use, since a Typer application does not load Click.
+class InstrumentedGroup(click.Group):
+    """A group whose whole tree is instrumented; `telemetry` takes the options of `instrument`."""
+
+    def __init__(self, *args: Any, telemetry: _Options | None = None, **kwargs: Any) -> None: ...
 
 class _Decorator(Protocol):
     # Groups and Typer applications can be called too; the first overload that fits applies.

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import inspect
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any
-
-import click
 
 from .._instrument import KEY, CommandState, instrument, is_command
 from .._recorder import Settings, package_of_callback
@@ -271,33 +270,52 @@ def check_function(target: Any) -> None:
         )
 
 
-class InstrumentedGroup(click.Group):
-    """A group whose whole tree is instrumented.
+@cache
+def group_class() -> Any:
+    """The class `InstrumentedGroup`, made at its first use.
 
-    Args:
-        *args: as `click.Group`.
-        telemetry: the options of `instrument`, such as `{"app": "acme"}`.
-        **kwargs: as `click.Group`.
-
-    Raises:
-        DeclarationError: a `TypeError` and a `ValueError`; its message names the fix.
+    Click is imported here alone: Typer runs without it from 0.26 on, and importing it would cost a
+    Typer application several times what all else costs.
     """
+    import click
 
-    def __init__(self, *args: Any, telemetry: _Options | None = None, **kwargs: Any) -> None:
-        for name in OPTIONS:
-            if name in kwargs:
+    class InstrumentedGroup(click.Group):
+        """A group whose whole tree is instrumented.
+
+        Args:
+            *args: as `click.Group`.
+            telemetry: the options of `instrument`, such as `{"app": "acme"}`.
+            **kwargs: as `click.Group`.
+
+        Raises:
+            DeclarationError: a `TypeError` and a `ValueError`; its message names the fix.
+        """
+
+        __module__, __qualname__ = "click_telemetry", "InstrumentedGroup"
+
+        def __init__(self, *args: Any, telemetry: _Options | None = None, **kwargs: Any) -> None:
+            for name in OPTIONS:
+                if name in kwargs:
+                    raise DeclarationError(
+                        f"{name} is an option of telemetry: write "
+                        f"cls=InstrumentedGroup, telemetry={{{name!r}: …}}"
+                    )
+            super().__init__(*args, **kwargs)
+            options: Any = {} if telemetry is None else telemetry
+            if not hasattr(options, "keys") or not all(isinstance(key, str) for key in options):
                 raise DeclarationError(
-                    f"{name} is an option of telemetry: write "
-                    f"cls=InstrumentedGroup, telemetry={{{name!r}: …}}"
+                    'telemetry takes the options of instrument() by name, as in telemetry={"app": '
+                    f'"acme"}}, not {options!r}'
                 )
-        super().__init__(*args, **kwargs)
-        options: Any = {} if telemetry is None else telemetry
-        if not hasattr(options, "keys") or not all(isinstance(key, str) for key in options):
-            raise DeclarationError(
-                'telemetry takes the options of instrument() by name, as in telemetry={"app": '
-                f'"acme"}}, not {options!r}'
-            )
-        instrument(self, **options)
+            instrument(self, **options)
+
+    return InstrumentedGroup
+
+
+def __getattr__(name: str) -> Any:
+    if name != "InstrumentedGroup":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return group_class()
 
 
 def make_group(target: Any, options: dict[str, Any]) -> Any:
@@ -331,7 +349,9 @@ def _decorated(function: Callable[..., Any], options: dict[str, Any]) -> Any:
             f"{function.__name__} is a coroutine function, which Click does not await: write a "
             "function that calls asyncio.run(). Commands of asyncclick are not supported"
         )
-    clicks.setdefault("cls", InstrumentedGroup)
+    clicks.setdefault("cls", group_class())
+    import click
+
     try:
         group = click.group(**clicks)(function)
     except TypeError as error:

@@ -604,6 +604,20 @@ def test_process_delivers_two_events(make_cli: MakeCli, server: Server) -> None:
     ]
 
 
+@pytest.mark.contract
+def test_application_loads_no_click_that_typer_does_not_load(make_cli: MakeCli) -> None:
+    """Typer has a copy of Click, from 0.26 on; Click itself would cost more than all of ours."""
+    loaded = []
+    for declaration in ("", DECLARATION):
+        note = "import atexit, sys\natexit.register(lambda: print(*sys.modules))\n"
+        shown = make_cli(note + APP.replace("DECLARATION", declaration)).run("deploy").stdout
+        deployed, modules = shown.splitlines()
+        assert deployed == "deployed eu"
+        loaded.append({name for name in modules.split() if name[:15] != "click_telemetry"})
+    bare, ours = loaded
+    assert ours - bare <= {"__future__", "fcntl"}
+
+
 @pytest.mark.extended
 @pytest.mark.contract
 @pytest.mark.parametrize(

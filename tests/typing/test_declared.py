@@ -90,5 +90,9 @@ def test_the_stub_declares_the_public_names() -> None:
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
         if alias.asname
-    } | {node.name for node in STUB.body if isinstance(node, ast.FunctionDef)}
+    } | {
+        node.name
+        for node in STUB.body
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name[0] != "_"
+    }
     assert names == set(click_telemetry.__all__)
