@@ -262,16 +262,18 @@ class _Reader(Evaluator):
                 base.name if base is not None and base.kind == "instance" else None
             )
         elif base is None:
-            return
+            passed = self.object(function.value)
+            if isinstance(passed, Parameter):  # not annotated: a flow if a call passes one
+                self._later(lambda calls, given: self._passed(calls, given, passed, node, name))
         elif base.kind == "recorder" and name == "track":
             self._track(node)
         elif base.kind == "resource" and name in ACTIONS:
             kinds = self._calls.resources.setdefault(base.name, {})
             kinds.setdefault(name, Names()).add(_keywords(node))
         elif base.kind == "flow":
-            self._later(base, lambda calls, given: self._in_flow(calls, given, base, node, name))
+            self._later(lambda calls, given: self._in_flow(calls, given, base, node, name))
 
-    def _later(self, base: Known, apply: Callable[[Calls, Callable[[Any], Any]], None]) -> None:
+    def _later(self, apply: Callable[[Calls, Callable[[Any], Any]], None]) -> None:
         """Apply something now, or once for each call of the enclosing function."""
         function = self.functions[-1] if self.functions else ""
         scopes = [*self.scopes]
@@ -304,6 +306,12 @@ class _Reader(Evaluator):
         elif method in ("prompt", "confirm"):
             self._prompt(flow, given, node, method)
 
+    def _passed(
+        self, calls: Calls, given: Callable[[Any], Any], base: Parameter, node: ast.Call, name: str
+    ) -> None:
+        if isinstance(given(base), Known):
+            self._in_flow(calls, given, Known("flow", parameter=base), node, name)
+
     def _prompt(
         self, flow: FlowCalls, given: Callable[[Any], Any], node: ast.Call, method: str
     ) -> None:
@@ -316,8 +324,8 @@ class _Reader(Evaluator):
         if method == "prompt":
             kind = options.get("type", node.args[5] if len(node.args) > 5 else None)
             answer = given(self.choices(kind))
-            withheld = options.get("answer")
-            if isinstance(withheld, ast.Constant) and withheld.value is False:
+            hidden = options.get("hide_input", node.args[3] if len(node.args) > 3 else None)
+            if _is(options.get("answer"), False) or _is(hidden, True):
                 answer = None
             if isinstance(answer, type) and issubclass(answer, Enum):
                 answer = [*answer]
@@ -331,8 +339,14 @@ class _Reader(Evaluator):
         flow.prompts[name] = [*answer] if isinstance(answer, tuple) else answer
 
     def _track(self, node: ast.Call) -> None:
+        name = self.text(node.args[0] if node.args else None)
+        if isinstance(name, Parameter):  # of a function around `track`
+            self._later(lambda _, given: self._tracked(given(name), node))
+        else:
+            self._tracked(name, node)
+
+    def _tracked(self, name: Any, node: ast.Call) -> None:
         first = node.args[0] if node.args else None
-        name = self.text(first)
         if isinstance(name, str):
             properties = node.args[1] if len(node.args) > 1 else _keyword(node, "properties")
             self._calls.tracked.setdefault(name, Names()).add(_keys(properties))
@@ -405,6 +419,10 @@ class _Reader(Evaluator):
             return [self.text(item) for item in node.elts]
         found = self.object(node) if node is not None else ()
         return [*found] if isinstance(found, (list, tuple)) else []
+
+
+def _is(node: ast.expr | None, value: bool) -> bool:
+    return isinstance(node, ast.Constant) and node.value is value
 
 
 def _keyword(node: ast.Call, name: str) -> ast.expr | None:

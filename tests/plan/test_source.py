@@ -89,6 +89,12 @@ FLOWS: list[tuple[str, list[str], dict[str, Any], list[str]]] = [
         [],
     ),
     (
+        "with CREATE as f: f.prompt('pin', 'PIN', hide_input=True, type=click.Choice(['a', 'b']))",
+        ["kind"],
+        {"pin": None},
+        [],
+    ),
+    (
         "with CREATE as f: f.prompt('plan', 'Plan', type=click.Choice(made()))",
         ["kind"],
         {"plan": UNKNOWN},
@@ -149,6 +155,44 @@ def test_a_helper_that_asks_has_the_names_that_its_callers_pass(
     assert plan.flows["Invoice Create"].prompts["plan"] == ["free", "pro"]
     assert plan.flows["Invoice Create"].prompts["kind"] == ["a"]
     assert plan.flows["Invoice Delete"].prompts["sure"] == ["never"]
+
+
+def test_a_helper_whose_parameters_have_no_annotation_is_followed(
+    applications: Applications,
+) -> None:
+    """A flow that is passed to it, and a function around `track`."""
+    plan = applications.plan(
+        """
+        from .helper import ask, note
+
+        CREATE = flow("Invoice Create")
+
+        @cli.command()
+        def go():
+            with CREATE as f:
+                ask("plan", ["free", "pro"], f)
+            note("Invoice Read", pages=1)
+            note("Invoice Sent")
+        """,
+        helper="""
+        import click
+        from click_telemetry import track
+
+        def ask(name, choices, running):
+            running.set(asked=True)
+            return running.prompt(name, "Which?", type=click.Choice(choices))
+
+        def note(name, **properties):
+            track(name, properties)
+
+        def other(running):
+            running.set(other=True)
+        """,
+    )
+    assert plan.flows["Invoice Create"].prompts == {"plan": ["free", "pro"]}
+    assert own_names(plan)["Invoice Create Completed"] == ["asked"]
+    assert {"Invoice Read", "Invoice Sent"} <= {*plan.events}
+    assert plan.unknown == []
 
 
 def test_flows_in_decorators_functions_and_options_are_found(applications: Applications) -> None:
