@@ -6,10 +6,12 @@ import json
 import re
 import subprocess
 import sys
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from click_telemetry._events.flow_plan import FLOW_PROPERTIES
 from click_telemetry._foreground.options import OPTIONS
@@ -23,6 +25,7 @@ DECLARING = page("docs/declaring.md")
 EVENTS = page("docs/events.md")
 DATA = page("docs/data.md")
 TESTING = page("docs/testing.md")
+COMPARISON = page("docs/comparison.md")
 
 
 def shape(value: Any) -> Any:
@@ -310,3 +313,32 @@ def test_the_project_has_one_address() -> None:
     hosts = re.findall(r"(?:github|githubusercontent)\.com/([\w-]+/[\w-]+)", text)
     assert len(hosts) >= 6
     assert len(set(hosts)) == 1
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 13), reason="the figures are of Python 3.13")
+def test_the_weight_is_that_of_the_distributions_that_are_required() -> None:
+    """I know how many distributions my users install, with each extra."""
+    rows = dict(
+        re.findall(r"^\| click_telemetry(?:, with `\[(\w+)\]`)? \| (\d+) ", COMPARISON.text, re.M)
+    )
+    assert {extra: len(required(extra)) for extra in rows} == {
+        extra: int(count) for extra, count in rows.items()
+    }
+    assert rows.keys() >= {"", "tools"}
+    assert f"An application installs {rows['']} distributions" in README.text
+
+
+def required(extra: str) -> set[str]:
+    """The distributions that an installation of ours has, itself included."""
+    found: set[tuple[str, str]] = set()
+    left = [("click-telemetry", ""), ("click-telemetry", extra)]
+    while left:
+        name, wanted = left.pop()
+        if (name, wanted) in found:
+            continue
+        found.add((name, wanted))
+        for requirement in map(Requirement, requires(name) or ()):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": wanted}):
+                canonical = requirement.name.lower().replace("_", "-")
+                left += [(canonical, more) for more in ("", *requirement.extras)]
+    return {name for name, _ in found}
