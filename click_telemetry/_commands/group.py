@@ -145,6 +145,20 @@ class TelemetryGroup(click.Group):
         _format_options(self, ctx, formatter)
         self.format_commands(ctx, formatter)
 
+    @property
+    def registered_commands(self) -> Any:
+        """What Typer asks a sub-application for.
+
+        Raises:
+            MisplacedAttribute: this is none; the message names the fix.
+        """
+        from .._foreground.options import MisplacedAttribute  # only for a mistake
+
+        raise MisplacedAttribute(
+            "telemetry_group() is a Click group, which add_typer() cannot take: add it to the "
+            "application's group, with typer.Typer(cls=…), as docs/frameworks.md shows for Typer"
+        )
+
 
 class _Function:
     """`telemetry_group` itself, which is easily passed on without its parentheses."""

@@ -40,14 +40,17 @@ def declare(command: Any, options: Mapping[str, Any]) -> None:
     """
     if command is None:
         raise DeclarationError(
-            "instrument() takes a Click command or group: write instrument(cli, app=…), or "
-            "@instrumented_group(app=…) above @click.group()"
+            "instrument() takes a Click command or group, or a Typer application: write "
+            "instrument(cli, app=…), or @instrumented_group(app=…) above @click.group()"
         )
     if not is_command(command):
         from . import typer
 
         if not typer.is_application(command):
-            raise not_a_command("instrument() takes a Click command or group", command)
+            typer.check_unregistered(command)
+            raise not_a_command(
+                "instrument() takes a Click command or group, or a Typer application", command
+            )
         typer.declare(command, options)
         return
     if inspect.iscoroutinefunction(type(command).invoke):

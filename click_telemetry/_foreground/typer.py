@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import sys
 from copy import copy
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from .._instrument import CLICK_FAMILY, KEY, CommandState, install, pass_on
@@ -71,11 +70,12 @@ def command_of(app: Any) -> Any:
     return _module(app).get_command(app)
 
 
-def check_unregistered(function: FunctionType) -> None:
+def check_unregistered(function: Any) -> None:
     """Raise if a Typer application makes a command of a function itself.
 
     Args:
-        function: what is to become a group of its own, which no Typer application would contain.
+        function: what is to be instrumented, or to become a group of its own, which no Typer
+            application would contain.
 
     Raises:
         DeclarationError: `instrument` takes the application itself.

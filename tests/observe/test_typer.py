@@ -19,7 +19,13 @@ from typing import Any, Protocol
 import click
 import pytest
 
-from click_telemetry import DeclarationError, exclude, instrument, instrumented_group
+from click_telemetry import (
+    DeclarationError,
+    exclude,
+    instrument,
+    instrumented_group,
+    telemetry_group,
+)
 from click_telemetry._foreground.typer import command_of
 from click_telemetry.testing import RecordingClient
 
@@ -540,7 +546,11 @@ class Unusual(typer.Typer):  # type: ignore[misc, name-defined]
     ("mistake", "fix"),
     [
         (decorated_above, r"application app, .* write instrument\(app, app=…\)"),
-        (decorated_command, r"app = typer.Typer\(\); app.command\(\)\(hello\); instrument\(app,"),
+        (decorated_command, r"hello is a function of .* application app, .* instrument\(app,"),
+        (
+            lambda: instrument(print_nothing),
+            r"app = typer.Typer\(\); app.command\(\)\(print_nothing\); instrument\(app,",
+        ),
         (lambda: instrument(typer.Typer(), app="../x"), "app='x'"),
         (
             lambda: instrument(instrument(typer.Typer(), version="1"), version="2"),
@@ -555,6 +565,17 @@ def test_mistake_names_its_fix(mistake: Callable[[], object], fix: str) -> None:
     """What cannot work is an error when it is declared, rather than a run without events."""
     with pytest.raises(DeclarationError, match=fix):
         mistake()
+
+
+@pytest.mark.parametrize("declare", [lambda app: app, lambda app: instrument(app, app="acme")])
+def test_telemetry_commands_as_a_sub_application_name_the_fix(
+    declare: Callable[[Any], Any],
+) -> None:
+    """They are a Click group, which `add_typer` takes and Typer can make nothing of."""
+    app = declare(with_hello(typer.Typer()))
+    app.add_typer(telemetry_group(), name="telemetry")
+    with pytest.raises(DeclarationError, match=r"add_typer.* typer.Typer\(cls=…\).*frameworks"):
+        main.get_command(app)
 
 
 # Real processes -----------------------------------------------------------------------------------
