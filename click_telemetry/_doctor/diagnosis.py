@@ -259,6 +259,13 @@ def _notes(
             if examination["group"]
             else f"Raise flush_timeout=, up to {MAX_TIMEOUT}.",
         )
+    if declared["sample"] is not None:
+        yield Note(
+            "sampled",
+            f"sample={declared['sample']:g}: that share of the installations records, always the "
+            "same ones; the others send nothing",
+            "Look at the events of any of them with `click-telemetry watch`.",
+        )
     for event in events:
         yield Note(
             "undeclared_event",

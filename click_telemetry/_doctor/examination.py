@@ -236,6 +236,7 @@ def _declared(settings: Settings) -> dict[str, Any]:
         "consent": settings.consent,
         "delivery": settings.delivery,
         "flush_timeout": settings.flush_timeout,
+        "sample": settings.sample,
     }
 
 

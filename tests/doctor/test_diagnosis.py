@@ -67,6 +67,7 @@ def examination(mode: str = "send", switches: tuple[str, ...] = (), **more: Any)
             "origin": True,
             "delivery": more.pop("delivery", "detached"),
             "flush_timeout": 1.0,
+            "sample": more.pop("sample", None),
         },
         "directories": [],
         "storage_problem": "",
@@ -257,6 +258,7 @@ def test_production_is_not_this_machine() -> None:
         (examination(), [root("a"), root("b")], [], "same_name"),
         (examination(versions={"app": None}), [], [], "no_version"),
         (examination(queued=3, delivery="inline"), [], [], "inline_timeout"),
+        (examination(sample=0.25), [], [], "sampled"),
         (examination(), [], ["Invoice Exported"], "undeclared_event"),
     ],
 )
