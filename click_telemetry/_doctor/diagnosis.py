@@ -290,6 +290,9 @@ def _listed(names: Sequence[str], limit: int = 3) -> str:
 
 def outside_watch(examination: Mapping[str, Any], trial: Mapping[str, Any] | None = None) -> str:
     """What would happen to a watched command without watch, in one paragraph."""
+    if "failed" in examination:
+        why = f"the examination of {examination['app']} failed ({examination['failed']})"
+        return f"Outside watch: unknown, since {why}."
     found = diagnose(examination, trial)
     app = found.app
     if found.would_send:

@@ -128,11 +128,8 @@ def examine_leaf(scope: Scope, context: Any, *, production: bool) -> dict[str, A
 
     contexts = contexts_from_root(context)
     settings = _asked_once(scope.root.settings)
-    environ = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in (ADDRESS_VARIABLE, STATE_VARIABLE)
-    }
+    ours = (ADDRESS_VARIABLE, STATE_VARIABLE)
+    environ = {name: value for name, value in os.environ.items() if name not in ours}
     variable = settings.prefix + "_TELEMETRY"
     log = environ.get(variable, "").strip().lower() == LOG
     if log:
@@ -347,11 +344,15 @@ def _commands(settings: Settings, contexts: list[Any]) -> Iterator[dict[str, Any
         if id(command) in seen or command is contexts[0].command:
             continue
         seen.append(id(command))
-        state = getattr(command, "__dict__", {}).get(KEY)
+        try:
+            state = command.__dict__.get(KEY)
+            callback = getattr(command, "callback", None)
+        except Exception as error:  # no command, or an attribute of the application's own
+            pass_on(error)
+            continue
         if type(state) is CommandState and state.options is not None:
             _nested.append(state)
             yield {"command": path, "nested": True}
-        callback = getattr(command, "callback", None)
         package = package_of_callback(callback) if callback is not None else settings.package
         if (
             package != settings.package
@@ -363,7 +364,11 @@ def _commands(settings: Settings, contexts: list[Any]) -> Iterator[dict[str, Any
 
 def _below(command: Any, path: str, depth: int = 0) -> list[tuple[str, Any]]:
     """The commands that are loaded, with their paths."""
-    registered = getattr(command, "__dict__", {}).get("commands")
+    try:
+        registered = command.__dict__.get("commands")
+    except Exception as error:  # likewise
+        pass_on(error)
+        return []
     if not isinstance(registered, dict) or depth >= MAX_DEPTH:
         return []
     found: list[tuple[str, Any]] = []

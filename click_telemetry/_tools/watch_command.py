@@ -101,7 +101,7 @@ def problems_in(state: str) -> list[str]:
 
 def outside(state: str) -> list[str]:
     """What would happen without watch, a line for each application that was examined."""
-    found = [one for one in reports_in(os.path.join(state, EXAMINATIONS)) if "status" in one]
+    found = reports_in(os.path.join(state, EXAMINATIONS))
     trials = [try_sender(one) if "sender" in one else None for one in found]
     lines = [*dict.fromkeys(map(outside_watch, found, trials))]
     return lines or ["Outside watch: unknown, since no instrumented command began."]

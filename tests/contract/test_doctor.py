@@ -353,6 +353,15 @@ def test_a_nested_group_under_another_name_is_no_second_application(doctor: Doct
     assert [one["note"] for one in found["notes"]] == ["nested_group"]
 
 
+@pytest.mark.extended
+def test_a_command_whose_attributes_raise_is_left_out(doctor: Doctor) -> None:
+    """It may load what is not installed; the command that I examine is another one."""
+    lazy = "class Lazy(click.Command): callback = property(lambda self: 1 / 0, lambda *_: None)"
+    source = NOTED.replace("\ncli()\n", f"\n{lazy}\ncli.add_command(Lazy('lazy'))\ncli()\n")
+    found = doctor.json("--", sys.executable, doctor.script(source), "deploy")
+    assert (found["would_send"], found["notes"]) == (True, [])
+
+
 # Production ---------------------------------------------------------------------------------------
 
 

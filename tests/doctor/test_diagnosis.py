@@ -359,6 +359,10 @@ def test_no_line_is_wider_than_the_terminal(
             "Outside watch: acme passes its events to its own client.",
         ),
         (
+            {"app": "acme", "failed": "KeyError"},
+            "Outside watch: unknown, since the examination of acme failed (KeyError).",
+        ),
+        (
             examination("off", ("CI", "ci")),
             "Outside watch: acme would send nothing, since CI=1 opts out (fix: Run `unset CI`); a "
             "CI service runs the command (1) (fix: To record runs in CI, with a label, declare "
