@@ -117,6 +117,9 @@ class Flow:
 
         What becomes known on the way (the plan that was chosen) then separates the flows that
         stopped from those that did not, without a join. None removes a property.
+
+        Raises:
+            DeclarationError: only in a test, for a value that the flow declares otherwise.
         """
         found, dropped = self._convert(properties)
         if os.getpid() != self._pid:
@@ -323,7 +326,17 @@ class Flow:
         """A snapshot, made before our lock is acquired: a value's own code may be slow."""
         if not properties:
             return {}, 0
-        return self._recorder.convert({k: v for k, v in properties.items() if v is not None})
+        given = {k: v for k, v in properties.items() if v is not None}
+        mismatched: list[str] = []
+        if self._plan.types:
+            given, mismatched = self._plan.convert(given)
+        if mismatched:
+            self._recorder.report(
+                f"flow {self._plan.name!r} declares {', '.join(mismatched)} otherwise: pass what "
+                "the annotation declares, or change the annotation"
+            )
+        found, dropped = self._recorder.convert(given)
+        return found, dropped + len(mismatched)
 
     def _index(self, step: str) -> int | None:
         """A step's number, from 1: among the declared ones, else in the order they were reached."""

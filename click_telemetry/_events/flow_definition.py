@@ -50,7 +50,9 @@ def flow(
             pass through unchanged.
         step_events: whether each step is an event, `<Name> Step Reached`.
         when: False for what must not be counted, such as a dry run: nothing is recorded then.
-        **properties: on every event of the flow; None is left out.
+        **properties: on every event of the flow; None is left out. An annotation, such as
+            `plan=Literal["free", "pro"]`, declares what is set later, as in a class of `Event`: a
+            value that does not match is left out and counted.
 
     Raises:
         DeclarationError: for a mistake at a module's top level, in a decorator or in a test; its
@@ -58,7 +60,7 @@ def flow(
     """
     plan = FlowPlan(name, steps, reasons, aborts, step_events)
     plan.check_properties(properties)
-    made = FlowDefinition(plan, properties, when)
+    made = FlowDefinition(plan, plan.declare(properties), when)
     if plan.problem is not None and _at_top_level():
         raise declaration_error(plan.problem)
     return made

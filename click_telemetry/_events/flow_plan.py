@@ -11,6 +11,8 @@ from .text import UNDECLARED, abbreviate, name_problem, word_or_none, word_probl
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from .schema import EventProperty
+
 CANCELLED = "cancelled"
 """The reason for Ctrl-C, the end of the input, Abort, and a cancelled task."""
 ABANDONED = "abandoned"
@@ -35,10 +37,11 @@ class FlowPlan:
             declares none.
         aborts: the exceptions that abort it, each with its reason.
         step_events: whether each step is an event.
+        types: by name, the properties whose values are declared by an annotation.
         problem: what is wrong with the declaration and the fix, or None.
     """
 
-    __slots__ = ("aborts", "name", "problem", "reasons", "step_events", "steps")
+    __slots__ = ("aborts", "name", "problem", "reasons", "step_events", "steps", "types")
 
     def __init__(
         self,
@@ -55,6 +58,36 @@ class FlowPlan:
         self.reasons = self._words(about, "reason", reasons)
         self.aborts = self._aborts(about, {} if aborts is None else aborts)
         self.step_events = step_events
+        self.types: dict[str, EventProperty] = {}
+
+    def declare(self, properties: Mapping[str, Any]) -> dict[str, Any]:
+        """Note the properties that are annotations, such as `plan=Literal["free", "pro"]`.
+
+        Returns:
+            The others, which are values.
+        """
+        annotations = {name: one for name, one in properties.items() if _is_annotation(one)}
+        if annotations:
+            from .schema import EventProperty, UnsupportedAnnotation  # few flows declare types
+
+            for name, annotation in annotations.items():
+                try:
+                    self.types[name] = EventProperty(name, annotation)
+                except UnsupportedAnnotation as error:
+                    self._wrong(f"flow {self.name!r}: {name} {error}")
+        return {name: one for name, one in properties.items() if name not in annotations}
+
+    def convert(self, properties: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """Convert what is declared to JSON; also returns the names of what does not match."""
+        kept: dict[str, Any] = {}
+        mismatched: list[str] = []
+        for name, value in properties.items():
+            try:
+                kept[name] = self.types[name].convert(value) if name in self.types else value
+            except Exception as error:  # a mismatch, or a value whose own code fails
+                pass_on(error)
+                mismatched.append(name)
+        return kept, mismatched
 
     def check_properties(self, properties: Iterable[str]) -> None:
         """Note properties that every event of a flow has already."""
@@ -127,3 +160,7 @@ class FlowPlan:
 
     def _wrong(self, problem: str) -> None:
         self.problem = self.problem or problem
+
+
+def _is_annotation(value: object) -> bool:
+    return isinstance(value, type) or type(value).__module__ in ("typing", "types")

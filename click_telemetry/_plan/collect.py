@@ -255,7 +255,12 @@ def _flows(plan: Plan, plans: Mapping[str, FlowPlan], calls: Calls) -> Iterator[
             plan.unknown.append(f"the flow {name} has events whose names are made as it runs")
         reasons = tuple(dict.fromkeys((*declared.reasons, CANCELLED, ABANDONED)))
         plan.flows[name] = PlannedFlow(
-            name, declared.steps, reasons, prompts, tuple(event.name for event in events)
+            name,
+            declared.steps,
+            reasons,
+            prompts,
+            tuple(event.name for event in events),
+            tuple(Property(one, value_schema(kind)) for one, kind in declared.types.items()),
         )
         yield from events
 
@@ -328,7 +333,8 @@ def _flow_event(
     own: Sequence[Property],
     rules: tuple[Schema, ...] = (),
 ) -> PlannedEvent:
-    found = {name: free(name) for name in sorted(properties.names)}
+    found = {name: free(name) for name in sorted({*properties.names, *declared.types})}
+    found |= {name: Property(name, value_schema(one)) for name, one in declared.types.items()}
     found.update((one.name, one) for one in own)
     if moment != "Started":
         found["step"] = Property("step", WORD, "the step that it had come to")

@@ -12,7 +12,7 @@ from .._sender.retention import MAX_AGE, MAX_BYTES, MAX_FILES
 from .expressions import UNKNOWN
 from .message_schema import has_introduction
 from .model import WORD
-from .words import cell, list_of, properties_table, table
+from .words import cell, list_of, properties_table, table, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -246,8 +246,11 @@ def _flow_rows(plan: Plan, flow: PlannedFlow) -> Iterator[str]:
     if "Step Reached" in others:
         yield "- The step's number and the time since the begin (`step_index`, `elapsed_ms`)."
     known = _declared_by_us(plan, flow)
+    if flow.declared or known:
+        yield "- Also recorded:"
+    yield from (f"  - `{one.name}`: {values(one)}." for one in flow.declared)
     if known:
-        yield f"- Also recorded, with values that the program gives: {list_of(known)}."
+        yield f"  - {list_of(known)}: what the program gives."
     if any(plan.events[name].is_open for name in flow.events):
         yield f"- There may be other properties, {_UNKNOWN_NAMES}."
     shown = plan.events.get(f"{flow.name} Prompt Shown")

@@ -103,6 +103,7 @@ class PlannedFlow:
         prompts: by name, what may be answered: a list of choices, True for yes or no, None for no
             recorded answer, UNKNOWN for one of a list that cannot be known.
         events: the names of its events.
+        declared: its properties whose values it declares.
     """
 
     name: str
@@ -110,6 +111,7 @@ class PlannedFlow:
     reasons: tuple[str, ...]
     prompts: dict[str, Any]
     events: tuple[str, ...]
+    declared: tuple[Property, ...]
 
 
 # What the source records by calls -----------------------------------------------------------------

@@ -18,13 +18,14 @@ def properties_table(properties: Iterable[Property]) -> Iterator[str]:
     rows = []
     for one in properties:
         meaning = cell(one.meaning)
-        rows.append((f"`{one.name}`", _values(one), meaning))
+        rows.append((f"`{one.name}`", values(one), meaning))
     if rows:
         yield from table(("property", "values", "meaning"), rows)
         yield ""
 
 
-def _values(one: Property) -> str:
+def values(one: Property) -> str:
+    """Which values a property has."""
     if not one.is_declared:
         return "what the program gives"
     return _of_schema(one.schema)

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 import click
 import pytest
@@ -20,10 +20,19 @@ from click_telemetry._events.state import MAX_OWN_EVENTS
 from click_telemetry._foreground.options import DeclarationError
 from click_telemetry.testing import RecordingClient
 
-from ..harness.flows import Keeping, OwnEvents, at_a_prompt, command, own_events, walk
+from ..harness.flows import (
+    Keeping,
+    OwnEvents,
+    at_a_prompt,
+    command,
+    in_production,
+    own_events,
+    walk,
+)
 from ..harness.interpreter import environment, python
 from ..harness.processes import Cli
 from ..harness.stories import run
+from ..harness.values import BrokenText
 
 pytestmark = pytest.mark.usefixtures("recording_client")  # an environment without an opinion
 
@@ -250,6 +259,55 @@ def test_declared_properties_are_on_every_event() -> None:
         ),
         ("Application Create Completed", {"source": "cli", "plan": "pro", "size": 3}),
     ]
+
+
+DECLARED = flow("Spawn", plan=Literal["free", "pro"], size=int, source="cli")
+
+
+def test_a_value_that_the_flow_declares_otherwise_raises_in_a_test() -> None:
+    """From every call that gives one; the message names the property and the fix."""
+    calls: list[Callable[[Flow], object]] = [
+        lambda f: f.set(plan="mine", size=1),
+        lambda f: f.event("Looked Around", plan="mine"),
+        lambda f: f.complete(plan="mine"),
+        lambda f: DECLARED(plan="mine").start(),
+    ]
+    raised: list[str] = []
+
+    def go() -> None:
+        for call in calls:
+            with DECLARED as f:
+                try:
+                    call(f)
+                except DeclarationError as error:
+                    raised.append(str(error))
+
+    walk(go)
+    assert len(raised) == len(calls)
+    assert {*raised} == {
+        "flow 'Spawn' declares plan otherwise: pass what the annotation declares, or change the "
+        "annotation"
+    }
+
+
+def test_a_value_that_the_flow_declares_otherwise_never_leaves() -> None:
+    """At a prompt it is left out and counted, and so is the one before, which is wrong by now."""
+    client = Keeping()
+
+    def go() -> None:
+        with DECLARED(plan="pro") as f:
+            f.set(plan="Jane's own", size="secret", other="free")
+            f.event("Looked Around", size=BrokenText())
+            f.complete(size=3)
+
+    with in_production():
+        command(go, client, notice=False).main(["go"], standalone_mode=False)
+    assert own_events(client.recording)[1:] == [
+        ("Spawn Looked Around", {"source": "cli", "other": "free"}),
+        ("Spawn Completed", {"source": "cli", "other": "free", "size": 3}),
+    ]
+    looked = client.recording.events[2]["properties"]
+    assert looked["dropped"] == 3
 
 
 def test_a_moment_of_the_flow_is_an_event_with_its_step() -> None:

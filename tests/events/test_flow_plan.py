@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Literal
 
 import click
 import pytest
@@ -50,6 +50,9 @@ MISTAKES: list[Any] = [
     ({"step": "mine"}, "have 'step' already: rename the property, for example to 'flow_step'"),
     ({"sequence": 1}, "have 'sequence' already"),
     ({"error_class": "x"}, "have 'error_class' already"),
+    ({"plan": str}, "plan is a text without a bound: write Literal[…] or Annotated[str, 64]"),
+    ({"plan": dict[str, int]}, "plan is dict[str, int]: a property may be Literal, an Enum, bool"),
+    ({"step": bool}, "have 'step' already"),
 ]
 
 
@@ -119,8 +122,15 @@ def test_the_plan_is_on_the_declaration() -> None:
         reasons=["declined_terms"],
         aborts={ValueError: "broken", OSError: "declined_terms"},
         step_events=True,
+        level=Level,
+        kind=Literal["a", "b"] | None,
+        source="cli",
     ).plan
     assert plan.name == "Plan Change"
+    assert {name: one.choices for name, one in plan.types.items()} == {
+        "level": ("high",),
+        "kind": ("a", "b"),
+    }
     assert plan.steps == ("plan", "high")
     assert plan.reasons == ("declined_terms", "broken")
     assert plan.aborts == ((ValueError, "broken"), (OSError, "declined_terms"))

@@ -44,7 +44,8 @@ EVERYTHING = """
 import os
 from typing import Literal
 
-PAY = flow("Invoice Pay", steps=("card",), reasons=("declined",), step_events=True, tier="free")
+PAY = flow("Invoice Pay", steps=("card",), reasons=("declined",), step_events=True, tier="free",
+    size=Literal["small", "large"])
 
 class InvoiceRead(Event):
     pages: int
@@ -84,6 +85,7 @@ def test_every_event_and_every_property_is_listed(applications: Applications) ->
         flow = next((name for name in plan.flows if event.startswith(name)), "")
         assert f"### {flow or event}\n" in text or f"({event})" in text
         assert event.removeprefix(flow).strip() in text
+    assert "  - `size`: `small` or `large`.\n" in text
     assert text.count("whose names the program makes as it runs") == 5
 
 

@@ -211,6 +211,12 @@ CHANGED: list[tuple[str, str, dict[str, Any], str]] = [
         "properties.answer: 'my own plan' is not one of ['free', 'pro', 'scale']",
     ),
     (
+        "a free text where a flow declares a choice",
+        "Application Create Completed",
+        {"properties.plan": "my own plan"},
+        "properties.plan: 'my own plan' is not one of ['free', 'pro', 'scale']",
+    ),
+    (
         "an answer that is never recorded",
         "Application Create Prompt Answered",
         {"properties.prompt": "name", "properties.answer": "Secret Project"},

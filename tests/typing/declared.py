@@ -86,7 +86,8 @@ def rejected_events() -> None:
     track(3)  # type: ignore[call-overload]
 
 
-CREATE = flow("Application Create", steps=("name",), aborts={ValueError: "broken"})
+CREATE = flow("Application Create", steps=("name",), aborts={ValueError: "broken"}, plan=Plan)
+CHANGE = flow("Plan Change", direction=Literal["up", "down"], seats=int | None)
 
 
 @CREATE

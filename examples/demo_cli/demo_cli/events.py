@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Literal
 
 from click_telemetry import Event, flow
 
@@ -53,6 +54,8 @@ APPLICATION_CREATE = flow(
     reasons=("declined_terms",),
     aborts={BillingRequired: "billing_required"},
     step_events=True,
+    plan=Plan,
+    region=Literal["eu", "us", "asia"],
 )
 
 PLAN_CHANGE = flow(
@@ -60,4 +63,7 @@ PLAN_CHANGE = flow(
     steps=("plan", "terms", "api_call"),
     reasons=("already_on_plan", "declined_terms"),
     aborts={BillingRequired: "billing_required"},
+    direction=Direction,
+    from_plan=Plan,
+    to_plan=Plan,
 )
