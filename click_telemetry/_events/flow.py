@@ -331,9 +331,10 @@ class Flow:
         if self._plan.types:
             given, mismatched = self._plan.convert(given)
         if mismatched:
+            kinds = [f"{one} is {type(properties[one]).__name__}" for one in mismatched]
             self._recorder.report(
-                f"flow {self._plan.name!r} declares {', '.join(mismatched)} otherwise: pass what "
-                "the annotation declares, or change the annotation"
+                f"flow {self._plan.name!r} does not match its declaration: {', '.join(kinds)}, or "
+                "out of its bounds. Pass what the annotation declares, or change the annotation"
             )
         found, dropped = self._recorder.convert(given)
         return found, dropped + len(mismatched)

@@ -285,8 +285,8 @@ def test_a_value_that_the_flow_declares_otherwise_raises_in_a_test() -> None:
     walk(go)
     assert len(raised) == len(calls)
     assert {*raised} == {
-        "flow 'Spawn' declares plan otherwise: pass what the annotation declares, or change the "
-        "annotation"
+        "flow 'Spawn' does not match its declaration: plan is str, or out of its bounds. Pass what "
+        "the annotation declares, or change the annotation"
     }
 
 
