@@ -12,7 +12,7 @@ from .._sender.retention import MAX_AGE, MAX_BYTES, MAX_FILES
 from .expressions import UNKNOWN
 from .message_schema import has_introduction
 from .model import WORD
-from .words import cell, list_of, properties_table, table, values
+from .words import list_of, properties_table, prose, table, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,7 +161,7 @@ def _commands(plan: Plan) -> Iterator[str]:
     for command in plan.commands.values():
         flags = ", ".join(f"`{name}`" for name in sorted(_own_flags(plan, command)))
         description = command.description
-        rows.append((f"`{command.path}`", cell(description), flags))
+        rows.append((f"`{command.path}`", prose(description), flags))
     yield from table(("command", "what it does", "flags that may be recorded"), rows)
     if common:
         yield ""

@@ -125,8 +125,8 @@ def settings_of_root(command: Any) -> Settings:
     state = command.__dict__.get(KEY)
     if type(state) is not CommandState or state.options is None:
         raise CannotLoad(
-            "it is not instrumented: write @instrumented_group() above it, or instrument(…), or "
-            "name the command that is"
+            "it is not instrumented once its module is imported: write @instrumented_group() above "
+            "it, or instrument(…) at the top of the module, or name the command that is"
         )
     scope: Any = SimpleNamespace(state=state, root=SimpleNamespace(command=command))
     try:

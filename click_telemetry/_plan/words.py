@@ -17,7 +17,7 @@ def properties_table(properties: Iterable[Property]) -> Iterator[str]:
     """A row for each property."""
     rows = []
     for one in properties:
-        meaning = cell(one.meaning)
+        meaning = prose(one.meaning)
         rows.append((f"`{one.name}`", values(one), meaning))
     if rows:
         yield from table(("property", "values", "meaning"), rows)
@@ -70,6 +70,11 @@ def list_of(words: Iterable[str]) -> str:
 def cell(text: str) -> str:
     """A text in a cell of a table: one line, no column's end."""
     return " ".join(text.split()).replace("|", "\\|")
+
+
+def prose(text: str) -> str:
+    """A sentence in a cell of a table; `<file>` in it is no HTML."""
+    return cell(text).replace("<", "&lt;")
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -252,9 +252,9 @@ def test_what_is_never_recorded_is_named(applications: Applications) -> None:
 
 
 def test_texts_of_the_application_cannot_break_a_table(applications: Applications) -> None:
-    """A column's end within a help text is escaped; each row has as many cells as its heading."""
+    """A column's end and a tag of HTML within a help text are escaped; a row has all its cells."""
     plan = applications.plan(
-        "@cli.command(help='Read A | B\\n\\nand more')\n@click.option('--a')\ndef go(a): pass\n"
+        "@cli.command(help='Read <A> | B\\n\\nand more')\n@click.option('--a')\ndef go(a): pass\n"
     )
     rows = [line for line in page(plan).splitlines() if line.startswith("| `acme go`")]
-    assert rows == ["| `acme go` | Read A \\| B | `a` |"]
+    assert rows == ["| `acme go` | Read &lt;A> \\| B | `a` |"]

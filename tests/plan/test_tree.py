@@ -176,7 +176,7 @@ def test_a_group_that_contains_itself_ends(applications: Applications) -> None:
         ("demo_cli.missing:cli", "demo_cli.missing cannot be imported: ModuleNotFoundError"),
         ("demo_cli.main:nothing", "demo_cli.main has no nothing: name the root command"),
         ("demo_cli.api:PLANS", "it is a tuple, and no Click command"),
-        ("demo_cli.deploy:deploy", "it is not instrumented: write @instrumented_group()"),
+        ("demo_cli.deploy:deploy", "it is not instrumented once its module is imported: write @"),
     ],
 )
 def test_what_is_no_application_is_explained(target: str, problem: str) -> None:
