@@ -13,7 +13,14 @@ from click import UsageError
 from .._commands.terminal import pluralize
 from .._foreground.options import MAX_TIMEOUT
 from .._recorder import LOG, PERSONAL
-from .reasons import Reason, applies_everywhere, decided, in_order, undelivered
+from .reasons import (
+    Reason,
+    applies_everywhere,
+    current_queue,
+    decided,
+    in_order,
+    undelivered,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -249,7 +256,15 @@ def _notes(
             "the version on every event is null",
             'Declare version="…", or __version__ in the root package.',
         )
-    declared, queued = examination["declared"], examination["status"]["queue"]["messages"]
+    for variable in examination.get("key_variables", ()):
+        yield Note(
+            "key_from_variable",
+            f"write_key= has the value of the variable {variable}: where that is not set, nothing "
+            "is sent",
+            "Put the key itself into the code, unless every machine has the variable.",
+        )
+    declared, queue = examination["declared"], current_queue(examination)
+    queued = queue["messages"] if queue is not None else 0
     if declared["delivery"] == "inline" and queued:
         yield Note(
             "inline_timeout",

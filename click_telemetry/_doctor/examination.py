@@ -54,11 +54,10 @@ if TYPE_CHECKING:
     from .._instrument import Scope
     from .._recorder import Destination, Directories, Settings
 
-MAX_DEPTH = 8
-"""Levels of groups that are walked. Lazy groups are not asked for their commands."""
+MAX_DEPTH = 8  # of groups that are walked; lazy ones are not asked for their commands
 MAX_COMMANDS = 2_000
-MAX_EVENTS = 200
-"""Names of events that are kept of a run."""
+MAX_EVENTS = 200  # names that are kept of a run
+MIN_KEY = 8  # characters; a variable may have a shorter value by chance
 
 _examined: list[Scope] = []  # roots
 _parsed: list[CommandState] = []  # of the roots whose command line was parsed
@@ -172,6 +171,9 @@ def examine_leaf(scope: Scope, context: Any, *, production: bool) -> dict[str, A
         found["versions"] = _versions(settings, environ)
         found["commands"] = list(_commands(settings, contexts))
         found["roots"] = declared_roots()
+        key = destination.write_key if destination is not None else ""
+        same = [name for name, value in elsewhere.items() if value == key]
+        found["key_variables"] = same if len(key) >= MIN_KEY else []
     if production or found["transport"] is not None:
         found["sender"] = _sender()
     return found
@@ -241,8 +243,7 @@ def _transport(destination: Destination | None) -> dict[str, Any] | None:
     """What the sender imports for a destination; none of its options, which may be secrets."""
     if destination is None or destination.transport is None:
         return None
-    names = ("class", "package")
-    return {name: destination.transport[name] for name in names if name in destination.transport}
+    return {k: v for k, v in destination.transport.items() if k in ("class", "package")}
 
 
 # Directories --------------------------------------------------------------------------------------
@@ -444,7 +445,6 @@ class Collector:
 
     def close(self) -> None:
         """Report the names, and those that nothing declares."""
-        undeclared = [name for name in self._names if name in _by_name]
-        undeclared = [name for name in undeclared if name not in self._declared]
-        found = {"app": self._app, "names": list(self._names), "undeclared": undeclared}
+        by_name = [name for name in self._names if name in _by_name and name not in self._declared]
+        found = {"app": self._app, "names": list(self._names), "undeclared": by_name}
         put(EXAMINATIONS, {"events": found})

@@ -354,6 +354,18 @@ def test_a_nested_group_under_another_name_is_no_second_application(doctor: Doct
 
 
 @pytest.mark.extended
+def test_a_key_that_a_variable_has_is_noted(doctor: Doctor) -> None:
+    """Here it would be sent; the variable may be set on my machine alone."""
+    script = doctor.script(options='notice=False, write_key=os.environ["ACME_KEY"]')
+    command = ("--", sys.executable, script, "deploy")
+    found = doctor.json(*command, env={"ACME_KEY": "0123456789"})
+    (note,) = found["notes"]
+    assert (found["would_send"], note["note"]) == (True, "key_from_variable")
+    assert "of the variable ACME_KEY:" in note["detail"]
+    assert "0123456789" not in json.dumps(found)
+
+
+@pytest.mark.extended
 def test_a_command_whose_attributes_raise_is_left_out(doctor: Doctor) -> None:
     """It may load what is not installed; the command that I examine is another one."""
     lazy = "class Lazy(click.Command): callback = property(lambda self: 1 / 0, lambda *_: None)"

@@ -31,6 +31,7 @@ DESTINATION = {
     "failed_at": None,
     "last_error": None,
     "not_before": None,
+    "messages": 0,
 }
 
 
@@ -43,7 +44,7 @@ def examination(mode: str = "send", switches: tuple[str, ...] = (), **more: Any)
         "setting_problem": None,
         "paths": {"setting": "/home/me/.config/acme/telemetry.json", "state": "/home/me/state"},
         "destinations": [{**DESTINATION, **more.pop("destination", {})}],
-        "queue": {"files": 0, "messages": more.pop("queued", 0), "oldest": None},
+        "queue": {"files": 0, "messages": 0, "oldest": None},
     }
     return {
         "app": "acme",
@@ -257,8 +258,9 @@ def test_production_is_not_this_machine() -> None:
         (examination(commands=[{"command": "acme db", "nested": True}]), [], [], "nested_group"),
         (examination(), [root("a"), root("b")], [], "same_name"),
         (examination(versions={"app": None}), [], [], "no_version"),
-        (examination(queued=3, delivery="inline"), [], [], "inline_timeout"),
+        (examination(destination={"messages": 3}, delivery="inline"), [], [], "inline_timeout"),
         (examination(sample=0.25), [], [], "sampled"),
+        (examination(key_variables=["ACME_KEY"]), [], [], "key_from_variable"),
         (examination(), [], ["Invoice Exported"], "undeclared_event"),
     ],
 )
