@@ -112,11 +112,14 @@ def plan(
     for stream in (sys.stdout, sys.stderr):
         allow_any_text(stream)
     os.environ[OFF_VARIABLE] = "1"  # importing an application may run a command
+    words, sys.argv[1:] = sys.argv[1:], ["--help"]  # which then shows its help, and does no more
     try:
         with redirect_stdout(sys.stderr):
             found = load(target)
     except CannotLoad as error:
         raise click.UsageError(f"{target}: {error}", ctx) from error
+    finally:
+        sys.argv[1:] = words
     path = ""
     stale = []
     try:

@@ -89,7 +89,12 @@ def import_root(target: str) -> Any:
         sys.path.insert(0, os.getcwd())
     try:
         found: Any = import_module(name)
-    except (Exception, SystemExit) as error:
+    except SystemExit as error:
+        raise CannotLoad(
+            f"{name} ends the process when it is imported: call the command below "
+            'if __name__ == "__main__":'
+        ) from error
+    except Exception as error:
         raise CannotLoad(f"{name} cannot be imported: {_described(error)}") from error
     for part in attribute.split("."):
         if not hasattr(found, part):

@@ -123,6 +123,18 @@ def test_a_command_that_cannot_be_loaded_is_listed_and_the_exit_status_is_1(
     ]
 
 
+def test_an_application_that_runs_when_it_is_imported_runs_no_command(
+    home: Home, applications: Applications
+) -> None:
+    """Whatever its commands are named; the message names the fix."""
+    source = "@cli.command('plan')\n@click.argument('it')\ndef go(it): open('ran', 'w')\ncli()\n"
+    name = applications.write(source)
+    run = run_process(home, f"{name}.main:cli", directory=applications.directory)
+    assert run.returncode == 2
+    assert 'below if __name__ == "__main__":' in " ".join(run.stderr.replace("│", " ").split())
+    assert not (applications.directory / "ran").exists()
+
+
 def test_a_file_that_is_no_text_is_stale(plan: Callable[..., Result], tmp_path: Path) -> None:
     """Whatever it was."""
     (tmp_path / "telemetry.md").write_bytes(b"\xff\xfe")
