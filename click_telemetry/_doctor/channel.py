@@ -1,7 +1,8 @@
 """The private channel between a tool and the command that it starts.
 
-A command reports in files of the tool's directory. Only a file that a living doctor holds locked
-makes a command stop: a variable that is left behind, set by mistake or copied does not.
+A command reports in files of the tool's directory, with the version of its library. Only a file
+that a living doctor holds locked makes a command stop: a variable that is left behind, set by
+mistake or copied does not.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from .. import __version__
 from .._foreground.sinks import address, state_directory
 from .._recorder import encode
 from .._storage import (
@@ -79,6 +81,7 @@ def put(folder: str, found: dict[str, Any]) -> None:
         except FileExistsError:
             pass
         name = f"{os.urandom(8).hex()}.json"
-        replace_file(os.path.join(folder, name), encode(found).encode("ascii"))
+        content = encode({"library": __version__, **found})
+        replace_file(os.path.join(folder, name), content.encode("ascii"))
     except OSError:
         return  # the receiver has ended

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from .. import __version__
 from .._commands.terminal import allow_any_text, escape
 from .._foreground.sinks import ADDRESS_VARIABLE, STATE_VARIABLE
 from .._launcher import BOOT
@@ -86,9 +87,30 @@ def examine(command: Sequence[str], *, run_it: bool, quiet_stdout: bool) -> Evid
     with private_state("doctor") as state, Signals() as signals, _order(state, run_it):
         variables = {ADDRESS_VARIABLE: NOWHERE, STATE_VARIABLE: state}
         status = run(command, signals, variables, stdout_to_stderr=quiet_stdout)
-        found = reports_in(os.path.join(state, EXAMINATIONS))
+        found = examinations_in(state)
         problems = [str(one.get("problem")) for one in reports_in(os.path.join(state, PROBLEMS))]
     return Evidence([*command], status, found, ran=run_it, problems=problems)
+
+
+def examinations_in(state: str) -> list[dict[str, Any]]:
+    """What applications reported of themselves, in order.
+
+    Versions that differ in more than the last number may not understand each other: of another
+    one's report only that is kept.
+
+    Args:
+        state: the tool's directory.
+    """
+    found = reports_in(os.path.join(state, EXAMINATIONS))
+    for number, one in enumerate(found):
+        version = str(one.get("library", "of another version"))
+        if version.rpartition(".")[0] != __version__.rpartition(".")[0]:
+            found[number] = {
+                "app": one.get("app", "the application"),
+                "failed": f"it has click_telemetry {version}, and this is {__version__}",
+                "fix": "Run the click-telemetry that is installed with the application.",
+            }
+    return found
 
 
 @contextmanager

@@ -134,11 +134,12 @@ def diagnosis_of(evidence: Evidence, trial: Mapping[str, Any] | None) -> Diagnos
 def _unknown(evidence: Evidence) -> tuple[str, str, str]:
     """Why nothing could be examined."""
     name = evidence.command[0]
-    failed = next((one["failed"] for one in evidence.found if "failed" in one), None)
+    failed = next((one for one in evidence.found if "failed" in one), None)
     if evidence.problem:
         return "not_started", "the command could not be started", evidence.problem
     if failed is not None:
-        return "failed", f"the examination failed ({failed})", "Report it with the command."
+        fix = failed.get("fix", "Report it with the command.")
+        return "failed", f"the examination failed ({failed['failed']})", fix
     parsed = [one for one in evidence.roots if one["ran"]]
     idle = [one for one in evidence.roots if not one["ran"]]
     if evidence.status == UsageError.exit_code and parsed:

@@ -15,8 +15,8 @@ import rich_click as click
 from rich.console import Console
 
 from .._commands.terminal import allow_any_text, escape, pluralize
-from .._doctor.channel import EXAMINATIONS, PROBLEMS
-from .._doctor.command import try_sender
+from .._doctor.channel import PROBLEMS
+from .._doctor.command import examinations_in, try_sender
 from .._doctor.diagnosis import outside_watch
 from .._foreground.sinks import ADDRESS_VARIABLE, DECISIONS, STATE_VARIABLE
 from .child import Signals, private_state, reports_in, run
@@ -101,7 +101,7 @@ def problems_in(state: str) -> list[str]:
 
 def outside(state: str) -> list[str]:
     """What would happen without watch, a line for each application that was examined."""
-    found = reports_in(os.path.join(state, EXAMINATIONS))
+    found = examinations_in(state)
     trials = [try_sender(one) if "sender" in one else None for one in found]
     lines = [*dict.fromkeys(map(outside_watch, found, trials))]
     return lines or ["Outside watch: unknown, since no instrumented command began."]

@@ -354,6 +354,18 @@ def test_a_nested_group_under_another_name_is_no_second_application(doctor: Doct
 
 
 @pytest.mark.extended
+@pytest.mark.parametrize("version", ["0.9.0", "1.0.0"])
+def test_an_application_with_another_version_is_unknown(version: str, doctor: Doctor) -> None:
+    """A tool of another environment explains that, and does not guess."""
+    other = f"import click_telemetry; click_telemetry.__version__ = {version!r}"
+    command = ("--", sys.executable, doctor.script(f"{other}\n{NOTED}"), "deploy")
+    done = doctor.run(*command)
+    assert done.returncode == 2
+    assert f"it has click_telemetry {version}, and" in " ".join(done.stdout.split())
+    assert "Run the click-telemetry that is installed with the application." in done.stdout
+
+
+@pytest.mark.extended
 def test_a_key_that_a_variable_has_is_noted(doctor: Doctor) -> None:
     """Here it would be sent; the variable may be set on my machine alone."""
     script = doctor.script(options='notice=False, write_key=os.environ["ACME_KEY"]')
