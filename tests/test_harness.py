@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
 
@@ -49,6 +51,18 @@ def test_suite_passes_in_the_background_of_a_script_and_under_nohup() -> None:
     )
     assert ran.stderr == ""
     assert ran.stdout.splitlines() == [str([*NAMES]), "[]", "interrupted"]
+
+
+def test_each_module_of_the_tests_can_be_collected_on_windows() -> None:
+    """What needs POSIX is skipped there, which a module that cannot be imported is not."""
+    found = []
+    posix = re.compile(r"^import (fcntl|grp|pty|pwd|resource|termios|tty)\b", re.MULTILINE)
+    for path in sorted((REPOSITORY / "tests").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if posix.search(text):  # perhaps in the source of a program
+            lines = [ast.unparse(node) for node in ast.parse(text).body]
+            found += [f"{path.name}: {line}" for line in lines if posix.match(line)]
+    assert found == []
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ without `.pyc` files a run compiles each module, which costs more than all that 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import marshal
 import os
@@ -16,6 +15,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from contextlib import contextmanager, nullcontext
 from functools import cache
@@ -30,6 +30,9 @@ from ..harness.senders import lock_of, wait_for_end
 from ..harness.server import Server
 from .applications import BARE, COMMAND, INSTRUMENTED, WITHOUT_KEY
 from .budgets import BUDGETS, Counts
+
+if sys.platform != "win32":
+    import fcntl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

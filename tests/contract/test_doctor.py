@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import subprocess
@@ -19,6 +18,9 @@ from ..harness.processes import APP, Cli, Home
 from ..harness.senders import wait_until
 from ..harness.server import Reply, Server
 from ..harness.setups import ANSWERS, BIN, SETUPS, answer, prepared
+
+if sys.platform != "win32":
+    import fcntl
 
 pytestmark = pytest.mark.contract
 

@@ -22,7 +22,7 @@ from ..harness.layouts import (
     user_site,
     virtual_environment,
 )
-from ..harness.processes import APP, REPOSITORY, Cli, Home
+from ..harness.processes import APP, REPOSITORY, Cli, Home, as_root
 from ..harness.senders import is_alive, lock_of, sender_processes, wait_for_end, wait_until
 from ..harness.server import Reply, Server
 from ..harness.terminal import Terminal
@@ -481,7 +481,7 @@ class TestChildren:
         assert cli.run(env={"ACME_TELEMETRY_HOST": server.url}).stdout == "True\n"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
+@as_root
 class TestOtherUser:
     """A process that acts for another user records nothing (row 96)."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import subprocess
 import sys
 from collections import Counter
@@ -16,6 +15,9 @@ from ..harness.processes import APP, WITH_COMMANDS, Cli, Home
 from ..harness.senders import sender_processes, wait_until
 from ..harness.server import Server
 from ..harness.terminal import Terminal, run_in_terminal
+
+if sys.platform != "win32":
+    import pty
 
 pytestmark = [
     pytest.mark.contract,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import re
 import stat
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +23,9 @@ from click_telemetry._spool import FILE_LIMIT, LINE_LIMIT, SpoolFile
 from ..harness.interpreter import environment, open_descriptors, python
 from ..harness.processes import Cli
 from ..harness.writing import Writer, claimed, dropped, messages_of, sequences
+
+if sys.platform != "win32":
+    import fcntl
 
 
 @pytest.fixture

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-import pty
 import select
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+if sys.platform != "win32":
+    import pty
 
 if TYPE_CHECKING:
     from .processes import Cli

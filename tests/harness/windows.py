@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import sys
 from types import SimpleNamespace
@@ -11,6 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from click_telemetry._foreground import platforms
+
+if sys.platform != "win32":
+    import fcntl
 
 
 class Runtime:

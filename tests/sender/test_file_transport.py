@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -23,6 +22,9 @@ from click_telemetry.destinations import File
 from ..harness.destinations import deliver, destination_of, job_of
 from ..harness.facts import begin, event, events
 from ..harness.queue import Queue, messages_of
+
+if sys.platform != "win32":
+    import resource
 
 pytestmark = [
     pytest.mark.contract,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -20,6 +19,9 @@ from ..harness.facts import begin, end, event, events, pair
 from ..harness.queue import DAY, Queue, ids, messages_of, reports, strace, wait_until
 from ..harness.senders import is_alive
 from ..harness.server import Reply, Request, Server
+
+if sys.platform != "win32":
+    import fcntl
 
 pytestmark = [
     pytest.mark.contract,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
+import sys
 import time
 
 import pytest
@@ -28,6 +28,9 @@ from click_telemetry._sender.state import SenderState
 
 from ..harness.facts import begin, events, head, lines
 from ..harness.queue import Queue
+
+if sys.platform != "win32":
+    import fcntl
 
 NOW = 1_700_000_000.0
 DAY = 24 * 3600.0

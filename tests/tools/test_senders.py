@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +19,9 @@ from click_telemetry._tools.senders import Remainder, deliver
 
 from ..harness.facts import begin, end, file_name, head, lines
 from ..harness.server import Reply, Server
+
+if sys.platform != "win32":
+    import fcntl
 
 pytestmark = pytest.mark.contract
 
