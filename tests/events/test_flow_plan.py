@@ -51,7 +51,7 @@ MISTAKES: list[Any] = [
     ({"sequence": 1}, "have 'sequence' already"),
     ({"error_class": "x"}, "have 'error_class' already"),
     ({"plan": str}, "plan is a text without a bound: write Literal[…] or Annotated[str, 64]"),
-    ({"plan": dict[str, int]}, "plan is dict[str, int]: a property may be Literal, an Enum, bool"),
+    ({"plan": bytes}, "plan is bytes: a property may be Literal, an Enum, bool"),
     ({"step": bool}, "have 'step' already"),
 ]
 
