@@ -7,6 +7,7 @@ has a title, and its numbers are next to it as text.
 
 from __future__ import annotations
 
+from datetime import date
 from html import escape as html_escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,8 @@ from .terminal import (
     format_milliseconds,
     name,
     percent,
+    pluralize_number,
+    runs_of_users,
     summary,
 )
 
@@ -40,7 +43,7 @@ body { margin: 0 auto; max-width: 64rem; padding: 1.5rem; background: var(--page
 h1 { font-size: 1.6rem; margin: 0; } h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; }
 p { margin: .25rem 0; } .dim { color: var(--dim); } .bad { color: var(--failed); }
 figure { margin: .75rem 0; padding: 1rem; background: var(--card); border-radius: .5rem; }
-svg { display: block; width: 100%; height: auto; }
+svg { display: block; width: 100%; }
 svg text { fill: var(--text); font: 13px system-ui, sans-serif; } svg .value { fill: var(--dim); }
 .runs { fill: var(--runs); } .completed { fill: var(--completed); }
 .aborted { fill: var(--aborted); } .failed { fill: var(--failed); }
@@ -48,8 +51,9 @@ svg text { fill: var(--text); font: 13px system-ui, sans-serif; } svg .value { f
 table { border-collapse: collapse; margin: .75rem 0; min-width: 50%; }
 caption { text-align: left; color: var(--dim); }
 th, td { padding: .2rem 1rem .2rem 0; text-align: left; border-bottom: 1px solid var(--line);
-  overflow-wrap: anywhere; vertical-align: top; }
+  overflow-wrap: break-word; vertical-align: top; }
 th.number, td.number { text-align: right; white-space: nowrap; }
+:is(th, td):not(.number) { min-width: 8rem; }
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(24rem, 1fr)); gap: 0 2rem; }
 @media (max-width: 30rem) { .grid { grid-template-columns: 1fr; } }
 """
@@ -120,21 +124,23 @@ def _days(days: Sequence[Mapping[str, Any]]) -> str:
         return ""
     shown = days[-MAX_DAYS:]
     most = max(day["runs"] for day in shown)
-    width, height = 900 / len(shown), 160
+    width, height = 100 / len(shown), 160
     columns = []
     for number, day in enumerate(shown):
         tall = height * day["runs"] / most
         columns.append(
-            f'<rect class="runs" x="{number * width:.1f}" y="{height - tall + 20:.1f}" '
-            f'width="{width * 0.85:.1f}" height="{tall:.1f}">'
-            f"<title>{day['day']}: {day['runs']:,} runs, {day['users']:,} users</title></rect>"
+            f'<rect class="runs" x="{number * width:.2f}%" y="{height - tall + 20:.1f}" '
+            f'width="{width * 0.85:.2f}%" height="{tall:.1f}">'
+            f"<title>{day['day']}: {runs_of_users(day)}</title></rect>"
         )
     first, last = shown[0]["day"], shown[-1]["day"]
     labels = (
-        f'<text x="0" y="14" class="value">{most:,} runs</text>'
-        f'<text x="0" y="198">{first}</text><text x="900" y="198" text-anchor="end">{last}</text>'
+        f'<text y="14" class="value">{pluralize_number(most, "run")}</text>'
+        f'<text y="198">{first}</text><text x="100%" y="198" text-anchor="end">{last}</text>'
     )
     title = f"Runs by day, from {first} to {last}; the most on one day are {most:,}."
+    if (date.fromisoformat(last) - date.fromisoformat(first)).days >= len(shown):
+        title += " Days without a run are left out."
     return _section("Runs by day", _svg(title, 205, "".join(columns) + labels))
 
 
@@ -189,7 +195,8 @@ def _failures(rows: Sequence[Mapping[str, Any]]) -> str:
         "Failures by command and error class",
         [
             Bar(
-                f"{name(row['command'])}: {name(row['error_class']) or name(row['exit_code'])}",
+                f"{name(row['command'])}: "
+                + (name(row["error_class"]) or f"exit {name(row['exit_code'])}"),
                 row["count"],
                 f"{row['count']:,}",
                 "failed",
@@ -271,13 +278,14 @@ def _environment(report: Mapping[str, Any]) -> str:
             Bar(
                 " ".join(filter(None, map(name, words(row)))) or "unknown",
                 row["runs"],
-                f"{row['share']:.1f}%, {row['users']:,} users",
+                f"{row['share']:.1f}%, {pluralize_number(row['users'], 'user')}",
             )
             for row in report[key]
         ]
         if bars:
-            charts.append(_bars(title, bars, width=440))
-    return _section("Where it runs", f'<div class="grid">{"".join(charts)}</div>')
+            charts.append(_bars(title, bars))
+    grid = f'<div class="grid">{"".join(charts)}</div>'
+    return _section("Where it runs", grid) if charts else ""
 
 
 # Elements -----------------------------------------------------------------------------------------
@@ -287,28 +295,28 @@ def _section(title: str, content: str) -> str:
     return f"<section>\n<h2>{_text(title)}</h2>\n{content}\n</section>"
 
 
-def _bars(title: str, bars: Sequence[Bar], width: int = 900) -> str:
-    """A chart of horizontal bars, with a label above each and its text behind it."""
+def _bars(title: str, bars: Sequence[Bar]) -> str:
+    """A chart of horizontal bars, with a label and its text above each; empty without any."""
     shown = bars[:MAX_BARS]
     most = max((bar.value for bar in shown), default=0) or 1
     content = []
     for number, bar in enumerate(shown):
-        top, long = number * 40, max((width - 170) * bar.value / most, 1 if bar.value else 0)
+        top, long = number * 40, max(100 * bar.value / most, 0.2 if bar.value else 0)
         content.append(
-            f'<text x="0" y="{top + 14}">{_text(bar.label)}</text>'
-            f'<rect class="{bar.style}" y="{top + 19}" width="{long:.1f}" height="13" rx="2"/>'
-            f'<text class="value" x="{long + 8:.1f}" y="{top + 30}">{_text(bar.text)}</text>'
+            f'<text y="{top + 14}">{_text(bar.label)}'
+            f'<tspan class="value" dx="8">{_text(bar.text)}</tspan></text>'
+            f'<rect class="{bar.style}" y="{top + 19}" width="{long:.2f}%" height="13" rx="2"/>'
         )
     more = len(bars) - len(shown)
     caption = title + (f"; {more:,} more are in the table" if more else "")
-    return _svg(caption, max(40 * len(shown), 1), "".join(content), width)
+    return _svg(caption, 40 * len(shown), "".join(content)) if shown else ""
 
 
-def _svg(title: str, height: int, content: str, width: int = 900) -> str:
+def _svg(title: str, height: int, content: str) -> str:
+    """A chart as wide as the page, by per cent: its text is as large on a telephone."""
     return (
         f'<figure><figcaption class="dim">{_text(title)}</figcaption>'
-        f'<svg role="img" aria-label="{_text(title)}" viewBox="0 0 {width} {height}">'
-        f"{content}</svg></figure>"
+        f'<svg role="img" aria-label="{_text(title)}" height="{height}">{content}</svg></figure>'
     )
 
 

@@ -89,7 +89,7 @@ def summary(report: Mapping[str, Any]) -> list[str]:
     """What was read, and what was not: a line for people each."""
     sources = report["sources"]
     lines = [
-        f"{report['runs']:,} runs of {report['users']:,} users"
+        runs_of_users(report)
         + (f", {report['first_day']} to {report['last_day']}" if report["first_day"] else ""),
         f"{pluralize_number(sources['messages'], 'message')} in "
         f"{pluralize_number(sources['files'], 'file')}"
@@ -99,8 +99,8 @@ def summary(report: Mapping[str, Any]) -> list[str]:
         lines.append(f"since {report['since']}")
     for row in report["sampling"]:
         lines.append(
-            f"sampled at {row['sample_rate']:g}: {row['runs']:,} runs of {row['users']:,} users "
-            f"stand for about {row['estimated_runs']:,.0f} runs"
+            f"sampled at {row['sample_rate']:g}: {runs_of_users(row)}, "
+            f"which stand for about {row['estimated_runs']:,.0f} runs"
         )
     return lines
 
@@ -117,6 +117,12 @@ def bad_lines(report: Mapping[str, Any]) -> list[str]:
     more = len(sources["bad_files"]) - len(worst)
     files = ", ".join(worst) + (f" and {more} more" if more else "")
     return [f"{pluralize_number(sources['bad_lines'], 'line')} could not be read: {files}"]
+
+
+def runs_of_users(row: Mapping[str, Any]) -> str:
+    """`1 run of 1 user`, `1,200 runs of 40 users`."""
+    runs, users = pluralize_number(row["runs"], "run"), pluralize_number(row["users"], "user")
+    return f"{runs} of {users}"
 
 
 def pluralize_number(count: int, noun: str) -> str:
@@ -287,7 +293,7 @@ def delivery(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     health = [
         (
             f"Senders of library {name(row['library_version']) or 'unknown'}",
-            f"{row['users']:,} users: {row['delivered'] or 0:,} delivered after "
+            f"{pluralize_number(row['users'], 'user')}: {row['delivered'] or 0:,} delivered after "
             f"{format_milliseconds(row['mean_delay_ms']) or 'unknown'} on average and "
             f"{format_milliseconds(row['longest_delay_ms']) or 'unknown'} at most; "
             f"{row['rejected'] or 0:,} rejected, {row['dropped'] or 0:,} dropped, "

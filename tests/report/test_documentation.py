@@ -90,7 +90,7 @@ def test_watch_is_piped_to_the_report(home: Home) -> None:
     ran = subprocess.run(
         ["sh", "-c", line], env=environ, cwd=home.path, capture_output=True, text=True, check=False
     )
-    assert "1 runs of 1 users" in ran.stdout, ran.stderr
+    assert "1 run of 1 user," in ran.stdout, ran.stderr
     assert "demo deploy" in ran.stdout
 
 

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
 from click.testing import CliRunner
 
 from click_telemetry._tools.cli import cli
@@ -61,11 +62,26 @@ def test_each_chart_is_valid_and_has_a_name(write: Write) -> None:
         found = ElementTree.fromstring(chart)
         assert found.get("role") == "img"
         assert found.get("aria-label")
-        _, _, width, _ = map(float, (found.get("viewBox") or "").split())
-        assert all(0 <= float(bar.get("width") or -1) <= width for bar in found.iter("rect"))
+        bars = [(percent(bar, "x"), percent(bar, "width")) for bar in found.iter("rect")]
+        assert bars
+        assert all(0 <= x < x + width <= 100 for x, width in bars if width)
     assert text.count("<table>") == text.count("<caption>") >= 5
     for part in ("Runs by day", "Flow: Plan Change", "where people stop, and why", "Delivery"):
         assert part in text
+
+
+def percent(bar: ElementTree.Element, name: str) -> float:
+    """An attribute by per cent: a chart that is scaled has no legible text on a telephone."""
+    value = bar.get(name, "0%")
+    assert value.endswith("%")
+    return float(value[:-1])
+
+
+@pytest.mark.parametrize(("days", "note"), [((1, 2, 3), False), ((1, 2, 5), True)])
+def test_days_without_a_run_are_no_secret(days: tuple[int, ...], note: bool, write: Write) -> None:
+    """A chart of weekdays does not look as if there were no weekends."""
+    runs = [pair(invocation=f"{day}", at=f"2026-03-0{day}T12:00:00Z")[1] for day in days]
+    assert ("Days without a run are left out." in page_of(write("e.jsonl", runs))) is note
 
 
 def test_an_event_cannot_write_into_the_page(write: Write) -> None:
@@ -85,5 +101,7 @@ def test_an_event_cannot_write_into_the_page(write: Write) -> None:
 
 
 def test_a_page_of_nothing_is_a_page(write: Write) -> None:
-    """An empty folder gives an answer too."""
-    assert "0 runs of 0 users" in page_of(write("events.jsonl", []))
+    """An empty folder gives an answer too, without empty charts."""
+    text = page_of(write("events.jsonl", []))
+    assert "0 runs of 0 users" in text
+    assert "<svg" not in text
