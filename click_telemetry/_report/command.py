@@ -121,7 +121,7 @@ def _report(paths: Sequence[str], plan: Plan | None, since: datetime | None) -> 
     from .answers import build
 
     # It imports duckdb.
-    from .read import NoFiles, database, find_files, load
+    from .read import NoFiles, NoSpace, database, find_files, load
 
     try:
         files = find_files(paths)
@@ -129,9 +129,15 @@ def _report(paths: Sequence[str], plan: Plan | None, since: datetime | None) -> 
         raise click.ClickException(
             f"There is no file at {escape(str(error))}: name files, folders or globs."
         ) from error
-    with database() as connection:
-        sources = load(connection, files, since=since, stdin=sys.stdin.buffer)
-        return build(connection, sources, plan=plan, since=since)
+    try:
+        with database() as connection:
+            stdin = getattr(sys.stdin, "buffer", None)  # some services start without one
+            sources = load(connection, files, since=since, stdin=stdin)
+            return build(connection, sources, plan=plan, since=since)
+    except NoSpace as error:
+        raise click.ClickException(
+            f"There is no space left in {escape(str(error))}. Set TMPDIR to a directory with more."
+        ) from error
 
 
 def _print_sql(

@@ -9,6 +9,7 @@ table holds no ID, only hashes, and no property that no question needs.
 from __future__ import annotations
 
 import codecs
+import errno
 import glob
 import gzip
 import os
@@ -40,6 +41,9 @@ ENCODINGS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 """By the byte order mark that PowerShell and editors on Windows write; DuckDB reads UTF-8 alone."""
+NO_SPACE = (OSError, duckdb.IOException, duckdb.OutOfMemoryException, duckdb.FatalException)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What Python and DuckDB raise if something cannot be written, and the numbers of its errors."""
 PLAIN = "uncompressed"
 """The name of no compression, in every version of DuckDB."""
 NO_MESSAGE = b"unreadable\n"
@@ -122,6 +126,10 @@ class NoFiles(Exception):
     """A path leads to no file; the message names it."""
 
 
+class NoSpace(Exception):
+    """The events do not fit into the temporary directory; the message names it and the reason."""
+
+
 class Sources(NamedTuple):
     """What was read.
 
@@ -150,6 +158,9 @@ def database(
     Args:
         memory: what it may keep in memory, such as `1500MB`; a report of any size then fits.
         threads: how many; by default one for each core.
+
+    Raises:
+        NoSpace: the temporary directory is full.
     """
     with tempfile.TemporaryDirectory(prefix="click-telemetry-report-") as directory:
         settings: dict[str, str | bool | int | float | list[str]] = {
@@ -166,6 +177,10 @@ def database(
         try:
             connection.execute("SET TimeZone = 'UTC'")
             yield connection
+        except NO_SPACE as error:
+            if isinstance(error, OSError) and error.errno not in FULL:
+                raise
+            raise NoSpace(f"{tempfile.gettempdir()}: {error}") from error
         finally:
             connection.close()
 

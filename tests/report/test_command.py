@@ -79,6 +79,21 @@ def test_standard_input_is_read(write: Write) -> None:
     assert json.loads(result.stdout)["runs"] == 1
 
 
+def test_a_full_disk_is_a_sentence(write: Write) -> None:
+    """I learn where space lacks, and how to use another disk. A service has no standard input."""
+    path = write("events.jsonl", simulate(1, range(40)))
+    command = 'ulimit -f 200; exec "$@" <&-'
+    program = "from click_telemetry._tools import main; main()"
+    args = [sys.executable, "-c", program, "report", str(path)]
+    ran = subprocess.run(
+        ["sh", "-c", command, "sh", *args], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ran.returncode == 1
+    words = " ".join(ran.stderr.replace("│", " ").split())
+    assert "There is no space left in " in words, ran.stderr
+    assert "Set TMPDIR to a directory with more." in words
+
+
 def shown(report: object, width: int, **options: object) -> str:
     console = Console(width=width, file=io.StringIO(), **options)  # type: ignore[arg-type]
     show(console, report)  # type: ignore[arg-type]
