@@ -90,7 +90,7 @@ SELECT
   md5_number(messageId) AS id,
   md5_number(anonymousId) AS anonymous_id,
   CASE
-    WHEN EXTRACT(year FROM COALESCE(corrected_at, original_at)) BETWEEN 1970 AND 9999
+    WHEN EXTRACT(year FROM COALESCE(corrected_at, original_at)) BETWEEN 1 AND 9999
     THEN COALESCE(corrected_at, original_at)
   END AS occurred_at,
   date_diff(
@@ -330,7 +330,7 @@ class _Loader:
             # A path is a pattern for DuckDB.
             patterns = [glob.escape(file) for file in files]
             self._connection.execute(f"INSERT INTO events {_SELECT}", [patterns, compression])
-        except duckdb.Error as error:
+        except (duckdb.Error, RuntimeError) as error:  # DuckDB 1.4: a path that is not UTF-8
             if isinstance(error, duckdb.OutOfMemoryException):
                 raise
             if len(files) > 1:
@@ -384,13 +384,14 @@ class _Loader:
 
 
 def _lines(stream: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
-    """The lines of a file; one that is too long is replaced."""
+    """The lines of a file; one that is too long, or no object, is replaced."""
     while line := stream.readline(MAX_LINE):
         if len(line) == MAX_LINE and not line.endswith(b"\n"):
             while (rest := stream.readline(MAX_LINE)) and not rest.endswith(b"\n"):
                 pass
             line = NO_MESSAGE
-        yield line
+        text = line.strip()
+        yield line if not text or text[:1] + text[-1:] == b"{}" else NO_MESSAGE
 
 
 def _by_start(names: Mapping[bytes, str], path: str, other: str = "") -> str:
