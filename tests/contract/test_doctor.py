@@ -203,30 +203,23 @@ def test_log_mode_hides_no_other_reason_and_prints_no_event(doctor: Doctor) -> N
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize("problem", ["is writable by others", "is a file"])
-def test_a_queue_that_cannot_be_used_is_a_reason(problem: str, doctor: Doctor) -> None:
+def test_a_queue_that_cannot_be_used_is_a_reason(doctor: Doctor) -> None:
     """The directory of the destination is checked as those above it are."""
     spool = doctor.home.state() / "spool" / Destination("https://api.segment.io", "key").digest
     spool.parent.mkdir(parents=True)
     spool.parent.chmod(0o700)
     spool.parent.parent.chmod(0o700)
-    if problem == "is a file":
-        spool.touch()
-    else:
-        spool.mkdir()
-        spool.chmod(0o777)
+    spool.mkdir()
+    spool.chmod(0o777)
     (reason,) = doctor.json("--", sys.executable, doctor.script(), "deploy")["reasons"]
     assert reason["reason"] == "not_storable"
     assert spool.name in reason["detail"]
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize("host", ["lambda: None", "lambda: 1 / 0", "lambda: 'http://a.example'"])
-def test_a_host_function_without_an_answer_is_not_taken_for_a_missing_key(
-    host: str, doctor: Doctor
-) -> None:
+def test_a_host_function_without_an_answer_is_not_taken_for_a_missing_key(doctor: Doctor) -> None:
     """The reason names the function that failed."""
-    script = doctor.script(options=f'write_key="key", notice=False, host={host}')
+    script = doctor.script(options='write_key="key", notice=False, host=lambda: 1 / 0')
     (reason,) = doctor.json("--", sys.executable, script, "deploy")["reasons"]
     assert reason["detail"] == "the function of host= failed, or returned no https origin"
 
@@ -356,14 +349,13 @@ def test_a_nested_group_under_another_name_is_no_second_application(doctor: Doct
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize("version", ["0.9.0", "1.0.0"])
-def test_an_application_with_another_version_is_unknown(version: str, doctor: Doctor) -> None:
+def test_an_application_with_another_version_is_unknown(doctor: Doctor) -> None:
     """A tool of another environment explains that, and does not guess."""
-    other = f"import click_telemetry; click_telemetry.__version__ = {version!r}"
+    other = "import click_telemetry; click_telemetry.__version__ = '0.9.0'"
     command = ("--", sys.executable, doctor.script(f"{other}\n{NOTED}"), "deploy")
     done = doctor.run(*command)
     assert done.returncode == 2
-    assert f"it has click_telemetry {version}, and" in " ".join(done.stdout.split())
+    assert "it has click_telemetry 0.9.0, and" in " ".join(done.stdout.split())
     assert "Run the click-telemetry that is installed with the application." in done.stdout
 
 
