@@ -119,6 +119,17 @@ def test_every_recorded_message_validates(name: str, applications: Applications)
     assert problems_of(messages, plan) == []
 
 
+def test_an_address_as_the_id_of_a_user_is_refused(applications: Applications) -> None:
+    """No application of ours may send one."""
+    plan = applications.plan(SCENARIO, head="")
+    messages = [restored(message) for message in recorded.read("scenario-login")]
+    user = next(one for one in messages if one["type"] == "identify")
+    assert problems_of([user], plan) == []
+    user["userId"] = "ada@example.com"
+    (problem,) = problems_of([user], plan)
+    assert "userId: 'ada@example.com' does not match" in problem
+
+
 def test_the_schemas_are_valid() -> None:
     """Of the drafts that they name; each reference leads to a definition."""
     for plan in (demo_plan(), load("tests.golden.scenario:cli")):
@@ -428,6 +439,10 @@ class Dynamic(click.Group):
 @click.option("--verbose", is_flag=True)
 def cli(verbose): pass
 
+@cli.group(cls=Dynamic)
+@click.option("--deep", is_flag=True)
+def sub(deep): pass
+
 @cli.command()
 @click.option("--port")
 def review(port):
@@ -447,14 +462,21 @@ def test_names_that_cannot_be_known_have_the_flags_that_they_may_have(
     client = Keeping()
     with in_production():
         instrument(root, client=client, notice=False)
-        for words in (["--verbose", "x-secret"], ["review", "--port", "1"]):
+        for words in (
+            ["--verbose", "x-secret"],
+            ["sub", "--deep", "x-secret"],
+            ["review", "--port", "1"],
+        ):
             root.main(words, standalone_mode=False)
     messages = client.recording.messages
     sent = {(m["properties"]["command"], *m["properties"]["flags"]) for m in messages}
     assert sent == {
         *(("acme <dynamic>", "verbose"), ("acme <dynamic>",), ("acme review", "port")),
         *(("acme review",), ("acme search",), ("acme edit files",)),
+        ("acme sub <dynamic>", "deep"),
     }
+    common = segment_rules(plan)["rules"][0]["jsonSchema"]["properties"]["properties"]
+    assert common["properties"]["flags"]["items"]["enum"] == ["deep", "port", "verbose"]
     assert problems_of(messages, plan) == []
     for message in messages:
         message["properties"]["flags"] = ["--port=1"]
