@@ -31,8 +31,9 @@ MEMORY = "1500MB"
 """What DuckDB keeps in memory; the rest is written to the temporary directory."""
 MAX_LINE = 16 * 1024 * 1024
 """Bytes of a line that DuckDB reads; a message has 32 KB. A longer one may be a bad line."""
-FILES_AT_ONCE = 32
-"""Files that one statement reads: enough for all cores, few to repeat if one is damaged."""
+FILES_AT_ONCE = 128
+"""Files that one statement reads: each costs 2 ms of CPU, with 32 at once 3 ms. If one is damaged,
+they are read again one by one."""
 COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 """By the first bytes of a file: a download may have been decompressed and keep its name."""
 ENCODINGS = {
