@@ -21,7 +21,7 @@ from .._foreground.sinks import ADDRESS_VARIABLE, STATE_VARIABLE
 from .._launcher import BOOT
 from .._storage import NoLocks, open_private, try_lock, write_all
 from .._tools.child import CannotStart, Signals, private_state, reports_in, run
-from .channel import EXAMINATIONS, ORDER, PROBLEMS
+from .channel import EXAMINATIONS, ORDER, PROBLEMS, order
 from .diagnosis import Evidence, diagnosis_of
 from .page import as_json, print_page
 
@@ -82,7 +82,7 @@ def examine(command: Sequence[str], *, run_it: bool, quiet_stdout: bool) -> Evid
         quiet_stdout: whether its standard output is printed on stderr.
 
     Raises:
-        CannotStart: it does not exist, or cannot be executed.
+        CannotStart: it does not exist, cannot be executed, or would not stop.
     """
     with private_state("doctor") as state, Signals() as signals, _order(state, run_it):
         variables = {ADDRESS_VARIABLE: NOWHERE, STATE_VARIABLE: state}
@@ -115,14 +115,23 @@ def examinations_in(state: str) -> list[dict[str, Any]]:
 
 @contextmanager
 def _order(state: str, run_it: bool) -> Iterator[None]:
-    """The file that lets commands stop, locked while this is entered."""
+    """The file that lets commands stop, locked while this is entered.
+
+    Raises:
+        CannotStart: a command would not stop.
+    """
     descriptor = open_private(os.path.join(state, ORDER), os.O_RDWR | os.O_CREAT | os.O_EXCL)
     try:
         write_all(descriptor, json.dumps({"directory": state, "run": run_it}).encode("ascii"))
         try_lock(descriptor)
+        if order({ADDRESS_VARIABLE: NOWHERE, STATE_VARIABLE: state}) is None:
+            raise CannotStart(
+                f"Directories in {escape(os.path.dirname(state))} are open to other users, so that "
+                "no command would stop: set TMPDIR to a local disk."
+            )
         yield
     except NoLocks:
-        raise click.ClickException(
+        raise CannotStart(
             f"Files cannot be locked in {escape(os.path.dirname(state))}: set TMPDIR to a local "
             "disk."
         ) from None

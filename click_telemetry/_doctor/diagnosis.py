@@ -90,8 +90,8 @@ class Evidence(NamedTuple):
 
     @property
     def first(self) -> Mapping[str, Any] | None:
-        """The first application's examination, or None."""
-        return next((one for one in self.found if "status" in one), None)
+        """The examination of the first application that recognised the doctor, or None."""
+        return next((one for one in self.found if "production" in one), None)
 
     @property
     def roots(self) -> list[Mapping[str, Any]]:
@@ -140,6 +140,12 @@ def _unknown(evidence: Evidence) -> tuple[str, str, str]:
     if failed is not None:
         fix = failed.get("fix", "Report it with the command.")
         return "failed", f"the examination failed ({failed['failed']})", fix
+    if any("status" in one for one in evidence.found):
+        return (
+            "not_stopped",
+            f"{name} did its work and was not stopped: it runs as another user than doctor",
+            "Run click-telemetry itself as that user.",
+        )
     parsed = [one for one in evidence.roots if one["ran"]]
     idle = [one for one in evidence.roots if not one["ran"]]
     if evidence.status == UsageError.exit_code and parsed:

@@ -360,6 +360,15 @@ def test_an_application_with_another_version_is_unknown(doctor: Doctor) -> None:
 
 
 @pytest.mark.extended
+def test_a_command_that_does_not_recognise_the_doctor_is_unknown(doctor: Doctor) -> None:
+    """As another user it trusts no directory of mine: it does its work, and I read that."""
+    line = f"chmod 777 $CLICK_TELEMETRY_WATCH_STATE; {sys.executable} {doctor.script()} deploy"
+    done = doctor.run("--json", "--", "sh", "-c", line)
+    assert [one["reason"] for one in json.loads(done.stdout)["reasons"]] == ["not_stopped"]
+    assert (done.returncode, done.stderr) == (2, "")
+
+
+@pytest.mark.extended
 def test_a_key_that_a_variable_has_is_noted(doctor: Doctor) -> None:
     """Here it would be sent; the variable may be set on my machine alone."""
     script = doctor.script(options='notice=False, write_key=os.environ["ACME_KEY"]')

@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 
 from click_telemetry._doctor import trial as sender_trial
+from click_telemetry._doctor.channel import ORDER as ORDER_FILE
+from click_telemetry._doctor.command import _order
 from click_telemetry._doctor.diagnosis import Evidence, diagnose, diagnosis_of, outside_watch
 from click_telemetry._doctor.page import as_json, print_page
 from click_telemetry._doctor.reasons import ORDER
 from click_telemetry._foreground.consent import REASONS
+from click_telemetry._tools.child import CannotStart
 from click_telemetry.destinations import File
 
 from ..harness.pages import page
@@ -242,6 +245,20 @@ def test_fix_of_a_failed_delivery_fits_its_error(error: str, fix: str) -> None:
     assert found.reasons[0].fix.startswith(fix)
 
 
+def test_nothing_is_started_where_no_command_would_stop(tmp_path: Path) -> None:
+    """On a disk without rights of its own, my command would do its work."""
+    tmp_path.chmod(0o777)
+    with (
+        pytest.raises(CannotStart, match="set TMPDIR to a local disk"),
+        _order(str(tmp_path), False),
+    ):
+        raise AssertionError
+    tmp_path.chmod(0o700)
+    (tmp_path / ORDER_FILE).unlink()
+    with _order(str(tmp_path), False):
+        pass
+
+
 def test_production_is_not_this_machine() -> None:
     """What is wrong with this process, its home and its trial is no reason elsewhere."""
     found = examination("off", ("test_run", "other_user"), lock_problem="/x: No locks available")
@@ -397,6 +414,7 @@ def test_the_page_lists_every_reason() -> None:
     [
         Evidence(["acme"], 127, problem="acme was not found."),
         Evidence(["acme"], 0, [{"app": "acme", "failed": "ValueError"}]),
+        Evidence(["sudo"], 0, [{"app": "acme", "status": {}}]),
         Evidence(["acme"], 2, [{"roots": [root("cli")]}]),
         Evidence(["acme"], 0, [{"roots": [root("cli")]}]),
         Evidence(["acme"], 0, [{"roots": [root("cli", ran=False)]}]),
