@@ -1,4 +1,4 @@
-"""The report in a terminal: tables and bars, as wide as the terminal, 80 columns or more.
+"""The report in a terminal: tables and bars, as wide as the terminal, best with 80 columns or more.
 
 Names come from events that anyone may have sent: each is escaped, so that none moves the cursor or
 sets a colour. Colour never carries meaning alone.
@@ -24,17 +24,16 @@ MAX_ROWS = 15
 """Of a table; `--json` and `--html` have all of them."""
 MAX_NAME = 60
 """Characters of a name."""
-NARROW, WIDE = 10, 28
-"""Columns of a bar, in a terminal of fewer than 100 columns and in a wider one."""
+BARS = ((100, 28), (80, 10), (0, 4))
+"""Columns of a bar, in a terminal of so many columns or more."""
 
 STYLES = {"completed": "green", "aborted": "yellow", "failed": "red"}
 
 
 def show(console: Console, report: Mapping[str, Any]) -> None:
     """Print a report."""
-    for part in sections(
-        report, NARROW if console.width < 100 else WIDE, console.options.ascii_only
-    ):
+    width = next(bar for columns, bar in BARS if console.width >= columns)
+    for part in sections(report, width, console.options.ascii_only):
         console.print(part)
 
 
@@ -52,7 +51,7 @@ def sections(
 
     def bar(part: float, whole: float, style: str = "cyan") -> Text:
         filled = round(width * part / whole) if whole else 0
-        return Text(block * max(filled, 1 if part else 0), style)
+        return Text(block * max(filled, 1 if part else 0), style, no_wrap=True)
 
     yield from _summary(report)
     yield from _commands(report, bar)

@@ -102,11 +102,11 @@ def shown(report: object, width: int, **options: object) -> str:
 
 
 @pytest.mark.sample(1)
-@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("width", [80, 60, 120])
 def test_the_terminal_shows_every_answer_in_its_width(
     width: int, report: Report, write: Write
 ) -> None:
-    """I read it at 80 columns, and have longer bars at 120."""
+    """I read it at 80 columns, have longer bars at 120, and shorter ones in half a window."""
     plan = REPOSITORY / "examples" / "demo_cli" / "telemetry.schema.json"
     path = write("events.jsonl", [*simulate(1, range(40)), b"torn"])
     answers = report(path, "--plan", plan)
