@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from .._commands.terminal import pluralize
 from .._instrument import FLAG
+from .._sender.queue import compose
 from . import CheckFailed
 from .endpoint import ACCEPTING, HANGING, REFUSING, TIMEOUT, Endpoint
 from .process import NotRunnable, application_of, place
@@ -47,11 +48,13 @@ class Result:
         check: its name.
         summary: what was compared, where it passed.
         faults: what was found to be wrong, a sentence each.
+        messages: of `no leaks`: what was recorded, as it is sent.
     """
 
     check: str
     summary: str = ""
     faults: list[str] = field(default_factory=list)
+    messages: list[dict[str, Any]] = field(default_factory=list)
 
     def raise_faults(self) -> None:
         """Raise the faults, if there are any.
@@ -298,6 +301,9 @@ def check_no_leaks(application: Application, where: Place, canaries: Canaries) -
             where.run(application, telemetry=False)
         where.run(application, telemetry=True, origin=refusing.origin)
         stored, facts = where.stored(), where.events()
+        result.messages = [json.loads(passed) for passed in where.passed]
+        for path in [path for path in stored if path.endswith(".facts")]:
+            result.messages += compose(Path(path).name, stored[path], writer_gone=True).messages
         where.settle()
         stored |= where.stored()
         names = [str(Path(path).relative_to(where.home)) for path in stored]

@@ -111,15 +111,7 @@ def plan(
         raise click.UsageError("Write the file with --output, or compare it with --check.", ctx)
     for stream in (sys.stdout, sys.stderr):
         allow_any_text(stream)
-    os.environ[OFF_VARIABLE] = "1"  # importing an application may run a command
-    words, sys.argv[1:] = sys.argv[1:], ["--help"]  # which then shows its help, and does no more
-    try:
-        with redirect_stdout(sys.stderr):
-            found = load(target)
-    except CannotLoad as error:
-        raise click.UsageError(f"{target}: {error}", ctx) from error
-    finally:
-        sys.argv[1:] = words
+    found = load_quietly(target, ctx)
     path = ""
     stale = []
     try:
@@ -142,6 +134,23 @@ def plan(
     for name, reason in sorted(found.problems.items()):
         click.echo(f"{name} could not be loaded, and is missing in the plan: {reason}", err=True)
     ctx.exit(1 if stale or found.problems else 0)
+
+
+def load_quietly(target: str, ctx: click.Context) -> Plan:
+    """The plan of an application that runs no command meanwhile, and prints on stderr.
+
+    Raises:
+        UsageError: it cannot be imported, or is no instrumented application.
+    """
+    os.environ[OFF_VARIABLE] = "1"  # importing an application may run a command
+    words, sys.argv[1:] = sys.argv[1:], ["--help"]  # which then shows its help, and does no more
+    try:
+        with redirect_stdout(sys.stderr):
+            return load(target)
+    except CannotLoad as error:
+        raise click.UsageError(f"{target}: {error}", ctx) from error
+    finally:
+        sys.argv[1:] = words
 
 
 def _differs(path: str, text: str) -> bool:

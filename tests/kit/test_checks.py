@@ -481,6 +481,34 @@ def test_check_names_the_fix_for_what_it_cannot_run(home: Home) -> None:
 
 
 @pytest.mark.extended
+def test_check_compares_what_is_recorded_with_the_plan(home: Home) -> None:
+    """A name that is made as the program runs is in no plan; all else of the command is."""
+    pytest.importorskip("rich_click")
+    name = "import click_telemetry, sys; click_telemetry.track('Event ' + sys.argv[-1])"
+    source = APP.format(broken="").replace(
+        "    click.echo(str(time", f"    {name}\n    0 and (str(time"
+    )
+    (home.path / "acme_app.py").write_text(source)
+    command = ("--plan", "acme_app:cli", "--json", "--", sys.executable, "acme_app.py", "time")
+    run = check(home, *command)
+    assert run.returncode == 1
+    found = {one["check"]: one["faults"] for one in json.loads(run.stdout)["checks"]}
+    fault = (
+        "message 2 (Event time): the plan has no event 'Event time': declare it in events=(…), or "
+        "as a class of Event"
+    )
+    assert found == {"transparent": [], "no leaks": [], "as planned": [fault], "fast offline": []}
+
+
+def test_check_refuses_a_plan_that_cannot_be_made(home: Home) -> None:
+    """Before anything runs."""
+    pytest.importorskip("rich_click")
+    run = check(home, "--plan", "acme_app:cli", "--", sys.executable, "acme_app.py")
+    assert (run.returncode, run.stdout) == (2, "")
+    assert "acme_app:cli: " in run.stderr
+
+
+@pytest.mark.extended
 def test_check_passes_a_sound_application(make_app: MakeApp, home: Home) -> None:
     """In CI it exits with 0, and prints what was compared."""
     pytest.importorskip("rich_click")
