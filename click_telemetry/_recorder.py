@@ -656,7 +656,8 @@ def command_and_flags(settings: Settings, contexts: list[Any]) -> tuple[str, lis
         if segment in (DYNAMIC, PLUGIN):
             continue  # what it calls its options is not declared either
         # What the command was parsed with (a class may add to it), and what it has by now.
-        for parameter in (*scope.parameters, *getattr(command, "params", ())):
+        parameters = (*scope.parameters, *getattr(command, "params", ()))
+        for parameter in parameters:
             name = parameter.name
             if (
                 getattr(parameter, "param_type_name", "") == "option"
@@ -667,7 +668,7 @@ def command_and_flags(settings: Settings, contexts: list[Any]) -> tuple[str, lis
                 if context.params.get(name) is False:
                     from ._foreground import names
 
-                    name = names.negative(parameter)
+                    name = names.negative(parameter, parameters)
                 flags.add(name)
     return path, sorted(flags)
 

@@ -17,7 +17,7 @@ from .._instrument import CLICK_FAMILY, KEY, WATCH_VARIABLE, CommandState, pass_
 from .._recorder import DYNAMIC, WATCH, package_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from .._recorder import Settings
 
@@ -63,18 +63,29 @@ def segment(parent: Any, context: Any) -> str:
     return DYNAMIC
 
 
-def negative(parameter: Any) -> str:
+def negative(parameter: Any, others: Iterable[Any] = ()) -> str:
     """The name of an on/off option that is off: of its negative form, `no_color`.
 
     Args:
         parameter: an option whose value is False.
+        others: the parameters of its command. Two flags may share a name, one for each value:
+            False is then of the negative one, whichever is asked for.
     """
-    forms = parameter.secondary_opts
+    name = str(parameter.name)
+    forms = _negative_forms(parameter)
+    for other in others:
+        if not forms and getattr(other, "name", None) == parameter.name:
+            forms = _negative_forms(other)
+    if not getattr(parameter, "is_flag", False) or not forms:
+        return name
+    return max(forms, key=len).lstrip("-/+").replace("-", "_") or name
+
+
+def _negative_forms(parameter: Any) -> Any:
+    forms = getattr(parameter, "secondary_opts", ())
     if not forms and getattr(parameter, "flag_value", None) is False:
         forms = parameter.opts
-    if not getattr(parameter, "is_flag", False) or not forms:
-        return str(parameter.name)
-    return max(forms, key=len).lstrip("-/+").replace("-", "_") or str(parameter.name)
+    return forms
 
 
 MAX_WRAPPERS = 64

@@ -190,6 +190,27 @@ def test_flags_are_names_of_what_was_typed(
     assert story(recording_client) == pair("acme deploy", *flags)
 
 
+@pytest.mark.parametrize(
+    ("typed", "flag"), [("--no-reload", "no_reload"), ("--reload", "reload"), ("--fast", "build")]
+)
+def test_flags_that_share_a_name_are_recorded_as_the_one_that_was_typed(
+    typed: str, flag: str, recording_client: RecordingClient
+) -> None:
+    """`--no-reload` and `--reload` may be two options, one for each value (rule 10)."""
+    cli = instrumented(recording_client)
+    cli.add_command(
+        command(
+            "serve",
+            click.Option(["--no-reload", "reload"], flag_value=False, type=bool),
+            click.Option(["--reload", "reload"], flag_value=True, type=bool, default=True),
+            click.Option(["--fast", "build"], flag_value="fast"),
+            click.Option(["--slow", "build"], flag_value="slow"),
+        )
+    )
+    assert run(cli, "serve", typed).exit_code == 0
+    assert story(recording_client) == pair("acme serve", flag)
+
+
 def test_flags_of_every_group_above_are_recorded(recording_client: RecordingClient) -> None:
     """`acme --profile p db --force migrate --step 2` has three flags (rule 11)."""
     cli = instrumented(recording_client, click.Group("cli", params=[click.Option(["--profile"])]))
