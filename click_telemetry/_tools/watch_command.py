@@ -154,8 +154,9 @@ def print_result(messages: Sequence[Message], evidence: Evidence, *, table: bool
     for problem in evidence.problems:
         click.echo(f"  - {escape(problem, MAX_PROBLEM)}", err=err)
     click.echo("", err=err)
-    for line in evidence.outside:
-        click.echo(escape(line), err=err)
+    console = Console(stderr=err, highlight=False, markup=False, emoji=False)
+    for line in evidence.outside:  # in a pipe it stays one line
+        console.print(escape(line), soft_wrap=not console.is_terminal)
 
 
 def summary(messages: Sequence[Message]) -> str:

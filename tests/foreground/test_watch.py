@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from click_telemetry import __version__
 from click_telemetry._foreground.sinks import (
     DECISIONS,
     WRITE_KEY,
@@ -108,7 +109,7 @@ def test_receiver_can_explain_why_nothing_arrived(
     monkeypatch.setenv("CLICK_TELEMETRY_WATCH", LOOPBACK)
     monkeypatch.setenv("CLICK_TELEMETRY_WATCH_STATE", str(tmp_path))
     report(*arguments)
-    assert reported(tmp_path) == [found]
+    assert reported(tmp_path) == [{"library": __version__, **found}]
     report(*arguments)
     assert reported(tmp_path) == [found, found]
 
