@@ -108,8 +108,9 @@ def test_receiver_can_explain_why_nothing_arrived(
     """Each decision is one small file."""
     monkeypatch.setenv("CLICK_TELEMETRY_WATCH", LOOPBACK)
     monkeypatch.setenv("CLICK_TELEMETRY_WATCH_STATE", str(tmp_path))
+    found = {"library": __version__, **found}
     report(*arguments)
-    assert reported(tmp_path) == [{"library": __version__, **found}]
+    assert reported(tmp_path) == [found]
     report(*arguments)
     assert reported(tmp_path) == [found, found]
 
