@@ -102,7 +102,7 @@ def run(tree: Tree, **options: Any) -> tuple[list[str], list[Leak]]:
 # In messages, the spool, the log --------------------------------------------------------------
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(TREES, st.integers(min_value=0))
 def test_nothing_private_comes_out_of_any_command_tree(plan: dict[str, Any], seed: int) -> None:
     """Values, arguments, variables, answers, messages, paths, names: whatever the tree, none."""

@@ -294,7 +294,7 @@ def test_a_flow_starts_once_and_ends_once_whatever_happens(
 ) -> None:
     """In threads, tasks, one in another, left open or raised out of."""
 
-    @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
     @given(bodies)
     def check(bodies: list[Any]) -> None:
         recording_client.clear()
