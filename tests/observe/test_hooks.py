@@ -7,6 +7,7 @@ import inspect
 import pickle
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
@@ -16,6 +17,7 @@ import pytest
 from click_telemetry import _instrument, instrument
 from click_telemetry.testing import RecordingClient
 
+from ..harness.processes import Cli
 from ..harness.stories import pair, run, story
 
 
@@ -265,3 +267,50 @@ def test_ctrl_c_while_a_command_begins_leaves_nothing_behind(
     cli.main(["deploy"], standalone_mode=False)
     assert [event["properties"]["sequence"] for event in recording_client.events] == [1, 2]
     assert _instrument.SCOPES == []
+
+
+def test_threads_may_load_what_is_loaded_after_an_exception_at_once(
+    make_cli: Callable[..., Cli],
+) -> None:
+    """The second command waits for the module that the first one's thread has begun to load."""
+    cli = make_cli(
+        """
+        import sys, threading, time
+        from importlib.machinery import PathFinder
+        import click
+        from click_telemetry import instrument
+
+        half_loaded = threading.Event()
+
+        class SlowFinder:
+            @staticmethod
+            def find_spec(name, path=None, target=None):
+                if name != "click_telemetry._tracebacks":
+                    return None
+                spec = PathFinder.find_spec(name, path)
+                execute = spec.loader.exec_module
+
+                def execute_slowly(module):
+                    half_loaded.set()
+                    time.sleep(0.3)
+                    execute(module)
+
+                spec.loader.exec_module = execute_slowly
+                return spec
+
+        sys.meta_path.insert(0, SlowFinder)
+
+        def run(app):
+            go = click.Command("go", callback=lambda: click.echo("done"))
+            cli = instrument(click.Group(app, commands={"go": go}), app=app, write_key="key")
+            cli.main(["go"], standalone_mode=False)
+
+        first = threading.Thread(target=run, args=("acme",))
+        first.start()
+        assert half_loaded.wait(30), "nothing loaded the module"
+        run("other")
+        first.join()
+        """
+    )
+    ran = cli.run()
+    assert (ran.stdout, ran.stderr, ran.returncode) == ("done\ndone\n", "", 0)
