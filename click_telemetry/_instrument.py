@@ -315,10 +315,9 @@ def is_overridden(kind: type, method: str) -> bool:
 def pass_on(error: BaseException) -> None:
     """Raise an exception again that a signal handler of the application raised while we ran."""
     if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
-        # Another thread may be loading the module: then it is there, without its names.
-        loaded: Any = sys.modules.get("click_telemetry._tracebacks")
+        loaded = sys.modules.get("click_telemetry._tracebacks")
         check: Any = getattr(loaded, "raise_from_handler", None)
-        if check is None:
+        if check is None:  # perhaps another thread is loading it
             try:
                 from ._tracebacks import raise_from_handler as check  # after an exception alone
             except Exception:  # no memory or descriptor is left, or the command broke importing
