@@ -313,7 +313,7 @@ def is_overridden(kind: type, method: str) -> bool:
 
 
 def pass_on(error: BaseException) -> None:
-    """Raise an exception again that a signal handler of the application raised while we ran."""
+    """Raise again what a signal handler of the application raised while we ran."""
     if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
         loaded = sys.modules.get("click_telemetry._tracebacks")
         check: Any = getattr(loaded, "raise_from_handler", None)
