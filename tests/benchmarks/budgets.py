@@ -15,7 +15,7 @@ REFERENCE_PYTHON = (3, 13)
 REFERENCE_CLICK = (8, 5)
 OTHER_VERSIONS = 1.15
 """Factor of the limits on other versions of Python and Click."""
-OTHER_MACHINES = 0.2
+OTHER_MACHINES = 0.1
 """Millions of instructions that the same code may need more with longer paths, larger directories
 or another C library; on one machine two counts differ by less than 0.01."""
 
@@ -73,7 +73,7 @@ BUDGETS = {
     #        modules  bytecode  code objects  classes  calls  system calls  on files  instructions
     "opted out": Budget(
         OPTED_OUT,
-        Counts(2,       33_000,           38,       4,    95,           40,        0,         3.9),
+        Counts(2,       33_000,           38,       4,    95,           40,        0,         3.4),
         Counts(2,       22_000, system_calls=40, instructions=3.0),
     ),
     "--help": Budget(
@@ -83,7 +83,7 @@ BUDGETS = {
     ),
     "--version": Budget(
         OPTED_OUT,
-        Counts(2,       33_000,           38,       4,    40,           40,        0,         3.6),
+        Counts(2,       33_000,           38,       4,    40,           40,        0,         3.2),
         Counts(instructions=3.0),
     ),
     "completion": Budget(
@@ -93,27 +93,27 @@ BUDGETS = {
     ),
     "--no-telemetry": Budget(
         OPTION,
-        Counts(4,       44_700,           55,       5,   120,           75,        0,         5.4),
+        Counts(4,       44_700,           55,       5,   120,           75,        0,         4.9),
         Counts(instructions=6.0),
     ),
     "no write key": Budget(
         NO_WRITE_KEY,
-        Counts(3,       83_500,           90,      10,   125,           62,        2,         6.8),
+        Counts(3,       83_500,           90,      10,   125,           62,        2,         6.4),
         Counts(instructions=6.0),
     ),
     "log": Budget(
         LOG,
-        Counts(8,      142_000,          177,      18,   370,          170,        3,        12.7),
+        Counts(8,      142_000,          177,      18,   370,          170,        3,        12.0),
         Counts(instructions=14.0),
     ),
     "recorded, a sender runs": Budget(
         HELD,
-        Counts(4,      107_500,          115,      12,   250,          137,       29,         9.7),
+        Counts(4,      107_500,          115,      12,   250,          137,       29,         9.2),
         Counts(4,       75_000, system_calls=200, file_calls=29, instructions=8.0),
     ),
     "recorded": Budget(
         RECORDED,
-        Counts(5,      118_400,          125,      12,   285,          180,       29,        10.9),
+        Counts(5,      118_400,          125,      12,   285,          180,       29,        10.3),
         Counts(4,       75_000, system_calls=200, file_calls=29, instructions=8.0),
     ),
 }

@@ -30,7 +30,9 @@ REPLIES = {
 def endpoints() -> Iterator[dict[str, str]]:
     """Origins by name: those of `REPLIES`, and `refusing`, where nothing listens."""
     with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))  # bound and not listening: refused, and nobody else's port
+        reserved.bind(
+            ("127.0.0.1", 0)
+        )  # bound and not listening: refused, and no other process's port
         process = subprocess.Popen(
             [sys.executable, "-m", __name__],
             stdin=subprocess.PIPE,
