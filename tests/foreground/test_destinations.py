@@ -70,6 +70,7 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: Webhook(URL, secret=" "), "secret"),
     (lambda: Webhook(URL, secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLjQ"), "not base64"),
     (lambda: Webhook(URL, secret="whsec_!!!!"), "not base64"),
+    (lambda: Webhook(URL, secret="whsec_A==="), "not base64"),
     (lambda: Webhook(URL, secret="whsec_"), "not base64"),
     (lambda: PostHog(""), "api_key"),
     (lambda: PostHog("k", "https://eu.i.posthog.com/batch"), 'host="https://eu.i.posthog.com"'),
