@@ -18,8 +18,8 @@ from click_telemetry._foreground.sinks import (
 from click_telemetry._recorder import OFF, WATCH
 from click_telemetry._tools.child import private_state
 from click_telemetry._tools.cli import cli
-from click_telemetry._tools.explanation import DecisionReport
-from click_telemetry._tools.watch_command import decision_reports
+from click_telemetry._tools.explanation import DecisionReport, Evidence
+from click_telemetry._tools.watch_command import decision_reports, print_result
 
 
 def test_it_prints_its_version() -> None:
@@ -131,3 +131,20 @@ def test_the_state_is_private_and_temporary() -> None:
         assert os.stat(state).st_mode & 0o777 == 0o700
         Path(state, "acme").mkdir()
     assert not os.path.lexists(state)
+
+
+@pytest.mark.parametrize(("terminal", "lines"), [("1", 3), ("0", 1)], ids=["terminal", "pipe"])
+def test_the_last_line_is_wrapped_at_words_in_a_terminal_alone(
+    terminal: str,
+    lines: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A person reads whole words; a script finds one line."""
+    monkeypatch.setenv("TTY_COMPATIBLE", terminal)
+    monkeypatch.setenv("COLUMNS", "60")
+    sentence = "Outside watch: acme would send nothing, since " + "one two three four " * 6
+    print_result([], Evidence(["acme"], 0, outside=[sentence.strip()]), table=False)
+    shown = capsys.readouterr().err.splitlines()
+    assert " ".join(line.strip() for line in shown[-lines:]) == sentence.strip()
+    assert shown[-lines].startswith("Outside watch: ")
