@@ -280,7 +280,7 @@ def group_class() -> Any:
     Click is imported here alone: Typer runs without it from 0.26 on, and importing it would cost a
     Typer application several times what all else costs.
     """
-    import click
+    import click  # not for a Typer application
 
     class InstrumentedGroup(click.Group):
         """A group whose whole tree is instrumented.
@@ -352,9 +352,9 @@ def _decorated(function: Callable[..., Any], options: dict[str, Any]) -> Any:
             f"{function.__name__} is a coroutine function, which Click does not await: write a "
             "function that calls asyncio.run(). Commands of asyncclick are not supported"
         )
-    clicks.setdefault("cls", group_class())
-    import click
+    import click  # not for a Typer application
 
+    clicks.setdefault("cls", group_class())
     try:
         group = click.group(**clicks)(function)
     except TypeError as error:

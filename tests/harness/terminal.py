@@ -16,8 +16,8 @@ if sys.platform != "win32":
 if TYPE_CHECKING:
     from .processes import Cli
 
-# A new session has no terminal until somebody in it says which; Popen's `preexec_fn` is not for
-# programs with threads. Tests under `nohup` ignore SIGHUP, which nobody at a terminal does.
+# A new session has no terminal until a process in it takes one; Popen's `preexec_fn` is not for
+# programs with threads. Tests under `nohup` ignore SIGHUP, and a shell at a terminal does not.
 _WITH_TERMINAL = """\
 import fcntl, os, signal, sys, termios
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -91,7 +91,7 @@ class Terminal:
             return True
         try:
             piece = os.read(self._master, 4096)
-        except OSError:  # Linux says EIO when nobody holds the other side
+        except OSError:  # EIO on Linux: the other side is closed
             return False
         self.shown += piece.decode(errors="replace")
         return bool(piece)

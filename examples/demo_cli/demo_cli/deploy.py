@@ -45,7 +45,7 @@ def key_values(
     callback=key_values,
     help="An environment variable of the application. Repeat it for more.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("-m", "--message", metavar="TEXT", help="A note for the deployment's history.")
 @click.option(
     "--wait/--no-wait",

@@ -39,7 +39,7 @@ from demo_cli.wait import wait
     show_envvar=True,
     help="Whose settings to use.",
 )
-@click.option("-v", "--verbose", count=True, metavar="", help="Tell more, on stderr.")
+@click.option("-v", "--verbose", count=True, metavar="", help="Print more, on stderr.")
 @click.option("--color/--no-color", default=None, help="Color the output, always or never.")
 @click.pass_context
 def cli(ctx: click.RichContext, profile: str, verbose: int, color: bool | None) -> None:
